@@ -1,0 +1,32 @@
+"""Typed errors. Each message is one sentence that says what is wrong and what to do.
+
+The command line prints the message of a `LerfError` and exits with code 2; Python callers catch the class they need.
+"""
+
+
+class LerfError(Exception):
+    """Base of every error that bad input, a bad environment or a bad request can cause."""
+
+
+class SceneError(LerfError):
+    """A capture cannot be read: missing or corrupt photo, malformed poses, impossible camera."""
+
+
+class EncoderError(LerfError):
+    """An encoder is unknown, not installed, or its weights do not fit."""
+
+
+class QueryError(LerfError):
+    """A phrase or a query setting cannot be answered."""
+
+
+class RunError(LerfError):
+    """A run folder is missing, incomplete, or written by a version that this one cannot read."""
+
+
+class ConfigError(LerfError):
+    """A setting is out of range or two settings contradict each other."""
+
+
+class StorageError(LerfError):
+    """A file cannot be written, for example on a full disk."""

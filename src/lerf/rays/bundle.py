@@ -1,0 +1,49 @@
+"""Rays, samples along them, and the seam between radiance and everything that is painted on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RayBundle:
+    """Rays in the normalised frame."""
+
+    origins: Float[Tensor, "rays 3"]
+    directions: Float[Tensor, "rays 3"]
+    """Unit length."""
+    axis_cosine: Float[Tensor, " rays"]
+    """Cosine between the ray and the camera's optical axis: depth = distance * axis_cosine."""
+    photo: Int[Tensor, " rays"]
+    """Index of the photo that a ray came from, -1 for a camera that is not a photo's."""
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    def __getitem__(self, index: slice | Tensor) -> RayBundle:
+        return RayBundle(self.origins[index], self.directions[index], self.axis_cosine[index], self.photo[index])
+
+
+@dataclass(frozen=True)
+class RaySamples:
+    """Samples along rays with the weights that the radiance gives them; all of it detached from radiance."""
+
+    positions: Float[Tensor, "rays samples 3"]
+    """Normalised frame, not contracted."""
+    distances: Float[Tensor, "rays samples"]
+    """Along the ray from its origin, ascending."""
+    weights: Float[Tensor, "rays samples"]
+    """Share of the ray's light that comes from the sample; sums to at most 1."""
+
+
+@runtime_checkable
+class RadianceSource(Protocol):
+    """Any frozen field that can say where the light of a ray comes from, ours or foreign."""
+
+    def sample_rays(self, rays: RayBundle) -> RaySamples:
+        """Samples and weights of rays; deterministic, without gradients."""
+        ...
