@@ -1,0 +1,119 @@
+"""Instances of a phrase: connected regions of relevant points."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from lerf.errors import QueryError
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected region, in the frame of the points that it was found among."""
+
+    indices: Int[Tensor, " members"]
+    """Its points, ascending, as indices into the points given."""
+    best: int
+    """Index of its most relevant point; the first of equals."""
+    peak: float
+    """Relevancy there."""
+    minimum: Float[Tensor, " 3"]
+    """Lower corner of the robust extent (`robust_extent`)."""
+    maximum: Float[Tensor, " 3"]
+    """Upper corner."""
+    evidence: float
+    """Sum over its points of weight * (relevancy - threshold)."""
+
+
+def find_regions(
+    points: Float[Tensor, "points 3"],
+    relevancy: Float[Tensor, " points"],
+    *,
+    threshold: float,
+    cell_size: float,
+    weights: Float[Tensor, " points"] | None = None,
+    min_points: int = 4,
+    min_cells: int = 1,
+    min_share: float = 0.05,
+    trim: float = 0.02,
+) -> list[Region]:
+    """Regions of points above `threshold` that touch, the highest peak first.
+
+    Points fall into cubes of side `cell_size` aligned with the origin; cubes that share a face, an edge or a corner
+    (26 neighbours) are one region. Memory grows with the occupied cubes, never with the space that they span.
+
+    Args:
+        points: Any frame; `cell_size` and the extents are in its units. Points that are not finite are ignored.
+        relevancy: In 0..1. Only points strictly above `threshold` take part.
+        weights: How much each point counts as evidence, for example its rendering weight; 1 each when None.
+        min_points: Regions with fewer points are dropped.
+        min_cells: Regions that occupy fewer cubes are dropped.
+        min_share: Regions with less than this share of the strongest region's evidence are dropped.
+        trim: Share of points cut from each end of each axis before the extent is taken.
+
+    Raises:
+        QueryError: when `cell_size` is not a positive number.
+    """
+    if not (math.isfinite(cell_size) and cell_size > 0):
+        raise QueryError(f"The cell size of instances is {cell_size}; give a positive number in scene units.")
+    chosen = torch.nonzero((relevancy > threshold) & points.isfinite().all(dim=-1)).flatten()
+    if len(chosen) == 0:
+        return []
+    cells = torch.floor(points[chosen].double() / cell_size).cpu().numpy()
+    cubes, cube_of_point = np.unique(cells, axis=0, return_inverse=True)
+    cube_of_point = cube_of_point.reshape(-1)
+    label_of_cube = _connect(cubes)
+    label_of_point = torch.from_numpy(label_of_cube[cube_of_point]).to(points.device)
+    cube_count = np.bincount(label_of_cube)
+
+    regions = []
+    order = torch.argsort(label_of_point, stable=True)
+    for label, members in enumerate(torch.split(order, torch.bincount(label_of_point).tolist())):
+        if len(members) < min_points or cube_count[label] < min_cells:
+            continue
+        indices = chosen[members]
+        scores = relevancy[indices]
+        excess = (scores - threshold).double()
+        evidence = float((excess if weights is None else excess * weights[indices].double()).sum())
+        best = int(indices[scores == scores.max()][0])
+        minimum, maximum = robust_extent(points[indices], points[best], trim)
+        regions.append(Region(indices, best, float(relevancy[best]), minimum, maximum, evidence))
+    strongest = max((region.evidence for region in regions), default=0.0)
+    kept = [region for region in regions if region.evidence >= min_share * strongest]
+    return sorted(kept, key=lambda region: (-region.peak, region.best))
+
+
+def robust_extent(
+    points: Float[Tensor, "points 3"], inside: Float[Tensor, " 3"], trim: float = 0.02
+) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """Lower and upper corner of the points along the axes, without the `trim` quantile at either end of each axis.
+
+    Quantiles are order statistics (of n points, the floor(trim * n) lowest and as many of the highest are cut), so
+    fewer than 1 / trim points lose none. The box is grown to hold `inside`, the best point, where it would not.
+    """
+    cut = int(trim * len(points))
+    ordered = points.sort(dim=0).values
+    return torch.minimum(ordered[cut], inside), torch.maximum(ordered[len(points) - 1 - cut], inside)
+
+
+def members_mask(region: Region, count: int) -> Bool[Tensor, " points"]:
+    """The region as a mask over the `count` points that it was found among."""
+    mask = torch.zeros(count, dtype=torch.bool, device=region.indices.device)
+    mask[region.indices] = True
+    return mask
+
+
+def _connect(cubes: np.ndarray) -> np.ndarray:
+    """Component of each of the distinct cubes [cubes, 3]; neighbours differ by at most 1 on each axis."""
+    pairs = cKDTree(cubes).query_pairs(1.5, p=np.inf, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(cubes), len(cubes)))
+    return connected_components(graph, directed=False)[1]

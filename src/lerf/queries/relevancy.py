@@ -1,0 +1,51 @@
+"""Relevancy of embeddings to phrases, and the three ways to display it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.errors import QueryError
+
+
+def relevancy(
+    embeddings: Float[Tensor, "*points width"],
+    queries: Float[Tensor, "queries width"],
+    canonical: Float[Tensor, "canonical width"],
+    temperature: float,
+) -> Float[Tensor, " queries *points"]:
+    """How much better each query describes each embedding than any canonical phrase does, in 0..1; 0.5 is a tie.
+
+    min over canonical i of exp(t q) / (exp(t q) + exp(t c_i)), q and c_i the dot products of the embedding with the
+    query and with canonical phrase i (Kerr et al. 2023, section 3.4; t = 10 in their code). Computed as
+    sigmoid(t (q - max_i c_i)), the same number without overflow. Every vector should have unit length; none is
+    normalised here.
+
+    Raises:
+        QueryError: without canonical phrases, or when the temperature is not a positive number.
+    """
+    if len(canonical) == 0:
+        raise QueryError("Relevancy needs at least one canonical phrase to compare with; give one.")
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise QueryError(f"The temperature is {temperature}; give a positive number, for example 10.")
+    rival = (embeddings @ canonical.T).amax(dim=-1, keepdim=True)
+    return torch.sigmoid(temperature * (embeddings @ queries.T - rival)).movedim(-1, 0)
+
+
+def centred(raw: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:
+    """Relevancy in -1..1 with the tie at 0: 2 r - 1."""
+    return 2 * raw - 1
+
+
+def normalised(raw: Float[Tensor, "*points"], maximum: float | None = None) -> Float[Tensor, "*points"]:
+    """Relevancy stretched so that 0.5 becomes 0 and `maximum` becomes 1, clipped to 0..1.
+
+    `maximum` is that of `raw` when not given; give one to compare views. All zero when it is not above 0.5.
+    """
+    top = (float(raw.max()) if raw.numel() else 0.5) if maximum is None else maximum
+    if top <= 0.5:
+        return torch.zeros_like(raw)
+    return ((raw - 0.5) / (top - 0.5)).clamp(0, 1)

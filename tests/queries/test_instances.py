@@ -1,0 +1,110 @@
+"""Connected regions against a flood fill on a dense grid, and their robust extent."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lerf.errors import QueryError
+from lerf.queries.instances import find_regions, members_mask, robust_extent
+
+EVERYTHING = {"min_points": 1, "min_cells": 1, "min_share": 0.0, "trim": 0.0}
+
+
+def flood_fill(points: torch.Tensor, relevancy: torch.Tensor, threshold: float, size: float) -> set[frozenset[int]]:
+    """Regions as sets of point indices, cube by cube."""
+    cubes: dict[tuple[int, ...], list[int]] = {}
+    for index in range(len(points)):
+        if relevancy[index] > threshold:
+            cubes.setdefault(tuple(torch.floor(points[index].double() / size).long().tolist()), []).append(index)
+    regions = set()
+    while cubes:
+        stack, members = [next(iter(cubes))], []
+        while stack:
+            cube = stack.pop()
+            if cube not in cubes:
+                continue
+            members += cubes.pop(cube)
+            steps = itertools.product((-1, 0, 1), repeat=3)
+            stack += [tuple(a + b for a, b in zip(cube, step, strict=True)) for step in steps]
+        regions.add(frozenset(members))
+    return regions
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 60), st.sampled_from([0.3, 1.0, 1.7]))
+def test_regions_are_those_of_a_flood_fill(seed: int, count: int, size: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.rand(count, 3, generator=generator) * 10 - 5
+    relevancy = torch.rand(count, generator=generator)
+    regions = find_regions(points, relevancy, threshold=0.4, cell_size=size, **EVERYTHING)
+    assert {frozenset(region.indices.tolist()) for region in regions} == flood_fill(points, relevancy, 0.4, size)
+    peaks = [region.peak for region in regions]
+    assert peaks == sorted(peaks, reverse=True)
+    for region in regions:
+        assert region.peak == float(relevancy[region.indices].max()) == float(relevancy[region.best])
+        torch.testing.assert_close(region.minimum, points[region.indices].amin(dim=0))
+        torch.testing.assert_close(region.maximum, points[region.indices].amax(dim=0))
+        assert torch.equal(members_mask(region, count).nonzero().flatten(), region.indices)
+
+
+def test_cubes_that_share_a_corner_touch_and_a_gap_parts() -> None:
+    touching = torch.tensor([[0.5, 0.5, 0.5], [1.5, 1.5, 1.5]])
+    apart = torch.tensor([[0.5, 0.5, 0.5], [2.5, 0.5, 0.5]])
+    high = torch.ones(2)
+    assert len(find_regions(touching, high, threshold=0.5, cell_size=1.0, **EVERYTHING)) == 1
+    assert len(find_regions(apart, high, threshold=0.5, cell_size=1.0, **EVERYTHING)) == 2
+
+
+def test_a_huge_extent_costs_nothing() -> None:
+    points = torch.tensor([[0.0, 0.0, 0.0], [1e9, -1e9, 1e9], [float("inf"), 0.0, 0.0], [0.0, float("nan"), 0.0]])
+    regions = find_regions(points, torch.tensor([0.8, 0.9, 1.0, 1.0]), threshold=0.5, cell_size=1e-3, **EVERYTHING)
+    assert [region.indices.tolist() for region in regions] == [[1], [0]]
+
+
+def test_small_and_weak_regions_are_dropped() -> None:
+    cluster = torch.rand(50, 3) * 0.9
+    speck = torch.tensor([[10.2, 0.2, 0.2]] * 3)
+    faint = torch.rand(10, 3) * 0.9 + torch.tensor([20.0, 0.0, 0.0])
+    points = torch.cat([cluster, speck, faint])
+    relevancy = torch.cat([torch.full((50,), 0.9), torch.full((3,), 1.0), torch.full((10,), 0.51)])
+    settings = {"threshold": 0.5, "cell_size": 1.0}
+    assert len(find_regions(points, relevancy, **settings, min_points=1, min_share=0.0)) == 3
+    assert len(find_regions(points, relevancy, **settings, min_points=4, min_share=0.0)) == 2
+    (kept,) = find_regions(points, relevancy, **settings)
+    assert kept.indices.tolist() == list(range(50))
+    assert find_regions(points, relevancy, **settings, min_cells=2) == []
+
+
+def test_weights_are_the_evidence() -> None:
+    points = torch.tensor([[0.5, 0.5, 0.5]] * 4 + [[9.5, 0.5, 0.5]] * 4)
+    relevancy = torch.full((8,), 0.7)
+    weights = torch.tensor([1.0] * 4 + [0.01] * 4)
+    (region,) = find_regions(points, relevancy, threshold=0.5, cell_size=1.0, weights=weights)
+    assert region.indices.tolist() == [0, 1, 2, 3]
+    assert region.evidence == pytest.approx(4 * 0.2, abs=1e-6)
+
+
+def test_the_extent_loses_two_percent_of_each_tail() -> None:
+    points = torch.arange(100.0)[torch.randperm(100)][:, None].expand(-1, 3)
+    low, high = robust_extent(points, torch.full((3,), 50.0))
+    assert (low.tolist(), high.tolist()) == ([2.0] * 3, [97.0] * 3)
+
+
+def test_the_extent_holds_the_best_point() -> None:
+    points = torch.arange(100.0)[:, None].expand(-1, 3)
+    low, high = robust_extent(points, torch.tensor([0.0, 50.0, 99.0]))
+    assert (low.tolist(), high.tolist()) == ([0.0, 2.0, 2.0], [97.0, 97.0, 99.0])
+
+
+def test_nothing_above_the_threshold() -> None:
+    assert find_regions(torch.rand(5, 3), torch.full((5,), 0.5), threshold=0.5, cell_size=1.0) == []
+    assert find_regions(torch.zeros(0, 3), torch.zeros(0), threshold=0.5, cell_size=1.0) == []
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_cell_without_size_is_refused(size: float) -> None:
+    with pytest.raises(QueryError, match="cell size"):
+        find_regions(torch.rand(5, 3), torch.rand(5), threshold=0.5, cell_size=size)
