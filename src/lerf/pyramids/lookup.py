@@ -1,0 +1,133 @@
+"""Reading a pyramid between its cells and levels, for many pixels at once.
+
+The target of a ray through pixel (x, y) with tile ratio s is bilinear between the four cell centres around (x, y) in
+each of the two levels around s, and linear in s between the levels (LERF, arXiv 2303.09553, section 3.2). Pixels beyond
+the outermost centres take the border's value; ratios beyond the range take the nearest level's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float16, Int
+from torch import Tensor
+
+from lerf.errors import ConfigError
+from lerf.pyramids.store import PyramidStore
+
+
+@dataclass(frozen=True)
+class PyramidTable:
+    """All cells of all photos in one flat tensor, with where each level of each photo lies."""
+
+    cells: Float16[Tensor, "cells width"]
+    ratios: Float[Tensor, " levels"]
+    """Tile heights over photo height, increasing."""
+    starts: Int[Tensor, "photos levels"]
+    """Row of `cells` where a level begins; its cells follow row by row."""
+    shapes: Int[Tensor, "photos levels 2"]
+    """Rows and columns."""
+    origins: Float[Tensor, "photos levels 2"]
+    """(x, y) of the first cell's centre, in pixels."""
+    steps: Float[Tensor, "photos levels 2"]
+    """(dx, dy) between centres, in pixels."""
+
+    @classmethod
+    def from_store(cls, store: PyramidStore, photos: Sequence[int] | None = None, device: str = "cpu") -> PyramidTable:
+        """Load a store, or those of its photos, into memory; `photo` indices below count within the chosen ones."""
+        chosen = list(range(len(store))) if photos is None else list(photos)
+        if not chosen:
+            raise ConfigError("A pyramid table needs at least one photo.")
+        entries = [store.entries[index] for index in chosen]
+        total = sum(entry.cells for entry in entries)
+        cells = torch.empty(total, store.width, dtype=torch.float16)
+        starts, row = [], 0
+        for index, entry in zip(chosen, entries, strict=True):
+            cells[row : row + entry.cells] = torch.from_numpy(np.array(store.features(index)))
+            for level in entry.levels:
+                starts.append(row)
+                row += level.cells
+        levels = [level for entry in entries for level in entry.levels]
+        shape = (len(entries), len(store.tile_ratios))
+        return cls(
+            cells.to(device),
+            torch.tensor(store.tile_ratios, device=device),
+            torch.tensor(starts, device=device).reshape(shape),
+            torch.tensor([[level.rows, level.columns] for level in levels], device=device).reshape(*shape, 2),
+            torch.tensor([[level.x0, level.y0] for level in levels], device=device).reshape(*shape, 2),
+            torch.tensor([[level.dx, level.dy] for level in levels], device=device).reshape(*shape, 2),
+        )
+
+    @property
+    def width(self) -> int:
+        return self.cells.shape[1]
+
+    def interpolate(
+        self,
+        photo: Int[Tensor, " n"],
+        pixels: Float[Tensor, "n 2"],
+        tile_ratio: Float[Tensor, " n"],
+        renormalise: bool = False,
+    ) -> Float[Tensor, "n width"]:
+        """Embeddings at continuous pixel coordinates (x, y) and tile ratios, in single precision.
+
+        Args:
+            photo: index of each pixel's photo.
+            pixels: the centre of the first pixel is (0.5, 0.5).
+            tile_ratio: tile height over the photo's height.
+            renormalise: scale the result to unit length; the authors leave training targets as they are.
+        """
+        rows, weights = self.corners(photo, pixels, tile_ratio)
+        # One fused gather and weighted sum; plain definition: (cells[rows].float() * weights[..., None]).sum(1).
+        result = F.embedding_bag(rows, self.cells, mode="sum", per_sample_weights=weights.to(self.cells.dtype)).float()
+        return F.normalize(result, dim=-1) if renormalise else result
+
+    def corners(
+        self, photo: Int[Tensor, " n"], pixels: Float[Tensor, "n 2"], tile_ratio: Float[Tensor, " n"]
+    ) -> tuple[Int[Tensor, "n corners"], Float[Tensor, "n corners"]]:
+        """Rows of `cells` and their weights, which sum to one: four, or eight where there are several levels."""
+        if len(self.ratios) == 1:
+            return self._bilinear(photo, pixels, torch.zeros_like(photo))
+        lower = torch.bucketize(tile_ratio.to(self.ratios), self.ratios, right=True).sub(1)
+        lower = lower.clamp(0, len(self.ratios) - 2)
+        below, above = self.ratios[lower], self.ratios[lower + 1]
+        share = ((tile_ratio - below) / (above - below)).clamp(0.0, 1.0)[:, None]
+        first_rows, first = self._bilinear(photo, pixels, lower)
+        second_rows, second = self._bilinear(photo, pixels, lower + 1)
+        return torch.cat([first_rows, second_rows], dim=1), torch.cat([first * (1.0 - share), second * share], dim=1)
+
+    def nearest(
+        self, photo: Int[Tensor, " n"], pixels: Float[Tensor, "n 2"], level: int = 0
+    ) -> Float[Tensor, "n width"]:
+        """Features of the cell whose centre is closest: the look-up of dense regulariser maps."""
+        column, row = self._cell_coordinates(photo, pixels, torch.full_like(photo, level))
+        shape = self.shapes[photo, level]
+        rows = (
+            self.starts[photo, level] + torch.floor(row + 0.5).long() * shape[:, 1] + torch.floor(column + 0.5).long()
+        )
+        return self.cells[rows].float()
+
+    def _cell_coordinates(self, photo: Tensor, pixels: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Column and row of each pixel in units of cells, clamped to the grid."""
+        place = (pixels - self.origins[photo, level]) / self.steps[photo, level]
+        last = self.shapes[photo, level] - 1
+        column = torch.minimum(place[:, 0].clamp_min(0.0), last[:, 1].to(place.dtype))
+        row = torch.minimum(place[:, 1].clamp_min(0.0), last[:, 0].to(place.dtype))
+        return column, row
+
+    def _bilinear(self, photo: Tensor, pixels: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        column, row = self._cell_coordinates(photo, pixels, level)
+        shape = self.shapes[photo, level]
+        left, top = column.floor().long(), row.floor().long()
+        right = torch.minimum(left + 1, shape[:, 1] - 1)
+        bottom = torch.minimum(top + 1, shape[:, 0] - 1)
+        u, v = column - left, row - top
+        start = self.starts[photo, level]
+        upper, under = start + top * shape[:, 1], start + bottom * shape[:, 1]
+        rows = torch.stack([upper + left, upper + right, under + left, under + right], dim=1)
+        weights = torch.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], dim=1)
+        return rows, weights

@@ -1,0 +1,91 @@
+"""Encoders by name. The registry is data: a name points to "module:object", imported only when asked for.
+
+A user's package adds its own through the entry-point groups `lerf.encoders` and `lerf.dense_encoders`. The object is
+called as `factory(weights=Path | None, offline=bool, device=str)` and returns an encoder (`encoders/protocols.py`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
+from lerf.errors import EncoderError, LerfError
+
+ENCODERS = {
+    "conse": "lerf.encoders.conse:load",
+    "conse-lite2": "lerf.encoders.conse:load_lite2",
+}
+"""Image-text encoders that come with the package."""
+DENSE_ENCODERS = {
+    "conse-mid": "lerf.encoders.mid_level:load",
+}
+"""Dense encoders that come with the package."""
+
+
+def encoder_names() -> list[str]:
+    """Names that `load_encoder` knows, plug-ins included."""
+    return sorted(_known("lerf.encoders", ENCODERS))
+
+
+def dense_encoder_names() -> list[str]:
+    """Names that `load_dense_encoder` knows, plug-ins included."""
+    return sorted(_known("lerf.dense_encoders", DENSE_ENCODERS))
+
+
+def load_encoder(
+    name: str, weights: Path | None = None, offline: bool = False, device: str = "cpu"
+) -> ImageTextEncoder:
+    """Image-text encoder by name.
+
+    Args:
+        name: a name of the registry; what follows a colon ("hf:ID") is handed to the encoder as `variant`.
+        weights: file or folder to read instead of the encoder's own place.
+        offline: forbid downloads.
+        device: torch device of the network.
+
+    Raises:
+        EncoderError: unknown name, plug-in that cannot be imported, missing or unfitting weights.
+    """
+    return _load("encoder", "lerf.encoders", ENCODERS, name, weights, offline, device)
+
+
+def load_dense_encoder(
+    name: str, weights: Path | None = None, offline: bool = False, device: str = "cpu"
+) -> DenseEncoder:
+    """Dense encoder by name; arguments and errors as in `load_encoder`."""
+    return _load("dense encoder", "lerf.dense_encoders", DENSE_ENCODERS, name, weights, offline, device)
+
+
+def _known(group: str, own: dict[str, str]) -> dict[str, str]:
+    """Names to targets; a plug-in cannot take over a built-in name."""
+    return {**{point.name: point.value for point in entry_points(group=group)}, **own}
+
+
+def _load(
+    kind: str, group: str, own: dict[str, str], name: str, weights: Path | None, offline: bool, device: str
+) -> Any:
+    known = _known(group, own)
+    family, _, variant = name.partition(":")
+    if family not in known:
+        raise EncoderError(f"There is no {kind} named '{name}'; known are {', '.join(sorted(known))}.")
+    target = known[family]
+    try:
+        module, _, attribute = target.partition(":")
+        factory = importlib.import_module(module)
+        for part in attribute.split("."):
+            factory = getattr(factory, part)
+    except Exception as error:
+        raise EncoderError(
+            f"The {kind} '{family}' cannot be loaded from {target} ({type(error).__name__}: {error}); "
+            "repair or uninstall the package that provides it."
+        ) from error
+    extra = {"variant": variant} if variant else {}
+    try:
+        return factory(weights=weights, offline=offline, device=device, **extra)  # type: ignore[operator]
+    except LerfError:
+        raise
+    except TypeError as error:
+        raise EncoderError(f"The {kind} '{name}' was called with settings it does not take ({error}).") from error
