@@ -1,0 +1,70 @@
+"""Kernels behind one interface: the torch reference defines each, the CPU path (numba) is used for CPU float32 tensors.
+
+`use("reference")` forces the definition, for tests, benchmarks and doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from torch import Tensor
+
+from lerf.kernels import reference
+from lerf.kernels.layout import GridLayout
+
+Backend = Literal["auto", "reference"]
+_backend: Backend = "auto"
+
+
+@contextmanager
+def use(backend: Backend) -> Iterator[None]:
+    """Choose the kernels inside a `with` block; not safe to nest across threads."""
+    global _backend
+    previous, _backend = _backend, backend
+    try:
+        yield
+    finally:
+        _backend = previous
+
+
+def fast_path(tensor: Tensor) -> bool:
+    """Whether the numba kernels serve this tensor."""
+    return _backend == "auto" and tensor.device.type == "cpu" and tensor.dtype.itemsize == 4
+
+
+def hash_encode(points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+    """See `reference.hash_encode`."""
+    if fast_path(table):
+        from lerf.kernels import cpu
+
+        return cpu.hash_encode(points, table, layout)
+    return reference.hash_encode(points, table, layout)
+
+
+def render_weights(densities: Tensor, lengths: Tensor) -> Tensor:
+    """See `reference.render_weights`."""
+    if fast_path(densities):
+        from lerf.kernels import cpu
+
+        return cpu.render_weights(densities, lengths)
+    return reference.render_weights(densities, lengths)
+
+
+def composite(weights: Tensor, values: Tensor) -> Tensor:
+    """See `reference.composite`."""
+    if fast_path(values):
+        from lerf.kernels import cpu
+
+        return cpu.composite(weights, values)
+    return reference.composite(weights, values)
+
+
+def proposal_edges(origins: Tensor, directions: Tensor, density_grid: Tensor, jitter: Tensor, **settings) -> Tensor:
+    """See `reference.proposal_edges`."""
+    if fast_path(density_grid):
+        from lerf.kernels import cpu
+
+        return cpu.proposal_edges(origins, directions, density_grid, jitter, **settings)
+    return reference.proposal_edges(origins, directions, density_grid, jitter, **settings)

@@ -2,7 +2,7 @@
 
 Layout: `<root>/pyramids/<key>/` holds `settings.json` and, for each photo, `<photo>.npy` (half precision, the levels
 one after another, `[cells, width]`) and `<photo>.json` (geometry of the levels, length and SHA-256 of the array). `key`
-is a hash of the encoder's fingerprint, the tile settings and the mode; `photo` is a hash of its pixels as used. The JSON
+is a hash of the encoder, the tile settings and the mode; `photo` is a hash of its pixels as used. The JSON
 is written last: without it an array does not count. Anything that does not fit together is computed again.
 """
 

@@ -1,0 +1,126 @@
+"""The numba kernels as torch functions with gradients; tensors are shared with numpy, never copied."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lerf.kernels import cpu_encode, cpu_rays
+from lerf.kernels.layout import GridLayout
+from lerf.kernels.reference import spacing_of
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().contiguous().numpy()
+
+
+class _HashEncode(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, points, table, layout):  # type: ignore[no-untyped-def,override]
+        out = torch.empty(len(points), layout.width)
+        cpu_encode.encode_forward(
+            _array(points), _array(table), layout.resolution_array, layout.offsets, layout.sizes, layout.dense, out.numpy()
+        )
+        ctx.save_for_backward(points)
+        ctx.table, ctx.layout = table, layout
+        return out
+
+    @staticmethod
+    def backward(ctx, grad_out):  # type: ignore[no-untyped-def,override]
+        (points,), layout, table = ctx.saved_tensors, ctx.layout, ctx.table
+        shape = (layout.resolution_array, layout.offsets, layout.sizes, layout.dense)
+        grad = _array(grad_out)
+        grad_points = grad_table = None
+        if ctx.needs_input_grad[1]:
+            sparse = getattr(table, "sparse_gradient", None)
+            values, touched = (
+                sparse if sparse is not None
+                else (torch.zeros_like(table), torch.zeros(len(table), dtype=torch.uint8))
+            )  # fmt: skip
+            order = cpu_encode.level_order(layout.levels)
+            cpu_encode.encode_backward_table(_array(points), grad, *shape, order, values.numpy(), touched.numpy())
+            grad_table = values if sparse is None else None
+        if ctx.needs_input_grad[0]:
+            grad_points = torch.zeros_like(points)
+            cpu_encode.encode_backward_points(_array(points), grad, _array(table), *shape, grad_points.numpy())
+        return grad_points, grad_table, None
+
+
+def hash_encode(points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+    """See `reference.hash_encode`.
+
+    A table that carries `sparse_gradient` (values like the table, uint8 marks per entry) collects its gradient there
+    instead of in a new dense tensor, for an optimiser that visits marked entries only (`training/optimiser.py`).
+    """
+    return _HashEncode.apply(points, table, layout)
+
+
+class _RenderWeights(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, densities, lengths):  # type: ignore[no-untyped-def,override]
+        weights = torch.empty_like(densities, memory_format=torch.contiguous_format)
+        cpu_rays.weights_forward(_array(densities), _array(lengths), weights.numpy())
+        ctx.save_for_backward(densities, lengths, weights)
+        return weights
+
+    @staticmethod
+    def backward(ctx, grad_weights):  # type: ignore[no-untyped-def,override]
+        densities, lengths, weights = ctx.saved_tensors
+        grad = torch.empty_like(weights)
+        cpu_rays.weights_backward(
+            _array(densities), _array(lengths), weights.numpy(), _array(grad_weights), grad.numpy()
+        )
+        return grad, None
+
+
+def render_weights(densities: Tensor, lengths: Tensor) -> Tensor:
+    """See `reference.render_weights`; no gradient with respect to lengths."""
+    return _RenderWeights.apply(densities, lengths)
+
+
+class _Composite(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, weights, values):  # type: ignore[no-untyped-def,override]
+        out = torch.empty(len(weights), values.shape[-1])
+        cpu_rays.composite_forward(_array(weights), _array(values), out.numpy())
+        ctx.save_for_backward(weights, values)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad_out):  # type: ignore[no-untyped-def,override]
+        weights, values = ctx.saved_tensors
+        grad_weights, grad_values = torch.empty(weights.shape), torch.empty(values.shape)
+        cpu_rays.composite_backward(
+            _array(weights), _array(values), _array(grad_out), grad_weights.numpy(), grad_values.numpy()
+        )
+        return grad_weights, grad_values
+
+
+def composite(weights: Tensor, values: Tensor) -> Tensor:
+    """See `reference.composite`."""
+    return _Composite.apply(weights, values)
+
+
+def proposal_edges(
+    origins: Tensor,
+    directions: Tensor,
+    density_grid: Tensor,
+    jitter: Tensor,
+    *,
+    samples: int,
+    bins: int,
+    near: float,
+    far: float,
+    anneal: float,
+    padding: float,
+    cap: float,
+) -> Tensor:
+    """See `reference.proposal_edges`; no gradients."""
+    out = torch.empty(len(origins), samples + 1)
+    low, high = spacing_of(torch.tensor([near, far], dtype=torch.float32)).tolist()
+    cpu_rays.proposal_edges(
+        _array(origins), _array(directions), _array(density_grid), _array(jitter), samples, bins, low, high,
+        np.float32(anneal), np.float32(padding), np.float32(cap), out.numpy(),
+    )  # fmt: skip
+    return out

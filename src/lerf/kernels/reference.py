@@ -1,0 +1,127 @@
+"""The definition of every kernel in plain torch: runs on any device, differentiates by autograd.
+
+The fast kernels of the other modules have these signatures and are compared with these functions, forward and backward.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.kernels.layout import HASH_PRIMES, GridLayout
+
+
+def hash_encode(
+    points: Float[Tensor, "points 3"], table: Float[Tensor, "entries features"], layout: GridLayout
+) -> Float[Tensor, "points width"]:
+    """Multi-resolution hash encoding (Müller et al. 2022): trilinear interpolation of the table on every level.
+
+    Points are in the unit cube; outside they are clamped to its faces. The result holds the levels' features one
+    after another, coarse to fine. Differentiable in `table` and `points`.
+    """
+    encoded = []
+    clamped = points.clamp(0.0, 1.0)
+    for resolution, offset, size, dense in zip(
+        layout.resolutions, layout.offsets.tolist(), layout.sizes.tolist(), layout.dense.tolist(), strict=True
+    ):
+        scaled = clamped * resolution
+        # The last vertex belongs to the cell below it, so that x = 1 interpolates inside the grid.
+        cell = scaled.detach().floor().clamp(max=resolution - 1)
+        fraction = scaled - cell
+        corner = cell.to(torch.int64)
+        total = torch.zeros(len(points), layout.features, dtype=table.dtype, device=table.device)
+        for bits in range(8):
+            step = torch.tensor([bits & 1, bits >> 1 & 1, bits >> 2 & 1], device=points.device)
+            x, y, z = (corner + step).unbind(-1)
+            if dense:
+                index = x + (y + z * (resolution + 1)) * (resolution + 1)
+            else:
+                mixed = (x * HASH_PRIMES[0]) ^ (y * HASH_PRIMES[1]) ^ (z * HASH_PRIMES[2])
+                index = mixed & (size - 1)
+            weight = torch.where(step.bool(), fraction, 1.0 - fraction).prod(-1, keepdim=True)
+            total = total + weight * table[offset + index]
+        encoded.append(total)
+    return torch.cat(encoded, dim=-1) if encoded else points.new_zeros(len(points), 0)
+
+
+def render_weights(
+    densities: Float[Tensor, "rays samples"], lengths: Float[Tensor, "rays samples"]
+) -> Float[Tensor, "rays samples"]:
+    """Weights of emission-absorption rendering (Max 1995; NeRF, Mildenhall et al. 2020, eq. 3).
+
+    w_i = exp(-sum_{j<i} density_j * length_j) * (1 - exp(-density_i * length_i)). Lengths are in normalised units,
+    densities per normalised unit. Differentiable in `densities`.
+    """
+    optical = densities * lengths
+    before = torch.cumsum(optical, dim=-1) - optical
+    return torch.exp(-before) * -torch.expm1(-optical)
+
+
+def composite(
+    weights: Float[Tensor, "rays samples"], values: Float[Tensor, "rays samples channels"]
+) -> Float[Tensor, "rays channels"]:
+    """Weighted sum of values along each ray, differentiable in both."""
+    return torch.einsum("rs,rsc->rc", weights, values)
+
+
+def spacing_of(distance: Tensor) -> Tensor:
+    """Distance along a ray to a coordinate in 0..1 that is linear up to 1 and linear in disparity beyond."""
+    return torch.where(distance < 1.0, distance / 2.0, 1.0 - 0.5 / distance.clamp(min=1.0))
+
+
+def distance_of(spacing: Tensor) -> Tensor:
+    """The inverse of `spacing_of`."""
+    return torch.where(spacing < 0.5, 2.0 * spacing, 0.5 / (1.0 - spacing).clamp(min=1e-6))
+
+
+def proposal_edges(
+    origins: Float[Tensor, "rays 3"],
+    directions: Float[Tensor, "rays 3"],
+    density_grid: Float[Tensor, "side side side"],
+    jitter: Float[Tensor, " rays"],
+    *,
+    samples: int,
+    bins: int,
+    near: float,
+    far: float,
+    anneal: float,
+    padding: float,
+    cap: float,
+) -> Float[Tensor, "rays edges"]:
+    """Distances of the `samples + 1` edges of intervals that share the light of a coarse density evenly.
+
+    A ray is cut into `bins` intervals, even in `spacing_of`. The density at their middles is read from the nearest
+    cell of `density_grid`, which covers the contracted cube [-2, 2]^3 (L-infinity contraction) with axes z, y, x. The
+    weights, raised to `anneal`, widened to their neighbours and padded by `padding` of evenly spread mass, form a
+    cumulative distribution (Mip-NeRF 360, Barron et al. 2022, sections 3 and 5; the widening is mip-NeRF's, Barron et
+    al. 2021, eq. 18), whose quantiles (k + jitter) / (samples + 1) are the edges.
+    """
+    side = density_grid.shape[0]
+    low, high = spacing_of(torch.tensor([near, far], dtype=torch.float32)).tolist()
+    grid = torch.linspace(low, high, bins + 1, device=origins.device)
+    edges = distance_of(grid)
+    middle = distance_of(0.5 * (grid[1:] + grid[:-1]))
+    positions = origins[:, None] + directions[:, None] * middle[:, None]
+    reach = positions.abs().amax(-1, keepdim=True)
+    contracted = torch.where(reach <= 1.0, positions, (2.0 - 1.0 / reach.clamp(min=1.0)) * positions / reach)
+    cell = ((contracted + 2.0) * (side / 4.0)).to(torch.int64).clamp(0, side - 1)
+    density = density_grid[cell[..., 2], cell[..., 1], cell[..., 0]]
+    # A bin absorbs at most `cap` of the light: a floater in the coarse density cannot hide what lies behind it.
+    opacity = (-torch.expm1(-density * (edges[1:] - edges[:-1]))).clamp(max=cap)
+    weights = opacity * torch.cumprod(torch.cat([torch.ones_like(opacity[:, :1]), 1.0 - opacity[:, :-1]], -1), -1)
+    weights = torch.where(weights > 0, weights**anneal, torch.zeros_like(weights))
+    before = torch.cat([weights[:, :1], weights[:, :-1]], -1)
+    after = torch.cat([weights[:, 1:], weights[:, -1:]], -1)
+    weights = 0.5 * (torch.maximum(before, weights) + torch.maximum(weights, after))
+    total = weights.sum(-1, keepdim=True)
+    even = 1.0 / bins
+    share = torch.where(total > 1e-6, weights / total.clamp(min=1e-6), torch.full_like(weights, even))
+    share = (1.0 - padding) * share + padding * even
+    cumulative = torch.cat([torch.zeros_like(share[:, :1]), torch.cumsum(share, -1)], -1)
+    quantiles = (torch.arange(samples + 1, device=origins.device) + jitter[:, None]) / (samples + 1)
+    quantiles = quantiles * cumulative[:, -1:]
+    right = torch.searchsorted(cumulative.contiguous(), quantiles.contiguous(), right=True).clamp(1, bins)
+    start, end = cumulative.gather(-1, right - 1), cumulative.gather(-1, right)
+    fraction = ((quantiles - start) / (end - start).clamp(min=1e-12)).clamp(0.0, 1.0)
+    return distance_of(low + (right - 1 + fraction) * ((high - low) / bins))

@@ -1,0 +1,31 @@
+"""Where the light of rays stops, from any radiance source."""
+
+from __future__ import annotations
+
+import torch
+
+from lerf.fields.language import LightStops
+from lerf.rays.bundle import RadianceSource, RayBundle
+
+
+@torch.no_grad()
+def light_stops(source: RadianceSource, rays: RayBundle, heaviest: int) -> LightStops:
+    """The `heaviest` samples of each ray with weights that sum to one, and the median depth.
+
+    Language is read only there: the other samples of a ray hold a few per cent of its light and most of the cost.
+    """
+    samples = source.sample_rays(rays)
+    total = torch.cumsum(samples.weights, dim=-1)
+    middle = (total < 0.5 * total[:, -1:]).sum(-1, keepdim=True).clamp(max=total.shape[1] - 1)
+    median = samples.distances.gather(-1, middle)
+    keep = min(heaviest, samples.weights.shape[1])
+    weights, order = samples.weights.topk(keep, dim=-1)
+    # A ray that meets nothing still needs a finite mean.
+    weights = weights + 1e-8
+    return LightStops(
+        positions=samples.positions.gather(1, order[..., None].expand(-1, -1, 3)),
+        weights=weights / weights.sum(-1, keepdim=True),
+        depths=samples.distances.gather(-1, order) * rays.axis_cosine[:, None],
+        median_depth=(median.squeeze(-1) * rays.axis_cosine),
+        median_position=rays.origins + rays.directions * median,
+    )

@@ -1,0 +1,130 @@
+"""Rotation, translation and one scale: the map between the capture's frame and the normalised one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from lerf.errors import SceneError
+
+AXIS_SPREAD = 0.01
+"""Optical axes count as converging above this: the mean squared sine of their angles to a common direction."""
+MISS_RATIO = 0.5
+"""... and when they miss the common point by less than this share of the cameras' distance to it."""
+FRONT_SHARE = 0.9
+"""... and when it lies in front of at least this share of the cameras."""
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """x -> scale * rotation @ x + translation."""
+
+    rotation: Float[np.ndarray, "3 3"]
+    translation: Float[np.ndarray, " 3"]
+    """In units of the frame it leads to."""
+    scale: float
+
+    @staticmethod
+    def identity() -> Similarity:
+        """The map that changes nothing."""
+        return Similarity(np.eye(3), np.zeros(3), 1.0)
+
+    def apply_points(self, points: Float[np.ndarray, "*points 3"]) -> Float[np.ndarray, "*points 3"]:
+        """Points of the first frame in the second."""
+        return self.scale * (np.asarray(points, np.float64) @ self.rotation.T) + self.translation
+
+    def apply_poses(self, poses: Float[np.ndarray, "poses 3 4"]) -> Float[np.ndarray, "poses 3 4"]:
+        """Camera-to-world poses; rotations stay rotations, only positions are scaled."""
+        rotations = self.rotation @ poses[:, :, :3]
+        return np.concatenate([rotations, self.apply_points(poses[:, :, 3])[..., None]], -1)
+
+    def inverse(self) -> Similarity:
+        """The way back."""
+        rotation, scale = self.rotation.T, 1.0 / self.scale
+        return Similarity(rotation, -scale * (rotation @ self.translation), scale)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers for JSON; `from_dict` reads them without loss."""
+        return {
+            "rotation": self.rotation.tolist(),
+            "translation": self.translation.tolist(),
+            "scale": float(self.scale),
+        }
+
+    @staticmethod
+    def from_dict(value: dict[str, Any]) -> Similarity:
+        """Inverse of `to_dict`.
+
+        Raises:
+            SceneError: when an entry is missing or has the wrong shape.
+        """
+        try:
+            rotation = np.asarray(value["rotation"], np.float64).reshape(3, 3)
+            translation = np.asarray(value["translation"], np.float64).reshape(3)
+            return Similarity(rotation, translation, float(value["scale"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SceneError(
+                "A saved frame needs a 3x3 rotation, 3 numbers of translation and a scale: save it again."
+            ) from error
+
+
+def normalising_similarity(poses: Float[np.ndarray, "photos 3 4"]) -> Similarity:
+    """Capture frame to normalised frame: +z is up, the subject is at the origin, cameras are about 1 away.
+
+    Up is the mean of the cameras' own up axes. The centre is the point closest, in least squares, to all optical axes
+    if these converge in front of the cameras; otherwise (a walk through a room, a panorama, parallel views) it is the
+    mean camera position. The scale makes the mean distance from camera to centre 1.
+
+    Raises:
+        SceneError: when all photos were taken from one point, so that nothing has depth.
+    """
+    positions = poses[:, :, 3]
+    mean = positions.mean(0)
+    spread = np.linalg.norm(positions - mean, axis=1).max()
+    # Relative to the distance from the origin, so that rounding in georeferenced captures is not taken for movement,
+    # yet a metre of movement at map coordinates of millions of metres still counts.
+    if spread <= 1e-9 * np.abs(positions).max():
+        raise SceneError(
+            "All photos are taken from one point, which gives no depth: add photos taken from other positions."
+        )
+    centre = _convergence(positions, -poses[:, :, 2])
+    if centre is None:
+        centre = mean
+    rotation = _rotation_to_z(poses[:, :, 1].mean(0))
+    scale = 1.0 / float(np.linalg.norm(positions - centre, axis=1).mean())
+    return Similarity(rotation, -scale * (rotation @ centre), scale)
+
+
+def _convergence(positions: np.ndarray, forward: np.ndarray) -> np.ndarray | None:
+    """The point closest to all optical axes, or None when they do not meet in front of the cameras."""
+    across = np.eye(3) - forward[:, :, None] * forward[:, None, :]
+    normal = across.mean(0)
+    if np.linalg.eigvalsh(normal)[0] < AXIS_SPREAD:
+        return None
+    origin = positions.mean(0)  # solved around the cameras, which keeps digits when coordinates are large
+    offsets = positions - origin
+    point = np.linalg.solve(normal, np.einsum("nij,nj->i", across, offsets) / len(offsets))
+    to_point = point - offsets
+    depth = np.einsum("ni,ni->n", to_point, forward)
+    miss = np.linalg.norm(np.einsum("nij,nj->ni", across, to_point), axis=1)
+    distance = np.linalg.norm(to_point, axis=1).mean()
+    if (depth > 0).mean() < FRONT_SHARE or np.sqrt((miss**2).mean()) > MISS_RATIO * distance:
+        return None
+    return point + origin
+
+
+def _rotation_to_z(up: np.ndarray) -> np.ndarray:
+    """The smallest rotation that takes `up` to +z; the identity when `up` is too short to mean anything."""
+    length = np.linalg.norm(up)
+    if length < 1e-3:
+        return np.eye(3)
+    x, y, z = up / length
+    if z < -1 + 1e-9:
+        return np.diag([1.0, -1.0, -1.0])
+    # Rodrigues' formula for the axis up x z and the angle between them, written out; 1 / (1 + z) is
+    # (1 - cos) / sin^2.
+    k = 1 / (1 + z)
+    return np.array([[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y], [x, y, z]])

@@ -1,0 +1,87 @@
+"""One step of language training: rays of the pool, targets from the pyramid, update. Radiance is not touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lerf.fields.language import LanguageField
+from lerf.pyramids.lookup import PyramidTable
+from lerf.training import losses
+from lerf.training.optimiser import SparseAdam, exponential_decay
+from lerf.training.pool import RayPool
+
+
+@dataclass(frozen=True)
+class LanguageTraining:
+    """How the language field is trained."""
+
+    steps: int = 30000
+    """Optimiser steps."""
+    rays: int = 4096
+    """Rays of a step."""
+    rate: float = 1e-2
+    """Learning rate at the start."""
+    final_rate: float = 1e-3
+    """Learning rate at the end of the decay."""
+    decay_steps: int = 4000
+    """Steps over which the rate falls."""
+    network_rate: float = 1.0
+    """Learning rate of the heads as a share of the table's."""
+    clip_weight: float = 0.1
+    """Weight of the Huber loss on embeddings."""
+    dense_weight: float = 1.0
+    """Weight of the squared error on the dense regulariser's features."""
+    pool_rays: int = 500_000
+    """Training rays whose samples are computed once and drawn from."""
+    weight_decay: float = 1e-9
+    """Weight decay of the heads."""
+
+
+class LanguageTrainer:
+    """Holds the optimiser state and the random generator, so that a saved trainer continues exactly."""
+
+    def __init__(
+        self,
+        field: LanguageField,
+        config: LanguageTraining,
+        pool: RayPool,
+        targets: PyramidTable,
+        dense: PyramidTable | None,
+        seed: int,
+    ) -> None:
+        """`targets` and `dense` are indexed by the pool's slots, at the resolution of its pixels."""
+        self.field, self.config, self.pool, self.targets, self.dense_targets = field, config, pool, targets, dense
+        self.generator = torch.Generator().manual_seed(seed)
+        self.table = SparseAdam(field.grid.table)
+        heads = [p for p in field.parameters() if p is not field.grid.table]
+        self.dense = torch.optim.RAdam(heads, lr=config.rate, weight_decay=config.weight_decay, eps=1e-15)
+        self.step_count = 0
+
+    def step(self) -> dict[str, float]:
+        """One optimiser step; returns losses and the mean cosine between rendered and target embeddings."""
+        c, device = self.config, self.pool.slots.device
+        batch = self.pool.take(torch.randint(len(self.pool), (c.rays,), generator=self.generator).to(device))
+        low, high = float(self.targets.ratios[0]), float(self.targets.ratios[-1])
+        ratio = low + (high - low) * torch.rand(c.rays, generator=self.generator).to(device)
+        target = self.targets.interpolate(batch.slots, batch.pixels, ratio)
+        embedding, dense = self.field(batch.stops, ratio * batch.height_per_depth)
+        clip_loss = losses.huber(embedding, target)
+        loss = c.clip_weight * clip_loss
+        values: dict[str, Tensor] = {"clip_loss": clip_loss}
+        if dense is not None and self.dense_targets is not None:
+            dense_loss = losses.squared_error(dense, self.dense_targets.nearest(batch.slots, batch.pixels))
+            loss = loss + c.dense_weight * dense_loss
+            values["dense_loss"] = dense_loss
+        loss.backward()
+        rate = exponential_decay(self.step_count, c.decay_steps, c.rate, c.final_rate, warmup=20)
+        self.table.step(rate)
+        for group in self.dense.param_groups:
+            group["lr"] = rate * c.network_rate
+        self.dense.step()
+        self.dense.zero_grad(set_to_none=True)
+        self.step_count += 1
+        values["cosine"] = torch.nn.functional.cosine_similarity(embedding, target, dim=-1).mean()
+        return {name: float(value.detach()) for name, value in values.items()} | {"rays": float(c.rays)}

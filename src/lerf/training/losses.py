@@ -1,0 +1,36 @@
+"""Losses as pure functions."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.kernels.reference import spacing_of
+
+
+def distortion(weights: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"]) -> Float[Tensor, ""]:
+    """Mean over rays of the distortion loss, which pulls a ray's weight into one short piece.
+
+    sum_ij w_i w_j |m_i - m_j| + sum_i w_i^2 d_i / 3 with middles m and lengths d of the intervals in the coordinate
+    `kernels.reference.spacing_of` (Barron et al. 2022, eq. 15), in linear time by prefix sums.
+    """
+    spacing = spacing_of(edges)
+    middle, length = 0.5 * (spacing[:, 1:] + spacing[:, :-1]), spacing[:, 1:] - spacing[:, :-1]
+    before = torch.cumsum(weights, -1) - weights
+    moment = torch.cumsum(weights * middle, -1) - weights * middle
+    pairs = 2.0 * (weights * (middle * before - moment)).sum(-1)
+    own = (weights.square() * length).sum(-1) / 3.0
+    return (pairs + own).mean()
+
+
+def huber(
+    predicted: Float[Tensor, "rays width"], target: Float[Tensor, "rays width"], delta: float = 1.25
+) -> Float[Tensor, ""]:
+    """Huber loss summed over channels, mean over rays: the language loss of the LERF authors' code."""
+    return torch.nn.functional.huber_loss(predicted, target, delta=delta, reduction="none").sum(-1).mean()
+
+
+def squared_error(predicted: Float[Tensor, "rays width"], target: Float[Tensor, "rays width"]) -> Float[Tensor, ""]:
+    """Squared error summed over channels, mean over rays: the loss of the dense regulariser."""
+    return (predicted - target).square().sum(-1).mean()

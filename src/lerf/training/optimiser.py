@@ -1,0 +1,88 @@
+"""Adam that visits only what a step has touched.
+
+A step touches a small part of a hash table. A dense optimiser would read and write all of it, and its moments, every
+time: more bytes than the rest of the step. Here the backward pass marks entries; the update visits marked entries,
+clears their gradient and leaves all others, moments included, as they were.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numba import njit, prange
+from torch import Tensor
+
+from lerf import kernels
+
+
+@njit(parallel=True, fastmath=True, cache=True)
+def _adam_touched(table, grad, touched, first, second, rate, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
+    for entry in prange(table.shape[0]):
+        if touched[entry] != 0:
+            touched[entry] = 0
+            for f in range(table.shape[1]):
+                g = grad[entry, f]
+                grad[entry, f] = 0.0
+                m = beta1 * first[entry, f] + (np.float32(1.0) - beta1) * g
+                v = beta2 * second[entry, f] + (np.float32(1.0) - beta2) * g * g
+                first[entry, f], second[entry, f] = m, v
+                table[entry, f] -= rate * (m * correction1) / (np.sqrt(v * correction2) + epsilon)
+
+
+class SparseAdam:
+    """Adam (Kingma and Ba 2015) over touched entries of one table [entries, features].
+
+    Bias correction counts the optimiser's steps, not an entry's visits. On the CPU the kernels collect the gradient in
+    `table.sparse_gradient`; elsewhere the dense `table.grad` is used and an entry counts as touched where it is not zero.
+    """
+
+    def __init__(self, table: Tensor, *, beta1: float = 0.9, beta2: float = 0.99, epsilon: float = 1e-15) -> None:
+        self.table, self.betas, self.epsilon = table, (beta1, beta2), epsilon
+        self.steps = 0
+        self.first, self.second = torch.zeros_like(table.data), torch.zeros_like(table.data)
+        self.in_place = kernels.fast_path(table)
+        if self.in_place:
+            self.values = torch.zeros_like(table.data)
+            self.touched = torch.zeros(len(table), dtype=torch.uint8)
+            table.sparse_gradient = (self.values, self.touched)  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Update with learning rate `rate` and clear the gradient."""
+        self.steps += 1
+        beta1, beta2 = self.betas
+        correction1, correction2 = 1 / (1 - beta1**self.steps), 1 / (1 - beta2**self.steps)
+        if self.in_place:
+            _adam_touched(
+                self.table.data.numpy(), self.values.numpy(), self.touched.numpy(),
+                self.first.numpy(), self.second.numpy(), *map(np.float32, (rate, beta1, beta2, self.epsilon)),
+                np.float32(correction1), np.float32(correction2),
+            )  # fmt: skip
+            return
+        grad = self.table.grad
+        if grad is None:
+            return
+        rows = (grad != 0).any(-1).nonzero().squeeze(-1)
+        g = grad[rows]
+        m = self.first[rows].mul_(beta1).add_(g, alpha=1 - beta1)
+        v = self.second[rows].mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        self.first[rows], self.second[rows] = m, v
+        self.table.data[rows] -= rate * (m * correction1) / ((v * correction2).sqrt_().add_(self.epsilon))
+        self.table.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs to continue exactly."""
+        return {"first": self.first, "second": self.second, "steps": torch.tensor(self.steps)}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        self.first.copy_(state["first"])
+        self.second.copy_(state["second"])
+        self.steps = int(state["steps"])
+
+
+def exponential_decay(step: int, steps: int, start: float, end: float, warmup: int = 0) -> float:
+    """Learning rate that falls exponentially from `start` at the first step to `end` at `steps`, after a linear rise."""
+    rate = start * math.exp(math.log(end / start) * min(step / max(steps, 1), 1.0))
+    return rate * min(1.0, (step + 1) / (warmup + 1)) if warmup else rate

@@ -1,0 +1,104 @@
+"""One step of radiance training: rays of random pixels, colour and distortion loss, update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lerf.fields.radiance import RadianceField
+from lerf.rays.bundle import RayBundle
+from lerf.training import losses
+from lerf.training.optimiser import SparseAdam, exponential_decay
+
+
+@dataclass(frozen=True)
+class RadianceTraining:
+    """How the radiance field is trained."""
+
+    steps: int = 4000
+    """Optimiser steps."""
+    rays: int = 4096
+    """Rays of a step."""
+    rate: float = 2e-2
+    """Learning rate at the start."""
+    final_rate: float = 5e-4
+    """Learning rate at the end."""
+    network_rate: float = 1.0
+    """Learning rate of the networks as a share of the table's."""
+    distortion: float = 2e-3
+    """Weight of the distortion loss."""
+    distortion_ramp: tuple[int, int] = (400, 1200)
+    """Steps between which the distortion loss is faded in; from the first step on it makes floaters."""
+    anneal_steps: int = 600
+    """Steps during which the proposal sharpens."""
+    grid_every: int = 8
+    """Steps between refreshes of the density grid."""
+    grid_cells: int = 65536
+    """Cells of the density grid that a refresh reads."""
+    grid_decay: float = 0.3
+    """What a refreshed cell keeps of its old density; small values forget fast."""
+    sample_decay: float = 0.6
+    """What the density grid keeps at the cells of a step's samples before it sees their new density."""
+    refine_poses: bool = False
+    """Also correct the training cameras' poses by small motions."""
+
+
+@dataclass(frozen=True)
+class RayBatch:
+    """Rays of random training pixels and what the photos show there."""
+
+    rays: RayBundle
+    colours: Float[Tensor, "rays 3"]
+    background: Float[Tensor, "rays 3"]
+    """Colour that shows where the field is transparent."""
+    slots: Int[Tensor, " rays"]
+    """Index among the training photos."""
+
+
+DrawRays = Callable[[int, torch.Generator], RayBatch]
+
+
+class RadianceTrainer:
+    """Holds the optimiser state and the random generator, so that a saved trainer continues exactly."""
+
+    def __init__(self, field: RadianceField, config: RadianceTraining, seed: int) -> None:
+        self.field, self.config = field, config
+        self.generator = torch.Generator().manual_seed(seed)
+        self.table = SparseAdam(field.grid.table)
+        dense = [p for p in field.parameters() if p is not field.grid.table]
+        self.dense = torch.optim.Adam(dense, lr=config.rate, betas=(0.9, 0.99), eps=1e-15, foreach=True)
+        self.step_count = 0
+
+    def step(self, draw: DrawRays) -> dict[str, float]:
+        """One optimiser step; returns the colour loss and the number of rays."""
+        c, step, field = self.config, self.step_count, self.field
+        batch = draw(c.rays, self.generator)
+        if step % c.grid_every == 0:
+            field.refresh_density_grid(c.grid_cells, c.grid_decay, self.generator)
+        jitter = torch.rand(len(batch.rays), generator=self.generator).to(batch.colours.device)
+        # Schlick's bias curve (Barron et al. 2022, section 5): flat at first, so that early mistakes are not final.
+        progress = min(step / max(c.anneal_steps, 1), 1.0)
+        edges = field.place_samples(batch.rays, jitter, anneal=10.0 * progress / (9.0 * progress + 1.0))
+        out = field(batch.rays, edges)
+        opacity = out.weights.sum(-1, keepdim=True)
+        predicted = out.colour * field.gain(batch.slots) + (1.0 - opacity) * batch.background
+        colour_loss = torch.nn.functional.mse_loss(predicted, batch.colours)
+        first, last = c.distortion_ramp
+        fade = min(max((step - first) / max(last - first, 1), 0.0), 1.0)
+        loss = colour_loss
+        if fade > 0:
+            loss = loss + fade * c.distortion * losses.distortion(out.weights, out.edges)
+        loss.backward()
+        field.note_densities(out.positions.detach(), out.densities.detach(), c.sample_decay)
+        rate = exponential_decay(step, c.steps, c.rate, c.final_rate, warmup=50)
+        self.table.step(rate)
+        for group in self.dense.param_groups:
+            group["lr"] = rate * c.network_rate
+        self.dense.step()
+        self.dense.zero_grad(set_to_none=True)
+        self.step_count += 1
+        return {"colour_loss": float(colour_loss.detach()), "rays": float(len(batch.rays))}
