@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -74,7 +75,7 @@ class Camera:
         return points * _ratio(tangent, radius)[..., None]
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def _ratio(numerator: Any, denominator: Any) -> np.ndarray:
     """numerator / denominator, 1 at the optical axis where both vanish at the same rate."""
     small = denominator < 1e-12
     return np.where(small, 1.0, numerator / np.where(small, 1.0, denominator))

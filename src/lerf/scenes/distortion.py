@@ -59,7 +59,7 @@ def distort_plane(x: Any, y: Any, lens: Lens) -> tuple[Any, Any]:
     """Perspective lens: where points of the ideal plane land; shapes follow `x` and `y`."""
     k1, k2, k3, k4, p1, p2, limit, _ = lens
     xp = _namespace(x)
-    beyond = xp.clip(xp.sqrt(x * x + y * y) / limit, 1.0, None)
+    beyond = xp.clip(xp.hypot(x, y) / limit, 1.0, None)
     x, y = x / beyond, y / beyond
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * (k3 + r2 * k4)))
@@ -78,11 +78,11 @@ def undistort_plane(
     """
     k1, k2, k3, k4, p1, p2, limit, edge = lens
     xp = _namespace(x)
-    beyond = xp.clip(xp.sqrt(x * x + y * y) / edge, 1.0, None)
+    beyond = xp.clip(xp.hypot(x, y) / edge, 1.0, None)
     target_x, target_y = x / beyond, y / beyond
     x, y = target_x, target_y
     if radial_steps:
-        radius = xp.clip(xp.sqrt(x * x + y * y), 1e-12, None)
+        radius = xp.clip(xp.hypot(x, y), 1e-12, None)
         start = _invert_radial(radius, lens, radial_steps) / radius
         x, y = x * start, y * start
     for _ in range(plane_steps):
