@@ -41,8 +41,6 @@ class CameraTable:
     fisheye: Bool[Tensor, " cameras"]
     steps: tuple[int, int]
     """Radial and plane steps that `lerf.scenes.distortion` takes in `rays`; (0, 0) when no camera has distortion."""
-    shared_optics: tuple[float, ...] | None
-    """fx, fy, cx, cy and the lens, when all cameras have the same: saves a gather per ray."""
     kinds: Literal["perspective", "fisheye", "mixed"]
     """Known in advance, so that a batch on a GPU need not be waited for to decide."""
     are_photos: bool = True
@@ -80,7 +78,6 @@ class CameraTable:
             lens=tensor(numbers[:, 4:12]),
             fisheye=tensor(numbers[:, 12] > 0, torch.bool),
             steps=(max(radial for radial, _ in steps), max(plane for _, plane in steps)),
-            shared_optics=tuple(optics[0][:12]) if len(set(optics)) == 1 else None,
             kinds="mixed" if len(kinds) == 2 else "fisheye" if True in kinds else "perspective",
             are_photos=are_photos,
         )
@@ -95,21 +92,21 @@ class CameraTable:
             photo: index of the camera of each ray in this table.
             pixels: continuous (x, y); a pixel's centre is at +0.5.
         """
-        fx, fy, cx, cy, *lens = self._optics(photo)
-        x = (pixels[:, 0] - cx) / fx
-        y = (pixels[:, 1] - cy) / fy
+        centre, focal, positions = (part.index_select(0, photo) for part in (self.centre, self.focal, self.positions))
+        # Large gathers, and torch.sqrt of even these few numbers, wake torch's other threads, which costs more than it
+        # saves: hence the lens in halves, one axis of the rotation at a time, and hypot.
+        lens = [column for half in self.lens.split(4, 1) for column in half.index_select(0, photo).unbind(1)]
+        x, y = ((pixels - centre) / focal).unbind(1)
         if self.kinds == "perspective":
             forward = _plane_directions(x, y, lens, self.steps)
         else:
             forward = _fisheye_directions(x, y, lens, self.steps)
         if self.kinds == "mixed":
             forward = torch.where(self.fisheye[photo][:, None], forward, _plane_directions(x, y, lens, self.steps))
-        # One axis at a time: gathering whole matrices is enough work for torch to wake its other threads, whose
-        # start costs more than the sum.
-        right, up, back = self.rotations.unbind(2)
-        directions = right[photo] * forward[:, :1] + up[photo] * forward[:, 1:2] + back[photo] * forward[:, 2:]
+        right, up, back = (axis.index_select(0, photo) for axis in self.rotations.permute(2, 0, 1).contiguous())
+        directions = right * forward[:, :1] + up * forward[:, 1:2] + back * forward[:, 2:]
         source = photo if self.are_photos else torch.full_like(photo, -1)
-        return RayBundle(self.positions[photo], directions, -forward[:, 2], source)
+        return RayBundle(positions, directions, -forward[:, 2], source)
 
     def project(
         self, photo: int, points: Float[Tensor, "points 3"]
@@ -125,19 +122,13 @@ class CameraTable:
         right, down, depth = local[:, 0], -local[:, 1], -local[:, 2]
         lens = self.lens[photo].tolist()
         if bool(self.fisheye[photo]):
-            radius = torch.sqrt(right * right + down * down)
+            radius = torch.hypot(right, down)
             stretch = lenses.bend(torch.atan2(radius, depth), lens) / radius.clamp_min(1e-12)
             plane = torch.stack([right * stretch, down * stretch], -1)
         else:
             ahead = torch.where(depth > 0, depth, torch.nan)
             plane = torch.stack(lenses.distort_plane(right / ahead, down / ahead, lens), -1)
         return plane * self.focal[photo] + self.centre[photo], depth
-
-    def _optics(self, photo: Tensor) -> tuple[Any, ...]:
-        if self.shared_optics is not None:
-            return self.shared_optics
-        parts = (torch.cat([self.focal, self.centre], 1), self.lens[:, :4], self.lens[:, 4:])
-        return tuple(column for part in parts for column in part[photo].unbind(1))
 
 
 def image_pixels(width: int, height: int, device: torch.device | str = "cpu") -> Float[Tensor, "pixels 2"]:
@@ -157,7 +148,7 @@ def _plane_directions(x: Tensor, y: Tensor, lens: Sequence[Any], steps: tuple[in
 
 
 def _fisheye_directions(x: Tensor, y: Tensor, lens: Sequence[Any], steps: tuple[int, int]) -> Tensor:
-    radius = torch.sqrt(x * x + y * y)
+    radius = torch.hypot(x, y)
     theta = lenses.unbend(radius, lens, steps[0])
     side = torch.sin(theta) / radius.clamp_min(1e-12)
     return torch.stack([x * side, -y * side, -torch.cos(theta)], -1)
