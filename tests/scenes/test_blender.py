@@ -1,0 +1,53 @@
+"""Blender captures: splits in files of their own, transparency onto white."""
+
+import numpy as np
+import pytest
+from scene_files import picture, ring, save, write_transforms
+
+from lerf.errors import SceneError
+from lerf.scenes import load_scene
+
+
+def write_split(folder, split, count, channels=4):
+    frames = []
+    for number, pose in enumerate(ring(count, height=1.0 + 0.1 * len(split))):
+        frames.append({"file_path": f"./{split}/r_{number}", "transform_matrix": pose.tolist()})
+        save(folder / f"{split}/r_{number}.png", picture(6, 6, number, channels))
+    document = {"camera_angle_x": 0.7, "frames": frames}
+    return write_transforms(folder, document, f"transforms_{split}.json")
+
+
+def test_splits(tmp_path):
+    write_split(tmp_path, "train", 4)
+    assert load_scene(tmp_path).test == ()
+    write_split(tmp_path, "val", 2)
+    assert len(load_scene(tmp_path).test) == 2
+    write_split(tmp_path, "test", 3)
+    scene = load_scene(tmp_path)
+    assert (scene.train, scene.test) == ((0, 1, 2, 3), (4, 5, 6))
+    assert scene.photos[4].name == "test/r_0.png"
+    assert load_scene(tmp_path / "transforms_train.json").test == scene.test
+    assert scene.photos[0].camera.fx == pytest.approx(3 / np.tan(0.35))
+
+
+def test_transparency_onto_white(tmp_path):
+    scene = load_scene(write_split(tmp_path, "train", 4))
+    assert scene.background == "alpha"
+    raw = picture(6, 6, 1, 4).astype(float)
+    alpha = raw[..., 3:] / 255
+    assert np.abs(scene.pixels(1) - (raw[..., :3] * alpha + 255 * (1 - alpha))).max() <= 0.51
+    np.testing.assert_allclose(scene.alpha(1), alpha[..., 0], atol=1e-6)
+    assert scene.alpha(1).dtype == np.float32
+
+
+def test_opaque_photos_have_no_alpha(tmp_path):
+    scene = load_scene(write_split(tmp_path, "train", 4, channels=3))
+    assert scene.background is None
+    assert scene.alpha(0) is None
+
+
+def test_same_photo_in_both_splits(tmp_path):
+    write_split(tmp_path, "train", 4)
+    (tmp_path / "transforms_test.json").write_text((tmp_path / "transforms_train.json").read_text())
+    with pytest.raises(SceneError, match=r"train/r_0\.png is listed twice"):
+        load_scene(tmp_path)
