@@ -3,53 +3,68 @@
 A picture becomes the mean of class vectors under the class distribution of an EfficientNet-Lite. A phrase becomes the
 mean of the vectors of the classes and hypernyms whose names are closest to it in a sentence encoder (MiniLM).
 
-Two things differ from the original, because plain word vectors say little about absence ("bulldozer" is close to
-"bulldog"). Class vectors come from WordNet (`taxonomy.py`), so that unrelated classes are orthogonal: a phrase matched
-to a wrong class scores only where that class is seen. And one more axis stands for *nothing in particular*: every
-picture carries a constant share of it, so that an unsure picture, whose class vectors cancel, points along it; a phrase
-near no name points along it too. So do "object", "things", "stuff" and "texture", which makes them the baseline that a
-phrase must beat. Averaging embeddings that disagree moves them to that axis.
+The original averages word vectors. They say little about absence ("bulldozer" is close to "bulldog"), so here
+
+- class vectors come from WordNet (`taxonomy.py`): unrelated classes are orthogonal, and a phrase that is matched to a
+  wrong class scores only where that class is seen;
+- one axis stands for *nothing in particular*. Every picture has a constant share of it, so the less sure the picture,
+  the more it points along it; averaging embeddings that disagree moves them there as well. The words "object", "things",
+  "stuff" and "texture" lie on it: they are the bar that a phrase must pass;
+- one more axis stands for *unknown*. No picture has a share of it; a phrase far from all names lies on it, and so
+  is found nowhere.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from torch import Tensor
 
 from lerf.encoders.efficientnet_lite import STRIDE, load_network
-from lerf.encoders.minilm import SentenceEncoder
+from lerf.encoders.names import Names
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid
 from lerf.encoders.taxonomy import CLASSES, load_taxonomy
 from lerf.errors import ConfigError, QueryError
 
-CODE_VERSION = "conse-1"
+CODE_VERSION = "conse-2"
 """Part of the fingerprint: change it whenever image embeddings change."""
-DENSE_TILE = 224
-"""Side of a tile of the dense pass after resizing, in pixels."""
+AXES = 382
+"""Axes that the class vectors are reduced to."""
+SMALL_TILE = 0.3
+"""Tile ratio up to which the dense pass uses the small window."""
+_RATIOS = (0.2, 0.27, 0.37, 0.5)
+DEFAULTS = {
+    "lite0": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.53),
+    "lite2": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.57),
+}
+"""Threshold: the relevancy that parts present from absent phrases best on the calibration photos."""
 
 
 @dataclass(frozen=True)
 class SpaceSettings:
-    """Constants of the joint space, set by `benchmarks/calibrate_conse.py` on photos that no evaluation uses."""
+    """Constants of the joint space; `benchmarks/calibrate_conse.py` measures them on photos no evaluation uses."""
 
-    width: int = 384
-    exponent: float = 1.0
-    """Power of the information of WordNet nodes."""
-    sharpness: float = 1.0
-    """Factor on the network's logits."""
-    doubt: float = 0.3
-    """Share of the axis of nothing in particular in every picture."""
-    name_temperature: float = 0.05
+    information_power: float = 2.0
+    """Power of the information of WordNet nodes; above 1 kin are drawn apart."""
+    doubt: float = 1.0
+    """Length along the axis of nothing in particular; a sure picture has length 1 across it."""
+    bar: float = 0.3
+    """Share of a generic phrase that lies on that axis: a phrase passes where its dot product with a picture's class
+    vector exceeds doubt * bar."""
+    softness: float = 0.05
     """Softness of the choice among names close to a phrase, in cosine."""
-    name_threshold: float = 0.5
-    """Cosine to the closest name at which half of a phrase is doubt."""
+    name_threshold: float = 0.45
+    """Cosine to the closest name at which half of a phrase is unknown."""
 
 
 class Conse:
@@ -61,21 +76,18 @@ class Conse:
         weights: Path | None = None,
         device: str = "cpu",
         settings: SpaceSettings | None = None,
-        defaults: EncoderDefaults | None = None,
     ):
         self.name = "conse" if variant == "lite0" else f"conse-{variant}"
         self.settings = settings or SpaceSettings()
-        self.width = self.settings.width
+        self.width = AXES + 2
         self.input_size = 224
+        self.defaults = DEFAULTS[variant]
         self._network, sha = load_network(variant, weights, device)
         self._device = device
-        self.fingerprint = hashlib.sha256(f"{CODE_VERSION} {self.settings} {sha}".encode()).hexdigest()
-        self.defaults = defaults or EncoderDefaults(
-            tile_ratios=(0.12, 0.17, 0.25, 0.35, 0.5), temperature=10.0, threshold=0.6
-        )
-        self._nodes = _compressed(self.settings).to(device)
-        self._sentences: SentenceEncoder | None = None
-        self._names: tuple[Tensor, Tensor] | None = None
+        table, digest = load_axes()
+        self._nodes = table.to(device)
+        self.fingerprint = hashlib.sha256(f"{CODE_VERSION} {self.settings} {sha} {digest}".encode()).hexdigest()
+        self._names: Names | None = None
 
     def encode_text(self, phrases: Sequence[str]) -> Float[Tensor, "phrases width"]:
         """Unit embeddings of phrases.
@@ -85,30 +97,14 @@ class Conse:
         """
         if any(not phrase.strip() for phrase in phrases):
             raise QueryError("A phrase is empty; write what to look for.")
-        weights, certainty = self.name_weights(phrases)
-        vectors = weights @ self._nodes[:, :-1].cpu()
-        vectors = F.normalize(vectors, dim=-1) * certainty[:, None]
-        doubt = torch.sqrt((1.0 - certainty**2).clamp_min(0.0))
-        return torch.cat([vectors, doubt[:, None]], dim=1).to(self._device)
-
-    def name_weights(self, phrases: Sequence[str]) -> tuple[Float[Tensor, "phrases nodes"], Float[Tensor, " phrases"]]:
-        """Distribution of each phrase over classes and hypernyms, and how certain it is that one of them is meant."""
-        if self._sentences is None or self._names is None:
-            taxonomy = load_taxonomy()
-            self._sentences = SentenceEncoder()
-            flat = [name for names in taxonomy.lemmas for name in names]
-            owner = torch.tensor([node for node, names in enumerate(taxonomy.lemmas) for _ in names])
-            self._names = (self._sentences.encode(flat), owner)
-        embeddings, owner = self._names
-        cosines = self._sentences.encode(list(phrases)) @ embeddings.T
-        nodes = torch.full((len(phrases), len(self._nodes)), -1.0)
-        nodes = nodes.scatter_reduce(1, owner.expand_as(cosines), cosines, "amax")
-        settings = self.settings
-        weights = torch.softmax(nodes / settings.name_temperature, dim=1)
-        best = nodes.amax(dim=1)
-        information = weights @ load_taxonomy().information
-        certainty = torch.sigmoid((best - settings.name_threshold) / settings.name_temperature)
-        return weights, certainty * information.clamp(0.0, 1.0).sqrt()
+        self._names = self._names or Names()
+        match = self._names.match(list(phrases), self.settings.softness, self.settings.name_threshold)
+        vectors = F.normalize(match.weights @ self._nodes.cpu(), dim=-1)
+        specific = (match.certainty * torch.sqrt(1.0 - match.generic))[:, None] * vectors
+        generic = (self.settings.bar * match.certainty * torch.sqrt(match.generic))[:, None]
+        known = specific.square().sum(dim=1, keepdim=True) + generic.square()
+        unknown = torch.sqrt((1.0 - known).clamp_min(0.0))
+        return F.normalize(torch.cat([specific, generic, unknown], dim=1), dim=-1).to(self._device)
 
     def encode_tiles(self, tiles: Float[Tensor, "tiles 3 size size"]) -> Float[Tensor, "tiles width"]:
         """Unit embeddings of tiles; RGB in 0..1."""
@@ -117,41 +113,54 @@ class Conse:
 
     def embed_logits(self, logits: Float[Tensor, "n 1000"]) -> Float[Tensor, "n width"]:
         """From the network's logits to the joint space."""
-        chances = torch.softmax(logits * self.settings.sharpness, dim=-1)
-        return F.normalize(chances @ self._nodes[:CLASSES], dim=-1)
+        vectors = torch.softmax(logits, dim=-1) @ self._nodes[:CLASSES]
+        rest = vectors.new_tensor([self.settings.doubt, 0.0]).expand(len(vectors), 2)
+        return F.normalize(torch.cat([vectors, rest], dim=1), dim=-1)
 
     def encode_photo_at(self, photo: Float[Tensor, "3 height width"], tile_ratio: float) -> FeatureGrid:
         """Unit embeddings as of tiles of `tile_ratio` times the photo's height, from one pass over the photo.
 
-        The photo is resized so that a tile becomes 224 pixels, and padded with its edge to a multiple of 32. Features
-        are averaged over windows of 7 x 7 cells (a tile) cut off at the border, then classified. A cell is taken to
-        describe the middle of its 32 pixels: the gradient of a feature by the pixels has its centre of mass within 6
-        pixels of it.
+        The photo is resized so that a tile becomes a window of 5 x 5 cells of 32 pixels (3 x 3 for tiles up to 0.3 of
+        the height), and padded with its edge to a multiple of 32. Features are averaged over windows, cut off at the
+        photo's border, and classified. Smaller windows than the 7 x 7 of training cost less and localise as well,
+        since a cell sees far beyond its own 32 pixels. A cell is taken to describe the middle of these: the gradient
+        of a feature by the pixels has its centre of mass within 6 pixels of it.
         """
         if not 0.0 < tile_ratio <= 1.0:
             raise ConfigError(f"A tile ratio must lie in (0, 1], not {tile_ratio}.")
         with torch.inference_mode():
             _, height, width = photo.shape
-            scale = DENSE_TILE / (tile_ratio * height)
+            window = 3 if tile_ratio <= SMALL_TILE else 5
+            scale = window * STRIDE / (tile_ratio * height)
             rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
             image = F.interpolate(photo[None].to(self._device), (rows, columns), mode="bicubic", antialias=True).clamp(
                 0.0, 1.0
             )
             image = F.pad(image, (0, -columns % STRIDE, 0, -rows % STRIDE), mode="replicate")
             features = self._network.features(image.contiguous(memory_format=torch.channels_last))
-            pooled = F.avg_pool2d(features, 7, 1, padding=3, count_include_pad=False)[0]
+            pooled = F.avg_pool2d(features, window, 1, padding=window // 2, count_include_pad=False)[0]
             embedded = self.embed_logits(self._network.classifier(pooled.permute(1, 2, 0).flatten(0, 1)))
             grid = embedded.reshape(*pooled.shape[1:], self.width)
         dx, dy = STRIDE * width / columns, STRIDE * height / rows
         return FeatureGrid(grid, dx / 2, dy / 2, dx, dy)
 
 
-def _compressed(settings: SpaceSettings) -> Float[Tensor, "nodes width"]:
-    """Node vectors in `width` - 1 principal axes of the class vectors, and the axis of doubt last."""
-    vectors = load_taxonomy().vectors(settings.exponent)
+@cache
+def load_axes() -> tuple[Float[Tensor, "nodes axes"], str]:
+    """Vectors of all nodes on `AXES` principal axes, and the SHA-256 of the file that holds them.
+
+    They come from a file, not from a decomposition at run time: many singular values are equal, so the axes differ from
+    machine to machine, and an embedding stored on one would mean something else on another.
+    """
+    data = files("lerf.encoders").joinpath("data").joinpath("conse_axes.npy").read_bytes()
+    return torch.from_numpy(np.load(io.BytesIO(data))).float(), hashlib.sha256(data).hexdigest()
+
+
+def principal_axes(settings: SpaceSettings) -> Float16[np.ndarray, "nodes axes"]:
+    """What `data/conse_axes.npy` was made by: node vectors on the principal axes of the class vectors."""
+    vectors = load_taxonomy().vectors(settings.information_power)
     _, _, axes = torch.linalg.svd(vectors[:CLASSES], full_matrices=False)
-    projected = vectors @ axes[: settings.width - 1].T
-    return torch.cat([projected, torch.full((len(vectors), 1), settings.doubt)], dim=1)
+    return (vectors @ axes[:AXES].T).numpy().astype(np.float16)
 
 
 def load(weights: Path | None = None, offline: bool = True, device: str = "cpu") -> Conse:

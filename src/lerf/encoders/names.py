@@ -1,0 +1,86 @@
+"""Which classes or hypernyms a phrase means, by the distance of sentence embeddings to their names."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.encoders.cache import cache_root
+from lerf.encoders.minilm import WIDTH, SentenceEncoder
+from lerf.encoders.taxonomy import load_taxonomy
+from lerf.errors import StorageError
+from lerf.files import write_atomically
+
+GENERIC = (
+    "object", "thing", "things", "stuff", "texture", "something", "anything", "item", "entity", "material", "matter",
+    "pattern", "background", "part",
+)  # fmt: skip
+"""Words that mean nothing in particular; the names of WordNet's topmost nodes join them."""
+TOP_INFORMATION = 0.08
+"""Nodes with less information than this (more than about 575 classes below them) are topmost."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """What phrases mean."""
+
+    weights: Float[Tensor, "phrases nodes"]
+    """A distribution over classes and hypernyms."""
+    certainty: Float[Tensor, " phrases"]
+    """0..1: is the phrase near any name at all?"""
+    generic: Float[Tensor, " phrases"]
+    """0..1: is it nearer to a word that means nothing in particular?"""
+
+
+class Names:
+    """Sentence embeddings of all names; they are computed once and kept in the cache."""
+
+    def __init__(self) -> None:
+        taxonomy = load_taxonomy()
+        texts = [name for names in taxonomy.lemmas for name in names]
+        owner = torch.tensor([node for node, names in enumerate(taxonomy.lemmas) for _ in names])
+        self._sentences = SentenceEncoder()
+        embeddings = self._cached([*texts, *GENERIC])
+        top = (taxonomy.information[owner] < TOP_INFORMATION) | torch.tensor([name in GENERIC for name in texts])
+        self._named, self._owner = embeddings[: len(texts)][~top], owner[~top]
+        self._generic = torch.cat([embeddings[: len(texts)][top], embeddings[len(texts) :]])
+        self._nodes = len(taxonomy.lemmas)
+
+    def match(self, phrases: Sequence[str], softness: float, threshold: float) -> Match:
+        """Meanings of phrases.
+
+        Args:
+            phrases: any texts.
+            softness: temperature of the softmax over cosines to names; a node's cosine is that of its closest name.
+            threshold: cosine to the closest name at which the certainty is a half.
+        """
+        embedded = self._sentences.encode(phrases)
+        cosines = embedded @ self._named.T
+        nodes = torch.full((len(phrases), self._nodes), -1.0)
+        nodes = nodes.scatter_reduce(1, self._owner.expand_as(cosines), cosines, "amax")
+        best, generic = nodes.amax(dim=1), (embedded @ self._generic.T).amax(dim=1)
+        return Match(
+            torch.softmax(nodes / softness, dim=1),
+            torch.sigmoid((torch.maximum(best, generic) - threshold) / 0.05),
+            torch.sigmoid((generic - best) / 0.02),
+        )
+
+    def _cached(self, texts: list[str]) -> Float[Tensor, "texts 384"]:
+        """Embeddings in half precision; a missing or broken file is computed again, an unwritable cache ignored."""
+        key = hashlib.sha256("\n".join([self._sentences.fingerprint, *texts]).encode()).hexdigest()[:24]
+        path = cache_root() / "names" / f"{key}.npy"
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            array = np.load(path)
+            if array.shape == (len(texts), WIDTH) and array.dtype == np.float16:
+                return torch.from_numpy(array).float()
+        rounded = self._sentences.encode(texts).to(torch.float16)
+        with contextlib.suppress(StorageError):
+            write_atomically(path, lambda file: np.save(file, rounded.numpy()))
+        return rounded.float()
