@@ -1,7 +1,39 @@
-"""Language Embedded Radiance Fields: posed photos in, answered questions out."""
+"""Language Embedded Radiance Fields: posed photos in, answered questions out.
+
+import lerf
+
+lerf.train("capture", "runs/room")
+model = lerf.load("runs/room")
+model.query("the red mug").queries[0].geometry
+"""
+
+from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 # torch and numba each keep a pool of OpenMP threads. By default a pool spins while it waits and starves the other, which
 # slows a training step several times. The policy is read once, when the OpenMP library loads: so before any import of it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+if TYPE_CHECKING:
+    from lerf.api import train
+    from lerf.model import Model, load
+    from lerf.scenes.load import load_scene
+
+__all__ = ["Model", "load", "load_scene", "train"]
+_PLACES = {
+    "Model": "lerf.model",
+    "load": "lerf.model",
+    "load_scene": "lerf.scenes.load",
+    "train": "lerf.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on use: `lerf --help` and tools that read metadata need neither torch nor numba.
+    if name not in _PLACES:
+        raise AttributeError(f"module 'lerf' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_PLACES[name]), name)

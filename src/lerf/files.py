@@ -34,7 +34,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise StorageError(f"Cannot write {path}: {error.strerror or error}. Free space or choose another folder.") from error
+        raise StorageError(
+            f"Cannot write {path}: {error.strerror or error}. Free space or choose another folder."
+        ) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(FileNotFoundError):

@@ -8,8 +8,8 @@ The original averages word vectors. They say little about absence ("bulldozer" i
 - class vectors come from WordNet (`taxonomy.py`): unrelated classes are orthogonal, and a phrase that is matched to a
   wrong class scores only where that class is seen;
 - one axis stands for *nothing in particular*. Every picture has a constant share of it, so the less sure the picture,
-  the more it points along it; averaging embeddings that disagree moves them there as well. The words "object", "things",
-  "stuff" and "texture" lie on it: they are the bar that a phrase must pass;
+  the more it points along it; averaging embeddings that disagree moves them there as well. The words "object",
+  "things", "stuff" and "texture" lie on it: they are the bar that a phrase must pass;
 - one more axis stands for *unknown*. No picture has a share of it; a phrase far from all names lies on it, and so
   is found nowhere.
 """

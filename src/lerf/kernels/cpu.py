@@ -20,7 +20,13 @@ class _HashEncode(torch.autograd.Function):
     def forward(ctx, points, table, layout):  # type: ignore[no-untyped-def,override]
         out = torch.empty(len(points), layout.width)
         cpu_encode.encode_forward(
-            _array(points), _array(table), layout.resolution_array, layout.offsets, layout.sizes, layout.dense, out.numpy()
+            _array(points),
+            _array(table),
+            layout.resolution_array,
+            layout.offsets,
+            layout.sizes,
+            layout.dense,
+            out.numpy(),
         )
         ctx.save_for_backward(points)
         ctx.table, ctx.layout = table, layout

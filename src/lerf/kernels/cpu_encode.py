@@ -18,7 +18,8 @@ P1, P2 = np.uint32(2654435761), np.uint32(805459861)
 def _locate(coordinate, resolution):  # type: ignore[no-untyped-def]
     """Cell and fraction of one coordinate, clamped to the unit interval."""
     scaled = min(max(coordinate, np.float32(0.0)), np.float32(1.0)) * np.float32(resolution)
-    cell = min(np.int32(scaled), np.int32(resolution - 1))
+    # From below too: a coordinate that is not a number converts to a negative cell, outside the table.
+    cell = max(min(np.int32(scaled), np.int32(resolution - 1)), np.int32(0))
     return np.uint32(cell), scaled - np.float32(cell)
 
 
@@ -135,11 +136,17 @@ def encode_backward_points(points, grad_out, table, resolutions, offsets, sizes,
                 r = np.float32(resolution)
                 t, q, m = one - u, one - v, one - w
                 if zero <= points[p, 0] <= one:
-                    grad_points[p, 0] += r * (q * m * (s1 - s0) + v * m * (s3 - s2) + q * w * (s5 - s4) + v * w * (s7 - s6))
+                    grad_points[p, 0] += r * (
+                        q * m * (s1 - s0) + v * m * (s3 - s2) + q * w * (s5 - s4) + v * w * (s7 - s6)
+                    )
                 if zero <= points[p, 1] <= one:
-                    grad_points[p, 1] += r * (t * m * (s2 - s0) + u * m * (s3 - s1) + t * w * (s6 - s4) + u * w * (s7 - s5))
+                    grad_points[p, 1] += r * (
+                        t * m * (s2 - s0) + u * m * (s3 - s1) + t * w * (s6 - s4) + u * w * (s7 - s5)
+                    )
                 if zero <= points[p, 2] <= one:
-                    grad_points[p, 2] += r * (t * q * (s4 - s0) + u * q * (s5 - s1) + t * v * (s6 - s2) + u * v * (s7 - s3))
+                    grad_points[p, 2] += r * (
+                        t * q * (s4 - s0) + u * q * (s5 - s1) + t * v * (s6 - s2) + u * v * (s7 - s3)
+                    )
 
 
 def level_order(levels: int) -> np.ndarray:

@@ -54,7 +54,8 @@ def render_weights(
     densities per normalised unit. Differentiable in `densities`.
     """
     optical = densities * lengths
-    before = torch.cumsum(optical, dim=-1) - optical
+    # Sums of what lies before a sample only: taking an endless last interval off again would cost all digits.
+    before = torch.cat([torch.zeros_like(optical[:, :1]), torch.cumsum(optical[:, :-1], dim=-1)], dim=-1)
     return torch.exp(-before) * -torch.expm1(-optical)
 
 
@@ -109,8 +110,10 @@ def proposal_edges(
     density = density_grid[cell[..., 2], cell[..., 1], cell[..., 0]]
     # A bin absorbs at most `cap` of the light: a floater in the coarse density cannot hide what lies behind it.
     opacity = (-torch.expm1(-density * (edges[1:] - edges[:-1]))).clamp(max=cap)
-    weights = opacity * torch.cumprod(torch.cat([torch.ones_like(opacity[:, :1]), 1.0 - opacity[:, :-1]], -1), -1)
-    weights = torch.where(weights > 0, weights**anneal, torch.zeros_like(weights))
+    reaches = torch.cumprod(torch.cat([torch.ones_like(opacity[:, :1]), 1.0 - opacity[:, :-1]], -1), -1)
+    weights = opacity * reaches
+    # A bin that no light reaches has no share, however low `anneal` is.
+    weights = torch.where((weights > 0) & (reaches > 1e-5), weights**anneal, torch.zeros_like(weights))
     before = torch.cat([weights[:, :1], weights[:, :-1]], -1)
     after = torch.cat([weights[:, 1:], weights[:, -1:]], -1)
     weights = 0.5 * (torch.maximum(before, weights) + torch.maximum(weights, after))

@@ -29,6 +29,8 @@ class RadianceTraining:
     """Learning rate at the end."""
     network_rate: float = 1.0
     """Learning rate of the networks as a share of the table's."""
+    gain_rate: float = 0.1
+    """Learning rate of the photos' colour gains as a share of the table's; 0 leaves all gains at 1."""
     distortion: float = 2e-3
     """Weight of the distortion loss."""
     distortion_ramp: tuple[int, int] = (400, 1200)
@@ -69,8 +71,14 @@ class RadianceTrainer:
         self.field, self.config = field, config
         self.generator = torch.Generator().manual_seed(seed)
         self.table = SparseAdam(field.grid.table)
-        dense = [p for p in field.parameters() if p is not field.grid.table]
-        self.dense = torch.optim.Adam(dense, lr=config.rate, betas=(0.9, 0.99), eps=1e-15, foreach=True)
+        networks = [p for p in field.parameters() if p is not field.grid.table and p is not field.log_gain]
+        self.dense = torch.optim.Adam(
+            [
+                {"params": networks, "share": config.network_rate},
+                {"params": [field.log_gain], "share": config.gain_rate},
+            ],
+            lr=config.rate, betas=(0.9, 0.99), eps=1e-15, foreach=True,
+        )  # fmt: skip
         self.step_count = 0
 
     def step(self, draw: DrawRays) -> dict[str, float]:
@@ -97,7 +105,7 @@ class RadianceTrainer:
         rate = exponential_decay(step, c.steps, c.rate, c.final_rate, warmup=50)
         self.table.step(rate)
         for group in self.dense.param_groups:
-            group["lr"] = rate * c.network_rate
+            group["lr"] = rate * group["share"]
         self.dense.step()
         self.dense.zero_grad(set_to_none=True)
         self.step_count += 1

@@ -1,0 +1,31 @@
+"""Training from Python in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lerf.model import Model, load
+from lerf.training.report import Reporter
+from lerf.training.train import make_settings
+from lerf.training.train import train as run_training
+
+
+def train(
+    data: str | Path, output: str | Path, *, offline: bool = False, reporter: Reporter | None = None, **settings: Any
+) -> Model:
+    """Train on a capture and open the result; an unfinished run in `output` is continued.
+
+    Args:
+        data: folder or file of the capture.
+        output: run folder.
+        offline: forbid downloads.
+        reporter: hears about progress; silent by default.
+        settings: what `lerf.training.train.make_settings` takes: preset, encoder, dense, features, estimator, steps, …
+
+    Raises:
+        LerfError: bad capture, encoder, settings or disk.
+    """
+    chosen = make_settings(data, **settings)
+    run = run_training(chosen, output, offline=offline, reporter=reporter)
+    return load(run.path, offline=offline, device=chosen.device)

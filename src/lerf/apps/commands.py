@@ -1,0 +1,188 @@
+"""What each command does. Every function prints for people and returns plain values for `--json`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import lerf.model
+from lerf.apps import main as cli
+from lerf.apps.estimate import describe_capture, describe_run, size_text
+from lerf.apps.pictures import (
+    centred_picture,
+    depth_picture,
+    normalised_picture,
+    raw_picture,
+    write_png,
+)
+from lerf.apps.progress import TerminalReporter
+from lerf.errors import QueryError
+from lerf.evaluation.colour import evaluate_colour
+from lerf.files import write_atomically, write_json
+from lerf.training.run import RunFolder
+from lerf.training.train import make_settings
+from lerf.training.train import train as run_training
+
+
+def train(command: cli.Train, console: Console) -> dict[str, Any]:
+    """Train, then print the time of each stage."""
+    settings = make_settings(
+        command.data,
+        preset=command.preset,
+        encoder=command.encoder,
+        dense=command.dense,
+        features=command.features,
+        border=command.border,
+        tile_ratios=command.tile_ratios,
+        estimator=command.estimator,
+        radiance_run=command.radiance,
+        steps=command.steps,
+        device=command.device,
+        downscale=command.downscale,
+        seed=command.seed,
+        weights=command.weights,
+        refine_poses=command.refine_poses,
+    )
+    estimate = describe_capture(command.data, command.downscale, settings.preset)
+    console.print(
+        f"{estimate['photos']} photos, preset {settings.preset}: about {size_text(estimate['memory_bytes'])} of memory "
+        f"and {size_text(estimate['disk_bytes'])} of disk.",
+        highlight=False,
+    )
+    reporter = TerminalReporter(console)
+    try:
+        run = run_training(settings, command.output, offline=command.offline, reporter=reporter)
+    finally:
+        reporter.close()
+    timings = run.read_json("timings.json")
+    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in timings["seconds"].items())
+    console.print(
+        f"Done: {seconds}; peak memory {size_text(timings['peak_memory_bytes'])}.\n"
+        f'Ask it: lerf query {command.output} "a phrase"',
+        highlight=False,
+    )
+    return {"run": str(run.path), **timings}
+
+
+def _open(command: Any) -> lerf.model.Model:
+    return lerf.model.load(command.run, weights=command.weights, offline=command.offline, device=command.device)
+
+
+def query(command: cli.Query, console: Console) -> dict[str, Any]:
+    """Answer phrases in a table."""
+    if not command.phrases:
+        raise QueryError('There is no phrase to look for; give at least one, for example: lerf query RUN "mug".')
+    result = (
+        _open(command)
+        .query(
+            command.phrases,
+            canonical=command.canonical,
+            temperature=command.temperature,
+            threshold=command.threshold,
+            scale=command.scale,
+        )
+        .to_dict()
+    )
+    table = Table("phrase", "present", "relevancy", "point", "scale", "instances", "best seen in")
+    for answer in result["queries"]:
+        if not answer["present"]:
+            table.add_row(answer["text"], "no", f"{answer['relevancy']:.3f}", "", "", "", "")
+            continue
+        point = " ".join(f"{value:.3f}" for value in answer["point"])
+        place = f"{answer['view']} ({answer['pixel'][0]:.0f}, {answer['pixel'][1]:.0f})" if answer["view"] else ""
+        table.add_row(
+            answer["text"], "yes", f"{answer['relevancy']:.3f}", point, f"{answer['scale']:.3f}",
+            str(len(answer["instances"])), place,
+        )  # fmt: skip
+    if not command.json:
+        console.print(table)
+    return result
+
+
+def render(command: cli.Render, console: Console) -> dict[str, Any]:
+    """One set of files a view; the raw maps also as NPY."""
+    model = _open(command)
+    scene = model.scene
+    chosen = list(scene.train if command.split == "train" else scene.test)
+    if command.views:
+        names = {scene.photos[index].name: index for index in range(len(scene))}
+        unknown = [name for name in command.views if name not in names]
+        if unknown:
+            raise QueryError(f"The run has no photo named {unknown[0]}; names look like {scene.photos[0].name}.")
+        chosen = [names[name] for name in command.views]
+    if not chosen:
+        raise QueryError(f"The {command.split} split has no photo; use --split or --views.")
+    phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
+    scales: list[float] = []
+    if phrases and command.scale is not None:
+        scales = [command.scale * scene.similarity.scale] * len(phrases.texts)
+    elif phrases:
+        scales = model.choose_scales(phrases)
+    files: list[str] = []
+    reporter = TerminalReporter(console)
+    reporter.begin("views", len(chosen))
+    for done, index in enumerate(chosen):
+        stem = re.sub(r"[^\w.-]+", "_", str(Path(scene.photos[index].name).with_suffix("")))
+        picture = model.render(index).picture
+        images = {"colour": picture.colour, "depth": depth_picture(picture.depth)}
+        if phrases:
+            maps = model.relevancy_maps(model.cameras, index, phrases, scales)
+            for text, raw in zip(phrases.texts, maps, strict=True):
+                label = re.sub(r"\W+", "_", text).strip("_") or "phrase"
+                images[f"{label}_raw"] = raw_picture(raw)
+                images[f"{label}_centred"] = centred_picture(raw)
+                images[f"{label}_normalised"] = normalised_picture(raw, picture.colour)
+                path = command.output / f"{stem}_{label}.npy"
+                array = raw.cpu().numpy()
+                write_atomically(path, lambda file, array=array: np.save(file, array))  # type: ignore[misc]
+                files.append(str(path))
+        for label, image in images.items():
+            path = command.output / f"{stem}_{label}.png"
+            write_png(path, image)
+            files.append(str(path))
+        reporter.advance(done + 1)
+    reporter.close()
+    unit = scene.similarity.scale
+    facts = {
+        "scales": {text: value / unit for text, value in zip(phrases.texts, scales, strict=True)} if phrases else {},
+        "files": files,
+    }
+    write_json(command.output / "render.json", facts)
+    console.print(f"{len(files)} files in {command.output}", highlight=False)
+    return facts
+
+
+def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:
+    """PSNR and SSIM on the held-out views."""
+    model = _open(command)
+    reporter = TerminalReporter(console)
+    reporter.begin("held-out views", len(model.scene.test))
+    try:
+        report = evaluate_colour(model, lambda done, total: reporter.advance(done))
+    finally:
+        reporter.close()
+    table = Table("held-out photo", "PSNR dB", "SSIM")
+    for view in report["views"]:
+        table.add_row(view["photo"], f"{view['psnr']:.2f}", f"{view['ssim']:.3f}")
+    table.add_row("mean", f"{report['psnr']:.2f}", f"{report['ssim']:.3f}")
+    if not command.json:
+        console.print(table)
+    return report
+
+
+def info(command: cli.Info, console: Console) -> dict[str, Any]:
+    """Facts about a capture or a run."""
+    run = RunFolder(command.path)
+    facts = describe_run(run) if run.exists else describe_capture(command.path, command.downscale, command.preset)
+    if not command.json:
+        table = Table(show_header=False)
+        for name, value in facts.items():
+            shown = size_text(value) if name.endswith("_bytes") else str(value)
+            table.add_row(name.removesuffix("_bytes").replace("_", " "), shown)
+        console.print(table)
+    return facts

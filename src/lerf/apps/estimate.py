@@ -1,0 +1,105 @@
+"""What a capture or a run holds, and the arithmetic of what training will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lerf.config import PRESETS, TrainSettings
+from lerf.errors import ConfigError
+from lerf.kernels.layout import GridLayout
+from lerf.scenes.load import load_scene
+from lerf.training.run import RunFolder
+from lerf.training.train import default_device
+
+BASE_BYTES = 700_000_000
+"""Interpreter, torch, numba and an offline encoder, measured with lerf-cpu."""
+RAYS_PER_SECOND_CPU = {"lerf-cpu": (50_000, 60_000), "lerf-lite": (3_000, 4_000), "lerf": (3_000, 2_500),
+                       "lerf-big": (3_000, 1_500)}  # fmt: skip
+"""Rays a second of radiance and language training on two cores, measured; half as many cores take twice as long."""
+
+
+def size_text(count: float) -> str:
+    """Bytes in words."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def describe_capture(path: Path, downscale: int | None, preset: str | None) -> dict[str, Any]:
+    """Photos, cameras and split, and an estimate of memory, disk and (on a CPU) minutes for a preset.
+
+    Raises:
+        SceneError: when the capture cannot be read.
+        ConfigError: when the preset is unknown.
+    """
+    scene = load_scene(path, downscale)
+    preset = preset or ("lerf-cpu" if default_device() == "cpu" else "lerf")
+    if preset not in PRESETS:
+        raise ConfigError(f"There is no preset '{preset}'; known are {', '.join(PRESETS)}.")
+    chosen = PRESETS[preset]
+    sizes = sorted({(photo.camera.width, photo.camera.height) for photo in scene.photos})
+    pixels = sum(scene.photos[i].camera.width * scene.photos[i].camera.height for i in scene.train)
+    radiance, language = chosen.radiance, chosen.language
+    radiance_grid = GridLayout.geometric(
+        radiance.levels, radiance.coarsest, radiance.finest, radiance.features, radiance.log2_entries
+    )
+    language_grid = GridLayout((), language.features, language.log2_entries)
+    for levels, coarsest, finest in language.grids:
+        language_grid += GridLayout.geometric(levels, coarsest, finest, language.features, language.log2_entries)
+    tables = 4 * sum(grid.entries * grid.features for grid in (radiance_grid, language_grid))
+    rays = chosen.language_training.pool_rays
+    # About 6,000 cells of 384 half-precision numbers a photo in all levels of the pyramid, and as many dense ones.
+    cells = 2 * 6_000 * 384 * 2 * len(scene.train)
+    pool = rays * (language.samples * 20 + 40)
+    # A step keeps encodings, hidden layers and their gradients.
+    step = 4096 * radiance.samples * 4 * (4 * radiance.levels * radiance.features + 6 * radiance.hidden)
+    radiance_speed, language_speed = RAYS_PER_SECOND_CPU[preset]
+    minutes = (
+        chosen.radiance_training.steps * chosen.radiance_training.rays / radiance_speed
+        + chosen.language_training.steps * chosen.language_training.rays / language_speed
+        + len(scene.train)
+    ) / 60
+    return {
+        "photos": len(scene),
+        "training_photos": len(scene.train),
+        "held_out_photos": len(scene.test),
+        "sizes": [list(size) for size in sizes],
+        "cameras": sorted({"fisheye" if photo.camera.fisheye else "perspective" for photo in scene.photos}),
+        "normalised_units_per_capture_unit": scene.similarity.scale,
+        "preset": preset,
+        # Table, gradient and two moments.
+        "memory_bytes": int(BASE_BYTES + 3 * pixels + 4 * tables + cells + pool + step),
+        "disk_bytes": int(cells + 4 * tables),
+        "minutes_on_two_cores": round(minutes, 1),
+    }
+
+
+def describe_run(run: RunFolder) -> dict[str, Any]:
+    """Settings, progress, timings and size on disk of a run.
+
+    Raises:
+        RunError: when the folder is damaged or from a newer version.
+    """
+    config = run.read_config()
+    settings: TrainSettings = config["settings"]
+    stages = {}
+    for stage, total in (
+        ("radiance", settings.radiance_training.steps),
+        ("language", settings.language_training.steps),
+    ):
+        if run.has_stage(stage):  # type: ignore[arg-type]
+            facts = run.load_stage(stage)[1]  # type: ignore[arg-type]
+            stages[stage] = f"{facts['step']} of {total} steps"
+        else:
+            stages[stage] = "not started"
+    timings = run.read_json("timings.json") if (run.path / "timings.json").is_file() else {}
+    return {
+        "data": settings.data,
+        "preset": settings.preset,
+        "encoder": settings.encoder,
+        "dense": settings.dense,
+        "estimator": settings.language.estimator,
+        "stages": stages,
+        "seconds": timings.get("seconds", {}),
+        "peak_memory_bytes": timings.get("peak_memory_bytes", 0),
+        "disk_bytes": sum(file.stat().st_size for file in run.path.iterdir() if file.is_file()),
+    }

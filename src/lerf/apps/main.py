@@ -1,0 +1,188 @@
+"""The command line: `lerf train | query | render | eval | info`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+
+from lerf.errors import LerfError
+
+Positional = tyro.conf.Positional
+
+
+@dataclass(frozen=True)
+class Train:
+    """Turn a folder of posed photos into a language embedded radiance field.
+
+    A run that was interrupted continues when the same command is given again.
+    """
+
+    data: Positional[Path]
+    """Capture: a folder with transforms.json, Blender's transforms_train.json or a COLMAP model."""
+    output: Path
+    """Run folder to write."""
+    preset: Literal["lerf-cpu", "lerf-lite", "lerf", "lerf-big"] | None = None
+    """Sizes and schedules; by default lerf-cpu without a GPU and lerf with one."""
+    encoder: str | None = None
+    """Image-text encoder; by default the preset's."""
+    dense: str | None = None
+    """Dense regulariser, or none; by default the preset's."""
+    features: Literal["tiles", "dense"] | None = None
+    """Pyramid tile by tile, or by one pass over the photo for each tile height."""
+    border: Literal["edge", "zero"] = "edge"
+    """What tiles see beyond the photo: its edge continued, or black as in the authors' code."""
+    tile_ratios: tuple[float, ...] | None = None
+    """Tile heights over the photo's height; by default the encoder's own."""
+    estimator: Literal["deferred", "per-sample"] | None = None
+    """Language head once per ray on composited features, or at every sample as in the paper."""
+    radiance: Path | None = None
+    """Run whose finished radiance is used as it is; only language is trained."""
+    steps: int | None = None
+    """Steps of each stage, instead of the preset's."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
+    downscale: int | None = None
+    """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
+    seed: int = 0
+    """Seed of everything random."""
+    refine_poses: bool = False
+    """Also correct the cameras' poses while training."""
+    weights: Path | None = None
+    """Encoder weights, where they are not at their usual place."""
+    offline: bool = False
+    """Forbid downloads."""
+    json: bool = False
+    """Print the timings as JSON instead of a summary."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """Ask where phrases are."""
+
+    run: Positional[Path]
+    """Run folder."""
+    phrases: Positional[tuple[str, ...]]
+    """What to look for."""
+    canonical: tuple[str, ...] | None = None
+    """Phrases that a phrase must beat; by default the run's."""
+    temperature: float | None = None
+    """Factor on cosines; by default the encoder's."""
+    threshold: float | None = None
+    """Relevancy from which a phrase counts as present; by default the encoder's."""
+    scale: float | None = None
+    """Tile height in capture units; by default the one that answers best."""
+    weights: Path | None = None
+    """Encoder weights, where they are not at their usual place."""
+    offline: bool = False
+    """Forbid downloads."""
+    device: str | None = None
+    """cpu or cuda."""
+    json: bool = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True)
+class Render:
+    """Write pictures of views: colour, depth and the relevancy of phrases."""
+
+    run: Positional[Path]
+    """Run folder."""
+    output: Path
+    """Folder for the pictures."""
+    query: tuple[str, ...] = ()
+    """Phrases whose relevancy is rendered."""
+    split: Literal["train", "test"] = "test"
+    """Photos whose cameras are used."""
+    views: tuple[str, ...] | None = None
+    """Only these photos, by name."""
+    canonical: tuple[str, ...] | None = None
+    """Phrases that a phrase must beat; by default the run's."""
+    temperature: float | None = None
+    """Factor on cosines; by default the encoder's."""
+    scale: float | None = None
+    """Tile height in capture units; by default the one that answers best."""
+    weights: Path | None = None
+    """Encoder weights, where they are not at their usual place."""
+    offline: bool = False
+    """Forbid downloads."""
+    device: str | None = None
+    """cpu or cuda."""
+    json: bool = False
+    """Print the list of files as JSON."""
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure the colour of the held-out views."""
+
+    run: Positional[Path]
+    """Run folder."""
+    device: str | None = None
+    """cpu or cuda."""
+    weights: Path | None = None
+    """Encoder weights, where they are not at their usual place."""
+    offline: bool = False
+    """Forbid downloads."""
+    json: bool = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a capture or a run holds, and what training it will take."""
+
+    path: Positional[Path]
+    """Capture or run folder."""
+    preset: Literal["lerf-cpu", "lerf-lite", "lerf", "lerf-big"] | None = None
+    """Preset of the estimate."""
+    downscale: int | None = None
+    """Divide the photos' size by this."""
+    json: bool = False
+    """Print JSON."""
+
+
+Command = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Query, tyro.conf.subcommand("query")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Eval, tyro.conf.subcommand("eval")]
+    | Annotated[Info, tyro.conf.subcommand("info")]
+)
+RUNNERS = {Train: "train", Query: "query", Render: "render", Eval: "evaluate", Info: "info"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
+    command: Any = tyro.cli(Command, prog="lerf", args=arguments, description=__doc__)  # type: ignore[arg-type]
+    # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
+    console = Console(stderr=command.json, soft_wrap=True)
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        # The commands import torch; help must not wait for it.
+        module = importlib.import_module("lerf.apps.commands")
+        result = getattr(module, RUNNERS[type(command)])(command, console)
+        if command.json:
+            print(json.dumps(result, indent=2, allow_nan=False))
+        return 0
+    except LerfError as error:
+        errors.print(f"Error: {error}", style="red", markup=False, highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        errors.print("Interrupted; give the same command again to continue.", highlight=False)
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe went away; nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

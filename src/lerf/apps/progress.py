@@ -1,0 +1,58 @@
+"""Progress of long work on a terminal, in words that also read well in a log file."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class TerminalReporter:
+    """A bar for each stage with its numbers and the time left; without a terminal, one line a stage."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.stage = ""
+        self.facts: dict[str, float] = {}
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+
+    def begin(self, stage: str, total: int) -> None:
+        self.close()
+        self.stage, self.facts = stage, {}
+        if self.console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                TextColumn("{task.fields[facts]}"), console=self.console, transient=True,
+            )  # fmt: skip
+            self._task = self._progress.add_task(stage, total=total, facts="")
+            self._progress.start()
+
+    def advance(self, done: int, facts: dict[str, float] | None = None) -> None:
+        self.facts = facts or self.facts
+        if self._progress:
+            self._progress.update(self._task, completed=done, facts=describe(self.facts))
+
+    def end(self, seconds: float) -> None:
+        self.close()
+        self.console.print(f"{self.stage:<28} {seconds:8.1f} s   {describe(self.facts)}", highlight=False)
+
+    def note(self, message: str) -> None:
+        self.console.print(message, highlight=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+
+def describe(facts: dict[str, float]) -> str:
+    """The numbers worth a glance."""
+    shown = []
+    if "psnr" in facts:
+        shown.append(f"{facts['psnr']:.1f} dB")
+    if "cosine" in facts:
+        shown.append(f"cosine {facts['cosine']:.3f}")
+    if "rays_per_second" in facts:
+        shown.append(f"{facts['rays_per_second']:,.0f} rays/s")
+    return ", ".join(shown)

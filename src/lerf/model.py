@@ -1,0 +1,350 @@
+"""A trained LERF: query it, render it, read relevancy at points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.config import TrainSettings
+from lerf.encoders.protocols import ImageTextEncoder
+from lerf.errors import EncoderError, QueryError, RunError
+from lerf.fields.language import LanguageField
+from lerf.fields.radiance import RadianceField
+from lerf.queries.answer import Answer, Geometry, Instance, QueryResult, clean_phrases
+from lerf.queries.instances import Region, find_regions
+from lerf.queries.relevancy import relevancy
+from lerf.queries.search import Phrases, candidate_scales, choose_scales, surface_relevancy
+from lerf.queries.surface import Surface, build_surface
+from lerf.queries.views import best_view, unoccluded
+from lerf.rays.bundle import RadianceSource
+from lerf.rays.cameras import CameraTable
+from lerf.registry import load_encoder
+from lerf.rendering.image import ColourPicture, render_colour, view_rays
+from lerf.rendering.stops import light_stops
+from lerf.scenes.camera import Camera
+from lerf.scenes.record import scene_from_plain
+from lerf.scenes.scene import Scene
+from lerf.training.run import RunFolder, field_state
+
+SURFACE_POINTS = 60_000
+CELL_SHARE = 0.02
+"""Side of the cells that join points into instances, as a share of the scene's robust diagonal."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A rendered view; relevancy by phrase."""
+
+    picture: ColourPicture
+    relevancy: dict[str, Float[Tensor, "height width"]]
+    """Raw relevancy 0..1 at the phrase's scale; 0 where no photo supervised that scale."""
+    scales: dict[str, float]
+    """Capture units."""
+
+
+class Model:
+    """Fields, cameras and encoder of one run. Positions, scales and extents are in the capture frame."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        radiance: RadianceField,
+        language: LanguageField,
+        encoder: ImageTextEncoder,
+        *,
+        canonical: Sequence[str],
+        temperature: float,
+        threshold: float,
+        device: str = "cpu",
+    ) -> None:
+        self.scene, self.radiance, self.language, self.encoder = scene, radiance, language, encoder
+        self.canonical, self.temperature, self.threshold = tuple(canonical), temperature, threshold
+        self.device = device
+        self.cameras = CameraTable.from_cameras(
+            [scene.normalised_camera(index) for index in range(len(scene))], device=device
+        )
+
+    @property
+    def source(self) -> RadianceSource:
+        """What says where light stops."""
+        return self.radiance
+
+    @cached_property
+    def surface(self) -> Surface:
+        """Surface points of the training photos, built at the first query."""
+        return build_surface(self.source, self.language, self.cameras, self.scene.train, SURFACE_POINTS)
+
+    def phrases(
+        self, texts: str | Sequence[str], canonical: Sequence[str] | None = None, temperature: float | None = None
+    ) -> Phrases:
+        """Embed phrases and the canonical phrases they must beat.
+
+        Raises:
+            QueryError: an empty phrase, no canonical phrase, or a temperature that is not positive.
+        """
+        cleaned = clean_phrases(texts)
+        rivals = clean_phrases(list(self.canonical if canonical is None else canonical))
+        heat = self.temperature if temperature is None else temperature
+        if not (np.isfinite(heat) and heat > 0):
+            raise QueryError(f"The temperature must be a positive number, not {heat}.")
+        embedded = self.encoder.encode_text([*cleaned, *rivals]).to(self.device)
+        return Phrases(tuple(cleaned), embedded[: len(cleaned)], embedded[len(cleaned) :], heat)
+
+    def choose_scales(self, phrases: Phrases) -> list[float]:
+        """For each phrase the scale at which it answers best in the whole scene, normalised units."""
+        scales = candidate_scales(self.language.scale_range)
+        return choose_scales(self.language, self.surface, phrases, scales)[0].tolist()
+
+    def query(
+        self,
+        texts: str | Sequence[str],
+        *,
+        canonical: Sequence[str] | None = None,
+        temperature: float | None = None,
+        threshold: float | None = None,
+        scale: float | None = None,
+    ) -> QueryResult:
+        """Where in the scene phrases are, if they are.
+
+        Args:
+            texts: one phrase or several.
+            canonical: phrases to beat, instead of the run's.
+            temperature: factor on cosines, instead of the encoder's.
+            threshold: relevancy from which a phrase counts as present, instead of the encoder's.
+            scale: tile height in capture units for all phrases, instead of the best one.
+
+        Raises:
+            QueryError: an empty phrase or a setting out of range.
+        """
+        phrases = self.phrases(texts, canonical, temperature)
+        limit = self.threshold if threshold is None else threshold
+        if not 0.0 <= limit <= 1.0:
+            raise QueryError(f"The threshold must lie in 0..1, not {limit}.")
+        fixed = None if scale is None else self._normalised_scale(scale)
+        scales = self.choose_scales(phrases) if fixed is None else [fixed] * len(phrases.texts)
+        everything = torch.arange(len(self.surface), device=self.device)
+        answers = []
+        for row, (text, chosen) in enumerate(zip(phrases.texts, scales, strict=True)):
+            one = Phrases((text,), phrases.queries[row : row + 1], phrases.canonical, phrases.temperature)
+            scores = surface_relevancy(self.language, self.surface, one, everything, chosen)[0]
+            answers.append(self._answer(text, scores, chosen, limit))
+        names = self.canonical if canonical is None else tuple(clean_phrases(list(canonical)))
+        return QueryResult(self.encoder.name, names, phrases.temperature, limit, tuple(answers))
+
+    def render(
+        self,
+        camera: Camera | int,
+        query: str | Sequence[str] | None = None,
+        *,
+        canonical: Sequence[str] | None = None,
+        temperature: float | None = None,
+        scale: float | None = None,
+    ) -> View:
+        """Colour, depth and the relevancy of phrases seen by a camera.
+
+        Args:
+            camera: index of a photo, or a camera in the capture frame.
+            query: phrases whose relevancy is wanted.
+            canonical: as in `query`.
+            temperature: as in `query`.
+            scale: as in `query`; by default each phrase's scale is chosen once for the whole scene.
+        """
+        if isinstance(camera, int):
+            cameras, index = self.cameras, camera
+        else:
+            moved = camera.moved(self.scene.similarity)
+            cameras, index = CameraTable.from_cameras([moved], device=self.device, are_photos=False), 0
+        picture = render_colour(self.radiance, cameras, index)
+        if query is None:
+            return View(picture, {}, {})
+        phrases = self.phrases(query, canonical, temperature)
+        fixed = None if scale is None else self._normalised_scale(scale)
+        scales = self.choose_scales(phrases) if fixed is None else [fixed] * len(phrases.texts)
+        maps = self.relevancy_maps(cameras, index, phrases, scales)
+        unit = self.scene.similarity.scale
+        return View(
+            picture,
+            dict(zip(phrases.texts, maps, strict=True)),
+            {text: value / unit for text, value in zip(phrases.texts, scales, strict=True)},
+        )
+
+    @torch.no_grad()
+    def relevancy_maps(
+        self, cameras: CameraTable, index: int, phrases: Phrases, scales: Sequence[float]
+    ) -> Float[Tensor, "phrases height width"]:
+        """Raw relevancy of phrases at their scales (normalised units) over a picture."""
+        width, height = cameras.sizes[index].tolist()
+        parts = []
+        for rays in view_rays(cameras, index):
+            stops = light_stops(self.source, rays, self.language.config.samples)
+            features = self.language.ray_features(stops) if self.language.config.estimator == "deferred" else None
+            rows = []
+            for row, scale in enumerate(scales):
+                at = torch.full((len(rays),), scale, device=self.device)
+                embedding = (
+                    self.language.embed(features, at)
+                    if features is not None
+                    else self.language.render_at_scale(stops, at)
+                )
+                scores = relevancy(embedding, phrases.queries[row : row + 1], phrases.canonical, phrases.temperature)[0]
+                rows.append(scores * self.language.bounds.allows(stops.median_position, at))
+            parts.append(torch.stack(rows))
+        return torch.cat(parts, dim=1).view(len(scales), height, width)
+
+    @torch.no_grad()
+    def relevancy_at(
+        self, points: Float[np.ndarray, "points 3"] | Float[Tensor, "points 3"], query: str, scale: float
+    ) -> Float[Tensor, " points"]:
+        """Relevancy of a phrase at points of the capture frame and a scale in capture units, 0..1.
+
+        0 where no photo supervised that scale; the point need not lie on a surface.
+        """
+        phrases = self.phrases(query)
+        inside = self.scene.similarity.apply_points(np.asarray(points, dtype=np.float64))
+        positions = torch.from_numpy(inside.astype(np.float32)).to(self.device)
+        scales = torch.full((len(positions),), self._normalised_scale(scale), device=self.device)
+        embedding = self.language.embed(self.language.features(positions), scales)
+        scores = relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)[0]
+        return scores * self.language.bounds.allows(positions, scales)
+
+    def _normalised_scale(self, scale: float) -> float:
+        if not (np.isfinite(scale) and scale > 0):
+            raise QueryError(f"The scale must be a positive length in capture units, not {scale}.")
+        return scale * self.scene.similarity.scale
+
+    def _answer(self, text: str, scores: Float[Tensor, " points"], scale: float, threshold: float) -> Answer:
+        best = float(scores.max())
+        if best < threshold:
+            return Answer(text, best)
+        positions = self.surface.positions
+        low, high = torch.quantile(positions, torch.tensor([0.02, 0.98], device=positions.device), dim=0)
+        # Regions reach down to where the phrase is closer to being met than not, but not below half of the peak's
+        # height over indifference: a broad answer keeps its flanks, a narrow one is not flooded.
+        level = min(threshold, 0.5 + 0.5 * max(best - 0.5, 0.0))
+        regions = find_regions(
+            positions, scores, threshold=min(level, best - 1e-6), cell_size=CELL_SHARE * float((high - low).norm())
+        )
+        peak = int(scores.argmax())
+        if not any(peak in region.indices for region in regions):
+            single = torch.tensor([peak], device=positions.device)
+            at = positions[peak]
+            regions.insert(0, Region(single, peak, best, at, at, best - level))
+        instances = tuple(Instance(float(r.peak), self._geometry(int(r.best), r, scale)) for r in regions)
+        return Answer(text, best, instances[0].geometry, instances)
+
+    def _geometry(self, index: int, region: Region, scale: float) -> Geometry:
+        """A region in the capture frame, with the photo that shows its best point best."""
+        similarity = self.scene.similarity.inverse()
+        members = self.surface.positions[region.indices]
+        # The frames differ by a rotation: an extent along the capture's axes needs the points, not the box.
+        captured = torch.from_numpy(similarity.apply_points(members.cpu().numpy()))
+        low, high = captured.quantile(0.02, dim=0), captured.quantile(0.98, dim=0)
+        position = self.surface.positions[index]
+        point = similarity.apply_points(position.cpu().numpy()[None])[0]
+        low, high = np.minimum(low.numpy(), point), np.maximum(high.numpy(), point)
+        view, pixel = self._best_view(position)
+        return Geometry(_vector(point), scale / self.scene.similarity.scale, (_vector(low), _vector(high)), view, pixel)
+
+    def _best_view(self, position: Float[Tensor, " 3"]) -> tuple[str | None, tuple[float, float] | None]:
+        photos = list(self.scene.train)
+        pixels, depths, surfaces = [], [], []
+        for photo in photos:
+            pixel, depth = self.cameras.project(photo, position[None])
+            pixels.append(pixel[0])
+            depths.append(depth[0])
+            surfaces.append(self._surface_depth(photo, pixel[0]))
+        depth = torch.stack(depths)
+        found = best_view(
+            torch.stack(pixels),
+            depth,
+            unoccluded(depth, torch.stack(surfaces)),
+            self.cameras.sizes[photos].float(),
+            self.cameras.focal[photos, 1],
+        )
+        if found is None:
+            return None, None
+        photo = photos[found.photo]
+        x, y = self.scene.to_original_pixel(photo, *found.pixel)
+        return self.scene.photos[photo].name, (float(x), float(y))
+
+    def _surface_depth(self, photo: int, pixel: Float[Tensor, " 2"]) -> Tensor:
+        depth_map = self.surface.depth_maps[photo]
+        rows, columns = depth_map.shape
+        width, height = self.cameras.sizes[photo].tolist()
+        x, y = pixel.tolist()
+        if not (0 <= x < width and 0 <= y < height):
+            return torch.tensor(torch.nan, device=depth_map.device)
+        return depth_map[int(y * rows / height), int(x * columns / width)]
+
+
+def _vector(values: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
+
+
+def load(
+    run: str | Path, *, weights: str | Path | None = None, offline: bool = False, device: str | None = None
+) -> Model:
+    """Open a trained run.
+
+    Args:
+        run: folder that `lerf train` wrote.
+        weights: encoder weights, where they are not at their usual place.
+        offline: forbid downloads.
+        device: by default `cuda` where there is one.
+
+    Raises:
+        RunError: not a run, unfinished, damaged, or of a newer version.
+        EncoderError: the encoder's weights are missing or not those that the run was trained with.
+    """
+    from lerf.training.train import default_device
+
+    folder, device = RunFolder(Path(run)), device or default_device()
+    config = folder.read_config()
+    settings: TrainSettings = config["settings"]
+    scene = scene_from_plain(folder.read_json("scene.json"))
+    radiance = load_radiance(folder, settings, scene, device)
+    tensors, facts = folder.load_stage("language")
+    if not facts["finished"]:
+        raise RunError(f"The language training of {folder.path} is not finished; run the same 'lerf train' again.")
+    language = LanguageField(settings.language, facts["width"], facts["dense_width"], (1.0, 2.0))
+    language.load_state_dict(field_state(tensors))
+    given = weights or settings.weights
+    encoder = load_encoder(settings.encoder, Path(given) if given else None, offline, device)
+    if encoder.fingerprint != config["encoder_fingerprint"]:
+        raise EncoderError(
+            f"{folder.path} was trained with other weights of '{settings.encoder}'; give the same ones with --weights."
+        )
+    return Model(
+        scene,
+        radiance,
+        language.to(device).eval(),
+        encoder,
+        canonical=config["canonical"],
+        temperature=config["temperature"],
+        threshold=config["threshold"],
+        device=device,
+    )
+
+
+def load_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, device: str) -> RadianceField:
+    """The finished radiance field of a run.
+
+    Raises:
+        RunError: missing or unfinished.
+    """
+    from dataclasses import replace
+
+    tensors, facts = folder.load_stage("radiance")
+    if not facts["finished"]:
+        raise RunError(f"The radiance training of {folder.path} is not finished; run the same 'lerf train' again.")
+    field = RadianceField(replace(settings.radiance, closed=scene.background is None), len(scene.train))
+    field.load_state_dict(field_state(tensors))
+    return field.to(device).eval()

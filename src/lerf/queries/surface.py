@@ -1,0 +1,67 @@
+"""The scene's surface as the training photos see it: points with their language features, ready for any phrase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lerf.fields.language import LanguageField, LightStops
+from lerf.rays.bundle import RadianceSource
+from lerf.rays.cameras import CameraTable
+from lerf.rendering.stops import light_stops
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Points where the rays of a coarse raster of every training photo stop."""
+
+    stops: LightStops
+    features: Float[Tensor, "points features"] | None
+    """Composited grid features, for the deferred estimator."""
+    photo: Int[Tensor, " points"]
+    depth_maps: dict[int, Float[Tensor, "rows columns"]]
+    """Median depth on the raster of each training photo, normalised units."""
+
+    def __len__(self) -> int:
+        return len(self.photo)
+
+    @property
+    def positions(self) -> Float[Tensor, "points 3"]:
+        """Normalised frame."""
+        return self.stops.median_position
+
+    def embed(
+        self, field: LanguageField, index: Tensor | slice, scale: Float[Tensor, " chosen"]
+    ) -> Float[Tensor, "chosen width"]:
+        """Rendered embeddings of chosen points at physical scales."""
+        if self.features is not None:
+            return field.embed(self.features[index], scale)
+        stops = LightStops(**{f.name: getattr(self.stops, f.name)[index] for f in fields(LightStops)})
+        return field.render_at_scale(stops, scale)
+
+
+@torch.no_grad()
+def build_surface(
+    source: RadianceSource, field: LanguageField, cameras: CameraTable, photos: tuple[int, ...], points: int
+) -> Surface:
+    """About `points` surface points, spread over the photos in square rasters."""
+    each = max(1.0, points / len(photos))
+    stops, owners, depth_maps = [], [], {}
+    for photo in photos:
+        width, height = cameras.sizes[photo].tolist()
+        rows = max(1, round((each * height / width) ** 0.5))
+        columns = max(1, round(each / rows))
+        y = (torch.arange(rows) + 0.5) * (height / rows)
+        x = (torch.arange(columns) + 0.5) * (width / columns)
+        pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
+        index = torch.full((len(pixels),), photo, device=cameras.positions.device)
+        part = light_stops(source, cameras.rays(index, pixels.to(index.device)), field.config.samples)
+        stops.append(part)
+        owners.append(index)
+        depth_maps[photo] = part.median_depth.view(rows, columns)
+    joined = LightStops(**{f.name: torch.cat([getattr(s, f.name) for s in stops]) for f in fields(LightStops)})
+    features = field.ray_features(joined) if field.config.estimator == "deferred" else None
+    return Surface(joined, features, torch.cat(owners), depth_maps)

@@ -1,0 +1,60 @@
+"""Whole pictures of any camera, in chunks of rays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.fields.radiance import RadianceField
+from lerf.rays.bundle import RayBundle
+from lerf.rays.cameras import CameraTable, image_pixels
+
+CHUNK = 16384
+
+
+@dataclass(frozen=True)
+class ColourPicture:
+    """One view of the radiance field."""
+
+    colour: Float[Tensor, "height width 3"]
+    """0..1."""
+    depth: Float[Tensor, "height width"]
+    """Median depth along the optical axis, normalised units."""
+    accumulation: Float[Tensor, "height width"]
+    """Share of the light that met something."""
+
+
+def view_rays(cameras: CameraTable, index: int, chunk: int = CHUNK) -> Iterator[RayBundle]:
+    """All rays of a camera in rows of pixels, `chunk` at a time."""
+    width, height = cameras.sizes[index].tolist()
+    device = cameras.positions.device
+    for pixels in image_pixels(width, height, device).split(chunk):
+        yield cameras.rays(torch.full((len(pixels),), index, device=device), pixels)
+
+
+@torch.no_grad()
+def render_colour(field: RadianceField, cameras: CameraTable, index: int) -> ColourPicture:
+    """Colour, depth and accumulation of a camera; white shows where the field is transparent.
+
+    Colours are those of the mean exposure: no gain of any photo is applied.
+    """
+    width, height = cameras.sizes[index].tolist()
+    colours, depths, opacities = [], [], []
+    for rays in view_rays(cameras, index):
+        edges = field.place_samples(rays, torch.full((len(rays),), 0.5, device=rays.origins.device))
+        out = field(rays, edges)
+        opacity = out.weights.sum(-1, keepdim=True)
+        total = out.weights.cumsum(-1)
+        median = (total < 0.5 * total[:, -1:]).sum(-1, keepdim=True).clamp(max=total.shape[1] - 1)
+        middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
+        colours.append((out.colour + 1.0 - opacity).clamp(0.0, 1.0))
+        depths.append(middle.gather(-1, median).squeeze(-1) * rays.axis_cosine)
+        opacities.append(opacity.squeeze(-1).clamp(max=1.0))
+    shape = (height, width)
+    return ColourPicture(
+        torch.cat(colours).view(*shape, 3), torch.cat(depths).view(shape), torch.cat(opacities).view(shape)
+    )

@@ -1,0 +1,367 @@
+"""Photos in, run folder out: decode, features, radiance, pool, language."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from lerf.config import PRESETS, TrainSettings, to_plain
+from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
+from lerf.errors import ConfigError, RunError
+from lerf.fields.language import LanguageField
+from lerf.fields.radiance import RadianceField
+from lerf.files import write_json
+from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.store import build_pyramids
+from lerf.registry import load_dense_encoder, load_encoder
+from lerf.scenes.load import load_scene
+from lerf.scenes.record import scene_from_plain, scene_to_plain
+from lerf.scenes.scene import Scene
+from lerf.training.language import LanguageTrainer
+from lerf.training.pixels import PixelPool
+from lerf.training.pool import RayPool, draw_pool
+from lerf.training.radiance import RadianceTrainer
+from lerf.training.report import Reporter, Silent
+from lerf.training.run import RunFolder, Stage, field_state, restore_trainer, trainer_state
+
+SAVE_SECONDS = 30.0
+"""Time between checkpoints: what a kill can cost."""
+REPORT_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds of each stage, and the peak memory, kept in the run across resumes."""
+
+    run: RunFolder
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            path = self.run.path / "timings.json"
+            timings = self.run.read_json("timings.json") if path.is_file() else {"seconds": {}}
+            seconds = timings["seconds"]
+            seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - start, 2)
+            timings["peak_memory_bytes"] = max(timings.get("peak_memory_bytes", 0), peak_memory())
+            write_json(path, timings)
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, bytes."""
+    try:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    except ImportError:
+        return psutil.Process().memory_info().rss
+
+
+def default_device() -> str:
+    """`cuda` where there is one, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def make_settings(
+    data: str | Path,
+    *,
+    preset: str | None = None,
+    encoder: str | None = None,
+    dense: str | None = None,
+    features: str | None = None,
+    border: str = "edge",
+    tile_ratios: tuple[float, ...] | None = None,
+    estimator: str | None = None,
+    radiance_run: str | Path | None = None,
+    steps: int | None = None,
+    device: str | None = None,
+    downscale: int | None = None,
+    seed: int = 0,
+    weights: str | Path | None = None,
+    refine_poses: bool = False,
+) -> TrainSettings:
+    """Settings of a run from a preset and what the caller overrides.
+
+    Raises:
+        ConfigError: unknown preset, or a number out of range.
+    """
+    device = device or default_device()
+    preset = preset or ("lerf-cpu" if device == "cpu" else "lerf")
+    if preset not in PRESETS:
+        raise ConfigError(f"There is no preset '{preset}'; known are {', '.join(PRESETS)}.")
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(f"Device '{device}' is not available here; use --device cpu.")
+    if steps is not None and steps < 1:
+        raise ConfigError(f"--steps must be at least 1, not {steps}.")
+    if downscale is not None and downscale < 1:
+        raise ConfigError(f"--downscale must be at least 1, not {downscale}.")
+    chosen = PRESETS[preset]
+    radiance_training, language_training = chosen.radiance_training, chosen.language_training
+    if steps is not None:
+        radiance_training = replace(radiance_training, steps=steps)
+        language_training = replace(
+            language_training, steps=steps, decay_steps=min(steps, language_training.decay_steps)
+        )
+    if refine_poses:
+        radiance_training = replace(radiance_training, refine_poses=True)
+    language = replace(chosen.language, estimator=estimator) if estimator else chosen.language  # type: ignore[arg-type]
+    return TrainSettings(
+        data=str(Path(data).resolve()),
+        preset=preset,
+        encoder=encoder or chosen.encoder,
+        dense=dense or chosen.dense,
+        features=features or "dense",  # type: ignore[arg-type]
+        border=border,  # type: ignore[arg-type]
+        tile_ratios=tile_ratios,
+        downscale=downscale,
+        seed=seed,
+        device=device,
+        weights=str(weights) if weights else None,
+        radiance_run=str(Path(radiance_run).resolve()) if radiance_run else None,
+        radiance=chosen.radiance,
+        radiance_training=radiance_training,
+        language=language,
+        language_training=language_training,
+    )
+
+
+def train(
+    settings: TrainSettings, output: str | Path, *, offline: bool = False, reporter: Reporter | None = None
+) -> RunFolder:
+    """Train into `output`; an unfinished run with the same settings is continued exactly where it was saved.
+
+    Raises:
+        LerfError: bad capture, encoder, settings or disk; what was saved stays.
+        KeyboardInterrupt: after a checkpoint has been written.
+    """
+    reporter, run = reporter or Silent(), RunFolder(Path(output))
+    scene = load_scene(settings.data, settings.downscale)
+    encoder = load_encoder(settings.encoder, _weights(settings), offline, settings.device)
+    dense = None if settings.dense == "none" else load_dense_encoder(settings.dense, None, offline, settings.device)
+    _prepare(run, settings, scene, encoder, dense)
+    clock = Clock(run)
+    with clock.stage("decode"), _reported(reporter, "photos", len(scene.train)) as progress:
+        pixels = PixelPool(scene, settings.device, progress)
+    with clock.stage("radiance"):
+        field = _radiance(run, settings, scene, pixels, reporter)
+    if run.has_stage("language") and run.load_stage("language")[1].get("finished"):
+        return run
+    with clock.stage("features"):
+        targets, dense_targets, scales = _features(settings, encoder, dense, scene, reporter)
+    with clock.stage("language"):
+        _language(run, settings, field, pixels, targets, dense_targets, scales, reporter)
+    return run
+
+
+def _weights(settings: TrainSettings) -> Path | None:
+    return Path(settings.weights) if settings.weights else None
+
+
+def _prepare(
+    run: RunFolder, settings: TrainSettings, scene: Scene, encoder: ImageTextEncoder, dense: DenseEncoder | None
+) -> None:
+    """Start a run, or check that the one in the folder is this one."""
+    extra = {
+        "encoder_fingerprint": encoder.fingerprint,
+        "dense_fingerprint": dense.fingerprint if dense else None,
+        "canonical": list(encoder.defaults.canonical),
+        "temperature": encoder.defaults.temperature,
+        "threshold": encoder.defaults.threshold,
+    }
+    if run.exists:
+        config = run.read_config()
+        if config["settings"] != settings or config["encoder_fingerprint"] != encoder.fingerprint:
+            raise RunError(f"{run.path} holds a run with other settings; choose another --output or delete it.")
+        return
+    if run.path.exists() and any(run.path.iterdir()):
+        raise RunError(f"{run.path} is not empty and holds no run; choose another --output.")
+    write_json(run.path / "scene.json", scene_to_plain(scene))
+    run.write_config(settings, extra)
+
+
+def _radiance(
+    run: RunFolder, settings: TrainSettings, scene: Scene, pixels: PixelPool, reporter: Reporter
+) -> RadianceField:
+    """Train the radiance field, continue it, or take that of another run."""
+    torch.manual_seed(settings.seed)
+    config = replace(settings.radiance, closed=scene.background is None)
+    if settings.radiance_run and not run.has_stage("radiance"):
+        _borrow_radiance(run, settings, scene)
+    field = RadianceField(config, len(scene.train)).to(settings.device)
+    tensors, facts = run.load_stage("radiance") if run.has_stage("radiance") else ({}, {})
+    if facts.get("finished"):
+        field.load_state_dict(field_state(tensors))
+        return field
+    trainer = RadianceTrainer(field, settings.radiance_training, settings.seed)
+    if facts:
+        restore_trainer(trainer, tensors, facts)
+
+    def step() -> dict[str, float]:
+        values = trainer.step(pixels.draw)
+        values["psnr"] = -10.0 * math.log10(max(values.pop("colour_loss"), 1e-10))
+        return values
+
+    _loop(run, "radiance", trainer, step, settings.radiance_training.steps, reporter)
+    return field
+
+
+def _borrow_radiance(run: RunFolder, settings: TrainSettings, scene: Scene) -> None:
+    source = RunFolder(Path(settings.radiance_run or ""))
+    theirs = source.read_config()["settings"]
+    if theirs.radiance != settings.radiance:
+        raise ConfigError(f"The radiance of {source.path} has other sizes; use --preset {theirs.preset}.")
+    if scene_from_plain(source.read_json("scene.json")).similarity.to_dict() != scene.similarity.to_dict():
+        raise ConfigError(f"{source.path} was trained on another capture; its radiance does not fit this one.")
+    tensors, facts = source.load_stage("radiance")
+    if not facts.get("finished"):
+        raise RunError(f"The radiance of {source.path} is not finished; run its training to the end first.")
+    run.save_stage("radiance", tensors, facts)
+
+
+def _features(
+    settings: TrainSettings,
+    encoder: ImageTextEncoder,
+    dense: DenseEncoder | None,
+    scene: Scene,
+    reporter: Reporter,
+) -> tuple[PyramidTable, PyramidTable | None, torch.Tensor]:
+    """Pyramids of the training photos, from the sharpest photos at hand, whatever resolution the radiance uses."""
+    sharp = load_scene(settings.data) if settings.downscale else scene
+    photos = _TrainPhotos(sharp)
+    with _reported(reporter, f"features ({encoder.name}, {settings.features})", len(photos)) as progress:
+        store = build_pyramids(
+            photos, encoder, mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border,
+            progress=progress, device=settings.device,
+        )  # fmt: skip
+    targets = PyramidTable.from_store(store, device=settings.device)
+    dense_targets = None
+    if dense is not None:
+        with _reported(reporter, f"features ({dense.name})", len(photos)) as progress:
+            maps = build_pyramids(photos, dense, progress=progress, device=settings.device)
+        dense_targets = PyramidTable.from_store(maps, device=settings.device)
+    # Pixels of the pool are at the radiance's resolution, cells of the pyramid at the features'.
+    factors = [
+        [sharp.photos[i].camera.width / scene.photos[i].camera.width,
+         sharp.photos[i].camera.height / scene.photos[i].camera.height]
+        for i in scene.train
+    ]  # fmt: skip
+    return targets, dense_targets, torch.tensor(factors, device=settings.device)
+
+
+@dataclass(frozen=True)
+class _TrainPhotos:
+    """The training photos as a source of pixels: test photos never reach the pyramids."""
+
+    scene: Scene
+
+    def __len__(self) -> int:
+        return len(self.scene.train)
+
+    def pixels(self, index: int) -> Any:
+        return self.scene.pixels(self.scene.train[index])
+
+
+def _language(
+    run: RunFolder,
+    settings: TrainSettings,
+    radiance: RadianceField,
+    pixels: PixelPool,
+    targets: PyramidTable,
+    dense: PyramidTable | None,
+    pixel_factors: torch.Tensor,
+    reporter: Reporter,
+) -> None:
+    """Draw the pool from the frozen radiance and train the language field on it."""
+    c = settings.language_training
+    generator = torch.Generator().manual_seed(settings.seed + 1)
+    with _reported(reporter, "rays", len(pixels.train)) as progress:
+        pool = draw_pool(
+            radiance, pixels.cameras, pixels.train, c.pool_rays, settings.language.samples, generator, pixels.allowed,
+            progress,
+        )  # fmt: skip
+    ratios = targets.ratios.tolist()
+    torch.manual_seed(settings.seed + 2)
+    field = LanguageField(settings.language, targets.width, dense.width if dense else 0, pool.scale_range(ratios)).to(
+        settings.device
+    )
+    unit = pool.height_per_depth * pool.stops.median_depth
+    field.bounds.note(pool.stops.median_position, unit * ratios[0], unit * ratios[-1])
+    field.bounds.widen()
+    aligned = RayPool(pool.stops, pool.slots, pool.pixels * pixel_factors[pool.slots], pool.height_per_depth)
+    trainer = LanguageTrainer(field, c, aligned, targets, dense, settings.seed + 3)
+    if run.has_stage("language"):
+        restore_trainer(trainer, *run.load_stage("language"))
+    sizes = {"width": targets.width, "dense_width": dense.width if dense else 0}
+    _loop(run, "language", trainer, trainer.step, c.steps, reporter, sizes)
+
+
+def _loop(
+    run: RunFolder,
+    stage: Stage,
+    trainer: Any,
+    step: Any,
+    steps: int,
+    reporter: Reporter,
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Steps with progress, metrics, checkpoints every half minute and at any interruption."""
+
+    def save(finished: bool) -> None:
+        tensors, counters = trainer_state(trainer)
+        if finished:
+            tensors = {name: value for name, value in tensors.items() if name.startswith("field.")}
+        run.save_stage(stage, tensors, {**(facts or {}), **counters, "finished": finished})
+
+    reporter.begin(stage, steps)
+    start = saved = time.perf_counter()
+    first = trainer.step_count
+    sums: dict[str, float] = {}
+    count = 0
+    try:
+        while trainer.step_count < steps:
+            for name, value in step().items():
+                sums[name] = sums.get(name, 0.0) + value
+            count += 1
+            done, now = trainer.step_count, time.perf_counter()
+            if done % REPORT_STEPS == 0 or done == steps:
+                means = {name: value / count for name, value in sums.items()}
+                means["rays_per_second"] = means.pop("rays") * (done - first) / (now - start)
+                if not all(math.isfinite(value) for value in means.values()):
+                    raise RunError(
+                        f"The {stage} training has diverged at step {done}; resume with another --seed in a new folder."
+                    )
+                run.append_metrics({"stage": stage, "step": done, **{k: round(v, 6) for k, v in means.items()}})
+                reporter.advance(done, means)
+                sums, count = {}, 0
+            if now - saved > SAVE_SECONDS:
+                save(False)
+                saved = time.perf_counter()
+    except KeyboardInterrupt:
+        save(False)
+        raise
+    save(True)
+    reporter.end(time.perf_counter() - start)
+
+
+@contextmanager
+def _reported(reporter: Reporter, stage: str, total: int) -> Iterator[Any]:
+    """A stage whose work calls back with (done, total)."""
+    reporter.begin(stage, total)
+    start = time.perf_counter()
+    yield lambda done, total: reporter.advance(done)
+    reporter.end(time.perf_counter() - start)
+
+
+def describe(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as plain JSON values."""
+    return to_plain(settings)
