@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ FORMAT = 1
 """Version of the layout on disk: part of the key."""
 
 
+@runtime_checkable
 class PhotoSource(Protocol):
     """Photos one at a time: 8-bit RGB as training uses them."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lerf.fields.radiance import RadianceField
 from lerf.rays.bundle import RayBundle
+from lerf.rays.refinement import PoseRefinement
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
 
@@ -47,6 +48,8 @@ class RadianceTraining:
     """What the density grid keeps at the cells of a step's samples before it sees their new density."""
     refine_poses: bool = False
     """Also correct the training cameras' poses by small motions."""
+    pose_rate: float = 0.05
+    """Learning rate of the pose corrections as a share of the table's."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,10 @@ DrawRays = Callable[[int, torch.Generator], RayBatch]
 class RadianceTrainer:
     """Holds the optimiser state and the random generator, so that a saved trainer continues exactly."""
 
-    def __init__(self, field: RadianceField, config: RadianceTraining, seed: int) -> None:
-        self.field, self.config = field, config
+    def __init__(
+        self, field: RadianceField, config: RadianceTraining, seed: int, poses: PoseRefinement | None = None
+    ) -> None:
+        self.field, self.config, self.poses = field, config, poses
         self.generator = torch.Generator().manual_seed(seed)
         self.table = SparseAdam(field.grid.table)
         networks = [p for p in field.parameters() if p is not field.grid.table and p is not field.log_gain]
@@ -76,6 +81,7 @@ class RadianceTrainer:
             [
                 {"params": networks, "share": config.network_rate},
                 {"params": [field.log_gain], "share": config.gain_rate},
+                *([{"params": list(poses.parameters()), "share": config.pose_rate}] if poses else []),
             ],
             lr=config.rate, betas=(0.9, 0.99), eps=1e-15, foreach=True,
         )  # fmt: skip
@@ -85,13 +91,14 @@ class RadianceTrainer:
         """One optimiser step; returns the colour loss and the number of rays."""
         c, step, field = self.config, self.step_count, self.field
         batch = draw(c.rays, self.generator)
+        rays = self.poses(batch.rays, batch.slots) if self.poses else batch.rays
         if step % c.grid_every == 0:
             field.refresh_density_grid(c.grid_cells, c.grid_decay, self.generator)
         jitter = torch.rand(len(batch.rays), generator=self.generator).to(batch.colours.device)
         # Schlick's bias curve (Barron et al. 2022, section 5): flat at first, so that early mistakes are not final.
         progress = min(step / max(c.anneal_steps, 1), 1.0)
-        edges = field.place_samples(batch.rays, jitter, anneal=10.0 * progress / (9.0 * progress + 1.0))
-        out = field(batch.rays, edges)
+        edges = field.place_samples(rays, jitter, anneal=10.0 * progress / (9.0 * progress + 1.0))
+        out = field(rays, edges)
         opacity = out.weights.sum(-1, keepdim=True)
         predicted = out.colour * field.gain(batch.slots) + (1.0 - opacity) * batch.background
         colour_loss = torch.nn.functional.mse_loss(predicted, batch.colours)

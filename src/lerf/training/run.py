@@ -113,6 +113,8 @@ class RunFolder:
 def trainer_state(trainer: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Everything a trainer needs to continue exactly: field, moments, generator as tensors; counters as facts."""
     tensors = {f"field.{name}": value for name, value in trainer.field.state_dict().items()}
+    if getattr(trainer, "poses", None) is not None:
+        tensors |= {f"poses.{name}": value for name, value in trainer.poses.state_dict().items()}
     tensors |= {f"table.{name}": value for name, value in trainer.table.state().items()}
     tensors["generator"] = trainer.generator.get_state()
     for index, state in trainer.dense.state_dict()["state"].items():
@@ -123,6 +125,8 @@ def trainer_state(trainer: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def restore_trainer(trainer: Any, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Inverse of `trainer_state`."""
     trainer.field.load_state_dict(field_state(tensors))
+    if getattr(trainer, "poses", None) is not None:
+        trainer.poses.load_state_dict({n[6:]: value for n, value in tensors.items() if n.startswith("poses.")})
     trainer.table.load_state({name[6:]: value for name, value in tensors.items() if name.startswith("table.")})
     trainer.generator.set_state(tensors["generator"])
     saved = trainer.dense.state_dict()

@@ -21,6 +21,8 @@ from lerf.fields.radiance import RadianceField
 from lerf.files import write_json
 from lerf.pyramids.lookup import PyramidTable
 from lerf.pyramids.store import build_pyramids
+from lerf.rays.cameras import CameraTable
+from lerf.rays.refinement import PoseRefinement
 from lerf.registry import load_dense_encoder, load_encoder
 from lerf.scenes.load import load_scene
 from lerf.scenes.record import scene_from_plain, scene_to_plain
@@ -154,6 +156,8 @@ def train(
         pixels = PixelPool(scene, settings.device, progress)
     with clock.stage("radiance"):
         field = _radiance(run, settings, scene, pixels, reporter)
+        if settings.radiance_training.refine_poses:
+            scene = _with_refined_poses(run, scene, pixels)
     if run.has_stage("language") and run.load_stage("language")[1].get("finished"):
         return run
     with clock.stage("features"):
@@ -202,7 +206,8 @@ def _radiance(
     if facts.get("finished"):
         field.load_state_dict(field_state(tensors))
         return field
-    trainer = RadianceTrainer(field, settings.radiance_training, settings.seed)
+    poses = _pose_refinement(pixels) if settings.radiance_training.refine_poses else None
+    trainer = RadianceTrainer(field, settings.radiance_training, settings.seed, poses)
     if facts:
         restore_trainer(trainer, tensors, facts)
 
@@ -213,6 +218,34 @@ def _radiance(
 
     _loop(run, "radiance", trainer, step, settings.radiance_training.steps, reporter)
     return field
+
+
+def _pose_refinement(pixels: PixelPool) -> PoseRefinement:
+    return PoseRefinement(pixels.cameras.positions[list(pixels.train)]).to(pixels.device)
+
+
+def _with_refined_poses(run: RunFolder, scene: Scene, pixels: PixelPool) -> Scene:
+    """The scene whose training cameras carry the corrections in the run's checkpoint; also written to the run.
+
+    Starts from the capture's own poses, so that doing it again after an interruption changes nothing.
+    """
+    tensors, _ = run.load_stage("radiance")
+    poses = _pose_refinement(pixels)
+    poses.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("poses.")})
+    before = torch.stack(
+        [torch.from_numpy(scene.normalised_camera(index).camera_to_world).float() for index in scene.train]
+    )
+    after = poses.corrected(before.to(pixels.device)).cpu().double().numpy()
+    captured = scene.similarity.inverse().apply_poses(after)
+    photos = list(scene.photos)
+    for index, pose in zip(scene.train, captured, strict=True):
+        photos[index] = replace(photos[index], camera=replace(photos[index].camera, camera_to_world=pose))
+    refined = replace(scene, photos=tuple(photos))
+    write_json(run.path / "scene.json", scene_to_plain(refined))
+    pixels.cameras = CameraTable.from_cameras(
+        [refined.normalised_camera(index) for index in range(len(refined))], device=pixels.device
+    )
+    return refined
 
 
 def _borrow_radiance(run: RunFolder, settings: TrainSettings, scene: Scene) -> None:
@@ -319,7 +352,7 @@ def _loop(
     def save(finished: bool) -> None:
         tensors, counters = trainer_state(trainer)
         if finished:
-            tensors = {name: value for name, value in tensors.items() if name.startswith("field.")}
+            tensors = {name: value for name, value in tensors.items() if name.startswith(("field.", "poses."))}
         run.save_stage(stage, tensors, {**(facts or {}), **counters, "finished": finished})
 
     reporter.begin(stage, steps)

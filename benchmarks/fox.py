@@ -1,0 +1,138 @@
+"""How well a run on the fox capture answers: localisation on held-out views, presence of phrases.
+
+    python benchmarks/fox.py RUN [--json]
+
+The masks (`tests/data/fox_masks`) were drawn by hand on the seven held-out photos; the phrases
+(`tests/data/fox_phrases.json`) were written before the first run. Beside the trained field stand two baselines: a guess
+that relevancy falls off from the centre of the picture, and the encoder's pyramid of the held-out photo itself, no 3D.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+import lerf
+from lerf.evaluation.labels import read_labels
+from lerf.evaluation.metrics import average_precision, best_iou, iou_at, pixel_auc
+from lerf.model import Model
+from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.store import build_pyramids
+from lerf.queries.relevancy import relevancy
+from lerf.queries.search import Phrases
+from lerf.rays.cameras import image_pixels
+
+DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
+
+
+def resized(mask: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """A mask drawn on the original photo at the resolution of the rendered view."""
+    return F.interpolate(mask[None, None].float(), (height, width), mode="area")[0, 0] > 0.5
+
+
+def pyramid_map(model: Model, phrases: Phrases, photo: int) -> torch.Tensor:
+    """Best relevancy over the pyramid's levels at each pixel of one photo: the 2D baseline, scale chosen per view."""
+    store = build_pyramids([lambda: model.scene.pixels(photo)], model.encoder)
+    table = PyramidTable.from_store(store)
+    width, height = model.cameras.sizes[photo].tolist()
+    pixels = image_pixels(width, height)
+    maps = []
+    for ratio in table.ratios.tolist():
+        rows = []
+        for part in pixels.split(65536):
+            where = torch.zeros(len(part), dtype=torch.int64)
+            embedding = table.interpolate(where, part, torch.full((len(part),), ratio), renormalise=True)
+            rows.append(relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)[0])
+        maps.append(torch.cat(rows).view(height, width))
+    stack = torch.stack(maps)
+    return stack[stack.flatten(1).amax(-1).argmax()]
+
+
+def centre_map(height: int, width: int) -> torch.Tensor:
+    """The guess that what matters is in the middle."""
+    y = (torch.arange(height) + 0.5) / height - 0.5
+    x = (torch.arange(width) + 0.5) / width - 0.5
+    return 1.0 - (y[:, None] ** 2 + x[None] ** 2).sqrt() / 0.7072
+
+
+def localisation(model: Model) -> dict[str, Any]:
+    """Pixel AUC of "fox", IoU at the encoder's threshold, on each held-out view; IoU at the best threshold as a bound."""
+    phrases = model.phrases("fox")
+    scales = model.choose_scales(phrases)
+    views = []
+    for photo in model.scene.test:
+        name = Path(model.scene.photos[photo].name).stem
+        truth = read_labels(DATA / "fox_masks" / f"{name}.json").masks()["fox"]
+        width, height = model.cameras.sizes[photo].tolist()
+        mask = resized(torch.as_tensor(truth), height, width)
+        maps = {
+            "field": model.relevancy_maps(model.cameras, photo, phrases, scales)[0].cpu(),
+            "pyramid_2d": pyramid_map(model, phrases, photo),
+            "centre_guess": centre_map(height, width),
+        }
+        view: dict[str, Any] = {"view": name}
+        for method, scores in maps.items():
+            view[method] = {
+                "auc": pixel_auc(scores, mask),
+                "iou": iou_at(scores, mask, model.threshold),
+                "best_iou": best_iou(scores, mask)[0],
+            }
+        views.append(view)
+    means = {
+        method: {score: sum(view[method][score] for view in views) / len(views) for score in ("auc", "iou", "best_iou")}
+        for method in ("field", "pyramid_2d", "centre_guess")
+    }
+    scale = scales[0] / model.scene.similarity.scale
+    return {"threshold": model.threshold, "scale": scale, "mean": means, "views": views}
+
+
+def presence(model: Model) -> dict[str, Any]:
+    """Average precision of presence, and which phrases pass the encoder's threshold."""
+    listed = json.loads((DATA / "fox_phrases.json").read_text())
+    texts = [*listed["present"], *listed["absent"]]
+    answers = model.query(texts).queries
+    truth = torch.tensor([True] * len(listed["present"]) + [False] * len(listed["absent"]))
+    scores = torch.tensor([answer.relevancy for answer in answers])
+    return {
+        "average_precision": average_precision(scores, truth),
+        "threshold": model.threshold,
+        "phrases": {
+            answer.text: {"relevancy": round(answer.relevancy, 4), "said": answer.present, "true": bool(true)}
+            for answer, true in zip(answers, truth, strict=True)
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    model = lerf.load(arguments.run, offline=True)
+    report = {"localisation": localisation(model), "presence": presence(model)}
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+        return
+    found = report["localisation"]
+    print(
+        f"'fox' at scale {found['scale']:.2f}, threshold {found['threshold']:.3f}; mean over {len(found['views'])} views"
+    )
+    for method, mean in found["mean"].items():
+        print(
+            f"  {method:14} pixel AUC {mean['auc']:.3f}   IoU {mean['iou']:.3f}   (best possible {mean['best_iou']:.3f})"
+        )
+    heard = report["presence"]
+    print(f"presence: average precision {heard['average_precision']:.3f}, threshold {heard['threshold']:.3f}")
+    for text, row in sorted(heard["phrases"].items(), key=lambda item: -item[1]["relevancy"]):
+        print(
+            f"  {row['relevancy']:.3f}  {'yes' if row['said'] else 'no ':3}  {'in it' if row['true'] else 'not in it':9}  {text}"
+        )
+
+
+if __name__ == "__main__":
+    main()
