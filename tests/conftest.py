@@ -1,0 +1,69 @@
+"""What every test shares: enforced shapes, one hypothesis profile, slow tests on request, a cache of its own.
+
+The import hook must be installed before anything imports `lerf`, so this file imports nothing of it at the top.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+import hypothesis
+import jaxtyping
+import numba
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def _compile_plain(decorator):
+    """`numba.njit` for functions that the import hook has wrapped: numba can compile only what is inside the wrapper."""
+
+    def njit(*args, **options):
+        if args and inspect.isfunction(args[0]):
+            return decorator(inspect.unwrap(args[0]), *args[1:], **options)
+        compile_it = decorator(*args, **options)
+        return lambda function: compile_it(inspect.unwrap(function))
+
+    return njit
+
+
+if "lerf" in sys.modules:
+    raise RuntimeError("Something imported lerf before tests/conftest.py: its shapes would go unchecked.")
+numba.njit = _compile_plain(numba.njit)
+jaxtyping.install_import_hook("lerf", "beartype.beartype")
+
+hypothesis.settings.register_profile("lerf", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("lerf")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="slow: run with --slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def fox() -> Path:
+    """Folder of the fox capture, which lies beside a checkout and not inside it."""
+    folder = REPOSITORY.parent / "shared" / "data" / "fox"
+    if not (folder / "transforms.json").is_file():
+        pytest.skip("the fox capture is not beside this checkout (../shared/data/fox)")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
+    """An empty `$LERF_CACHE`, so that no test reads or fills the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("lerf-cache")
+        patch.setenv("LERF_CACHE", str(folder))
+        yield folder

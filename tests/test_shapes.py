@@ -1,0 +1,31 @@
+"""The import hook is active: a call with wrong shapes fails, a right one does not."""
+
+import os
+
+import jaxtyping
+import pytest
+import torch
+
+from lerf.fields.contraction import contract
+from lerf.kernels import reference
+from lerf.rays.bundle import RayBundle
+
+
+def test_a_wrong_shape_fails():
+    with pytest.raises(jaxtyping.TypeCheckError):
+        contract(torch.zeros(4, 2))
+
+
+def test_axes_of_one_name_must_agree():
+    reference.render_weights(torch.ones(3, 4), torch.ones(3, 4))
+    with pytest.raises(jaxtyping.TypeCheckError):
+        reference.render_weights(torch.ones(3, 4), torch.ones(3, 5))
+
+
+def test_dataclasses_are_checked():
+    with pytest.raises(jaxtyping.TypeCheckError):
+        RayBundle(torch.zeros(2, 3), torch.zeros(3, 3), torch.ones(2), torch.zeros(2, dtype=torch.int64))
+
+
+def test_the_cache_is_not_the_users(cache_of_this_session):
+    assert os.environ["LERF_CACHE"] == str(cache_of_this_session)
