@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def _compile_plain(decorator):
-    """`numba.njit` for functions that the import hook has wrapped: numba can compile only what is inside the wrapper."""
+    """`numba.njit` for functions that the import hook has wrapped: numba compiles what is inside the wrapper."""
 
     def njit(*args, **options):
         if args and inspect.isfunction(args[0]):

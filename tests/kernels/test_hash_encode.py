@@ -48,7 +48,7 @@ def table_of(layout, seed=1):
 
 
 def tolerance(layout):
-    """Rounding of a coordinate moves a fraction by up to resolution * epsilon; the sum of eight products adds a little."""
+    """Rounding of a coordinate moves a fraction by up to resolution * epsilon; a sum of eight products adds a little."""
     return EPSILON * (4 * max(layout.resolutions) + 32)
 
 
@@ -171,7 +171,7 @@ def test_vertices_read_the_entry_of_the_hash(grid, data):
     table = torch.arange(layout.entries, dtype=torch.float32)[:, None]
     points = torch.tensor(vertices, dtype=torch.float32) / resolution
     first_entry = min(27, 2**log2_entries)
-    expected = [first_entry + brute_force_index(*vertex, resolution, log2_entries) for vertex in vertices]
+    expected = [first_entry + brute_force_index(x, y, z, resolution, log2_entries) for x, y, z in vertices]
     for backend in ("auto", "reference"):
         with kernels.use(backend):
             assert kernels.hash_encode(points, table, layout)[:, 1].tolist() == expected

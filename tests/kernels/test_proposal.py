@@ -53,8 +53,8 @@ CASES = {
 @pytest.mark.parametrize(("grid", "changes"), CASES.values(), ids=CASES.keys())
 @pytest.mark.parametrize("spread", [1.0, 50.0])
 def test_fast_path_equals_the_definition(grid, changes, spread):
-    inputs = (*rays(400, spread=spread)[:2], grid, random(400))
-    ours, expected = (spacing_of(edges_of(backend, *inputs, **changes)) for backend in BACKENDS)
+    origins, directions, jitter = rays(400, spread=spread)
+    ours, expected = (spacing_of(edges_of(b, origins, directions, grid, jitter, **changes)) for b in BACKENDS)
     # Positions round differently, so that now and then a middle on the border of two cells reads the other cell, which
     # moves the edges of its ray; and where bins hold next to nothing, the inverse of the distribution is steep. So all
     # but a few rays agree closely.
@@ -76,8 +76,9 @@ def test_fast_path_equals_the_definition(grid, changes, spread):
     spread=st.sampled_from([0.0, 1.0, 1e4, 1e30]),
 )
 def test_edges_ascend_between_near_and_far(backend, seed, share, samples, bins, side, anneal, padding, cap, spread):
+    origins, directions, jitter = rays(20, seed, spread)
     edges = edges_of(
-        backend, *rays(20, seed, spread)[:2], blocks(side, seed, share), random(20, seed=seed),
+        backend, origins, directions, blocks(side, seed, share), jitter,
         samples=samples, bins=bins, anneal=anneal, padding=padding, cap=cap,
     )  # fmt: skip
     assert edges.shape == (20, samples + 1)
@@ -137,7 +138,8 @@ def test_what_a_wall_hides_gets_padding_only(backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_no_rays(backend):
-    assert edges_of(backend, *rays(0)[:2], blocks(), torch.zeros(0)).shape == (0, 17)
+    origins, directions, jitter = rays(0)
+    assert edges_of(backend, origins, directions, blocks(), jitter).shape == (0, 17)
 
 
 def test_inputs_as_views_and_a_second_run_give_the_same_bits():
