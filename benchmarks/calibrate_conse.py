@@ -14,14 +14,16 @@ import json
 import time
 from pathlib import Path
 
-import lerf  # noqa: F401  (sets the OpenMP wait policy before torch is imported)
 import numpy as np
 import torch
 from PIL import Image
 
+import lerf  # noqa: F401
 from lerf.encoders.conse import SpaceSettings, principal_axes
 from lerf.encoders.efficientnet_lite import load_network
 from lerf.encoders.mid_level import raw_map
+from lerf.encoders.minilm import SentenceEncoder
+from lerf.encoders.names import embed_names
 from lerf.registry import load_encoder
 
 PHRASES = Path(__file__).parents[1] / "tests" / "data" / "calibration_phrases.json"
@@ -57,7 +59,7 @@ def best_threshold(present: np.ndarray, score: np.ndarray) -> tuple[float, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", default="conse")
-    parser.add_argument("--write-data", action="store_true", help="write conse_axes.npy and conse_mid.tsv again")
+    parser.add_argument("--write-data", action="store_true", help="write conse_*.npy and conse_mid.tsv again")
     arguments = parser.parse_args()
     scenes = json.loads(PHRASES.read_text())
     if arguments.write_data:
@@ -96,7 +98,8 @@ def main() -> None:
         f"average precision, all together {average_precision(present, score):.3f}, mean of photos {np.mean(means):.3f}"
     )
     print(
-        f"threshold {threshold:.3f}: F1 {f1:.2f}, precision {present[above].mean():.2f}, recall {above[present].mean():.2f}"
+        f"threshold {threshold:.3f}: F1 {f1:.2f}, "
+        f"precision {present[above].mean():.2f}, recall {above[present].mean():.2f}"
     )
     for level in (0.3, 0.4, 0.5, 0.6, 0.7):
         above = score >= level
@@ -105,7 +108,8 @@ def main() -> None:
 
 
 def write_data(names: list[str]) -> None:
-    """The two data files that the encoders read."""
+    """The data files that the encoders read."""
+    np.save(DATA / "conse_names.npy", embed_names(SentenceEncoder()))
     np.save(DATA / "conse_axes.npy", principal_axes(SpaceSettings()))
     network, _ = load_network("lite0")
     with torch.inference_mode():

@@ -7,12 +7,13 @@ called as `factory(weights=Path | None, offline=bool, device=str)` and returns a
 from __future__ import annotations
 
 import importlib
+import inspect
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
-from lerf.errors import EncoderError, LerfError
+from lerf.errors import EncoderError
 
 ENCODERS = {
     "conse": "lerf.encoders.conse:load",
@@ -49,14 +50,14 @@ def load_encoder(
     Raises:
         EncoderError: unknown name, plug-in that cannot be imported, missing or unfitting weights.
     """
-    return _load("encoder", "lerf.encoders", ENCODERS, name, weights, offline, device)
+    return _load("encoder", ImageTextEncoder, "lerf.encoders", ENCODERS, name, weights, offline, device)
 
 
 def load_dense_encoder(
     name: str, weights: Path | None = None, offline: bool = False, device: str = "cpu"
 ) -> DenseEncoder:
     """Dense encoder by name; arguments and errors as in `load_encoder`."""
-    return _load("dense encoder", "lerf.dense_encoders", DENSE_ENCODERS, name, weights, offline, device)
+    return _load("dense encoder", DenseEncoder, "lerf.dense_encoders", DENSE_ENCODERS, name, weights, offline, device)
 
 
 def _known(group: str, own: dict[str, str]) -> dict[str, str]:
@@ -65,7 +66,14 @@ def _known(group: str, own: dict[str, str]) -> dict[str, str]:
 
 
 def _load(
-    kind: str, group: str, own: dict[str, str], name: str, weights: Path | None, offline: bool, device: str
+    kind: str,
+    protocol: Any,
+    group: str,
+    own: dict[str, str],
+    name: str,
+    weights: Path | None,
+    offline: bool,
+    device: str,
 ) -> Any:
     known = _known(group, own)
     family, _, variant = name.partition(":")
@@ -74,7 +82,7 @@ def _load(
     target = known[family]
     try:
         module, _, attribute = target.partition(":")
-        factory = importlib.import_module(module)
+        factory: Any = importlib.import_module(module)
         for part in attribute.split("."):
             factory = getattr(factory, part)
     except Exception as error:
@@ -82,10 +90,12 @@ def _load(
             f"The {kind} '{family}' cannot be loaded from {target} ({type(error).__name__}: {error}); "
             "repair or uninstall the package that provides it."
         ) from error
-    extra = {"variant": variant} if variant else {}
+    settings = {"weights": weights, "offline": offline, "device": device, **({"variant": variant} if variant else {})}
     try:
-        return factory(weights=weights, offline=offline, device=device, **extra)  # type: ignore[operator]
-    except LerfError:
-        raise
+        inspect.signature(factory).bind(**settings)
     except TypeError as error:
-        raise EncoderError(f"The {kind} '{name}' was called with settings it does not take ({error}).") from error
+        raise EncoderError(f"The {kind} '{name}' cannot be called with {', '.join(settings)} ({error}).") from error
+    encoder = factory(**settings)
+    if not isinstance(encoder, protocol):
+        raise EncoderError(f"{target} does not return what a {kind} must offer (`{protocol.__name__}`).")
+    return encoder

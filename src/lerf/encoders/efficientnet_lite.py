@@ -9,6 +9,7 @@ right and at the bottom. Batch normalisation (eps 1e-3) is folded into the convo
 from __future__ import annotations
 
 import importlib.util
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,8 +159,11 @@ def load_network(variant: str, weights: Path | None = None, device: str = "cpu")
         state = torch.load(path, map_location="cpu", weights_only=True)
         network = EfficientNetLite(chosen.width, chosen.depth)
         _fill(network, state)
-    except (OSError, KeyError, RuntimeError, ValueError, EOFError) as error:
-        raise EncoderError(f"{path} does not hold the weights of EfficientNet-{variant} ({error}).") from error
+    except (OSError, KeyError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise EncoderError(
+            f"{path} does not hold the weights of EfficientNet-{variant} ({type(error).__name__}); "
+            "give the .pth file of that network."
+        ) from error
     network.requires_grad_(False).eval()
     for parameter in network.parameters():
         if parameter.ndim == 4:

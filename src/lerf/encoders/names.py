@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from torch import Tensor
 
-from lerf.encoders.cache import cache_root
-from lerf.encoders.minilm import WIDTH, SentenceEncoder
+from lerf.encoders.minilm import SentenceEncoder
 from lerf.encoders.taxonomy import load_taxonomy
-from lerf.errors import StorageError
-from lerf.files import write_atomically
 
 GENERIC = (
     "object", "thing", "things", "stuff", "texture", "something", "anything", "item", "entity", "material", "matter",
@@ -40,14 +38,14 @@ class Match:
 
 
 class Names:
-    """Sentence embeddings of all names; they are computed once and kept in the cache."""
+    """All names and their sentence embeddings, and the encoder for phrases."""
 
     def __init__(self) -> None:
         taxonomy = load_taxonomy()
         texts = [name for names in taxonomy.lemmas for name in names]
         owner = torch.tensor([node for node, names in enumerate(taxonomy.lemmas) for _ in names])
         self._sentences = SentenceEncoder()
-        embeddings = self._cached([*texts, *GENERIC])
+        embeddings = load_names()
         top = (taxonomy.information[owner] < TOP_INFORMATION) | torch.tensor([name in GENERIC for name in texts])
         self._named, self._owner = embeddings[: len(texts)][~top], owner[~top]
         self._generic = torch.cat([embeddings[: len(texts)][top], embeddings[len(texts) :]])
@@ -72,15 +70,15 @@ class Names:
             torch.sigmoid((generic - best) / 0.02),
         )
 
-    def _cached(self, texts: list[str]) -> Float[Tensor, "texts 384"]:
-        """Embeddings in half precision; a missing or broken file is computed again, an unwritable cache ignored."""
-        key = hashlib.sha256("\n".join([self._sentences.fingerprint, *texts]).encode()).hexdigest()[:24]
-        path = cache_root() / "names" / f"{key}.npy"
-        with contextlib.suppress(OSError, ValueError, EOFError):
-            array = np.load(path)
-            if array.shape == (len(texts), WIDTH) and array.dtype == np.float16:
-                return torch.from_numpy(array).float()
-        rounded = self._sentences.encode(texts).to(torch.float16)
-        with contextlib.suppress(StorageError):
-            write_atomically(path, lambda file: np.save(file, rounded.numpy()))
-        return rounded.float()
+
+def embed_names(sentences: SentenceEncoder) -> Float16[np.ndarray, "names 384"]:
+    """What `data/conse_names.npy` was made by: embeddings of all names in WordNet order, then of the generic words."""
+    texts = [name for names in load_taxonomy().lemmas for name in names]
+    return sentences.encode([*texts, *GENERIC]).to(torch.float16).numpy()
+
+
+@cache
+def load_names() -> Float[Tensor, "names 384"]:
+    """The stored embeddings; computing them would delay the first phrase by ten seconds."""
+    data = files("lerf.encoders").joinpath("data").joinpath("conse_names.npy").read_bytes()
+    return torch.from_numpy(np.load(io.BytesIO(data))).float()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ import torch
 from jaxtyping import Float16, UInt8
 from torch import Tensor
 
-from lerf.encoders.cache import cache_root
 from lerf.encoders.protocols import DenseEncoder, DenseImageTextEncoder, FeatureGrid, ImageTextEncoder
 from lerf.errors import ConfigError, EncoderError
 from lerf.files import write_atomically, write_json
@@ -99,6 +99,12 @@ class PyramidStore:
         block = np.array(self.features(photo)[start : start + chosen.cells], dtype=np.float32)
         features = torch.from_numpy(block).reshape(chosen.rows, chosen.columns, self.width)
         return FeatureGrid(features, chosen.x0, chosen.y0, chosen.dx, chosen.dy)
+
+
+def cache_root() -> Path:
+    """`$LERF_CACHE`, or `~/.cache/lerf`."""
+    given = os.environ.get("LERF_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "lerf"
 
 
 def build_pyramids(
