@@ -83,8 +83,8 @@ class TrainSettings:
     """Name of the preset."""
     encoder: str
     dense: str
-    features: Literal["tiles", "dense"]
-    """Pyramid tile by tile, or by one pass a level."""
+    features: Literal["tiles", "dense"] | None
+    """Pyramid tile by tile, or by one pass a level; None for dense where the encoder offers it."""
     border: Literal["edge", "zero"]
     """What tiles see beyond the photo: its edge continued, or black as in the authors' code; with features `tiles`."""
     tile_ratios: tuple[float, ...] | None

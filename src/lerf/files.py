@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from lerf.errors import StorageError
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Call `write` on a temporary file beside `path`, then move it into place.
 
     A reader sees the old file or the new one, never a part. The data is flushed to disk before the move, so that a
@@ -46,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; NaN is refused because other readers cannot parse it."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()) and None)
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def sha256_of(path: Path) -> str:

@@ -12,10 +12,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
+from tyro.conf import Positional
 
 from lerf.errors import LerfError
-
-Positional = tyro.conf.Positional
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Train:
     dense: str | None = None
     """Dense regulariser, or none; by default the preset's."""
     features: Literal["tiles", "dense"] | None = None
-    """Pyramid tile by tile, or by one pass over the photo for each tile height."""
+    """Pyramid tile by tile, or by one pass over the photo for each tile height, the default where the encoder can."""
     border: Literal["edge", "zero"] = "edge"
     """What tiles see beyond the photo: its edge continued, or black as in the authors' code."""
     tile_ratios: tuple[float, ...] | None = None

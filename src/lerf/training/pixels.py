@@ -17,7 +17,7 @@ from lerf.training.radiance import RayBatch
 
 
 class PixelPool:
-    """8-bit colours of the training photos, one after another, and what is needed to shoot a ray through any of them."""
+    """8-bit colours of the training photos, one after another, and what it takes to shoot a ray through any of them."""
 
     def __init__(
         self,

@@ -66,6 +66,8 @@ def draw_pool(
     for slot, photo in enumerate(train):
         width, height = cameras.sizes[photo].tolist()
         choice = allowed(photo)
+        if choice is not None and len(choice) == 0:
+            continue
         drawn = torch.randint(width * height if choice is None else len(choice), (each,), generator=generator)
         flat = drawn if choice is None else choice[drawn]
         pixels = torch.stack([flat % width, flat // width], dim=-1).float() + 0.5

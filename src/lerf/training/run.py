@@ -19,12 +19,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lerf.config import TrainSettings, from_plain, to_plain
-from lerf.errors import RunError
+from lerf.errors import RunError, StorageError
 from lerf.files import write_atomically, write_json
+from lerf.scenes.record import scene_from_plain
+from lerf.scenes.scene import Scene
 
 FORMAT = 1
 """Version of the run folder. A reader refuses newer ones."""
 Stage = Literal["radiance", "language"]
+CONFIG_ENTRIES = ("format", "settings", "encoder_fingerprint", "canonical", "temperature", "threshold")
 
 
 class RunFolder:
@@ -37,6 +40,19 @@ class RunFolder:
     def exists(self) -> bool:
         return (self.path / "config.json").is_file()
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing but the traces of a start that was cut short is in the folder."""
+        if not self.path.is_dir():
+            return False
+        return all(file.name == "scene.json" or _is_leftover(file) for file in self.path.iterdir())
+
+    def remove_leftovers(self) -> None:
+        """Remove the unfinished files that a killed training leaves; no other training may use the folder."""
+        for file in self.path.iterdir():
+            if _is_leftover(file):
+                file.unlink(missing_ok=True)
+
     def write_config(self, settings: TrainSettings, extra: dict[str, Any]) -> None:
         """Save the settings and the facts that go with them (fingerprints, versions)."""
         write_json(self.path / "config.json", {"format": FORMAT, "settings": to_plain(settings), **extra})
@@ -48,8 +64,24 @@ class RunFolder:
             RunError: no such run, unreadable, or written by a newer version.
         """
         config = self.read_json("config.json")
-        self._check_format(config.get("format"))
+        missing = [name for name in CONFIG_ENTRIES if not isinstance(config, dict) or name not in config]
+        if "format" not in missing:
+            self._check_format(config["format"])
+        if missing:
+            raise RunError(f"{self.path / 'config.json'} has no {missing[0]}; train again into a new folder.")
         return {**config, "settings": from_plain(TrainSettings, config["settings"])}
+
+    def read_scene(self) -> Scene:
+        """The cameras, split and similarity that the run was trained with.
+
+        Raises:
+            RunError: when they are missing or damaged.
+        """
+        plain = self.read_json("scene.json")
+        try:
+            return scene_from_plain(plain)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.path / 'scene.json'} is damaged ({error}); train again into a new folder.") from None
 
     def read_json(self, name: str) -> Any:
         """One of the run's JSON files.
@@ -70,7 +102,7 @@ class RunFolder:
         """Write a stage's checkpoint in one move; `facts` are plain JSON values."""
         header = {"format": str(FORMAT), "facts": json.dumps(facts)}
         data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
-        write_atomically(self.path / f"{stage}.safetensors", lambda file: file.write(data) and None)
+        write_atomically(self.path / f"{stage}.safetensors", lambda file: file.write(data))
 
     def has_stage(self, stage: Stage) -> bool:
         return (self.path / f"{stage}.safetensors").is_file()
@@ -95,9 +127,29 @@ class RunFolder:
 
     def append_metrics(self, values: dict[str, Any]) -> None:
         """Add one line to metrics.jsonl."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(values) + "\n")
+        path = self.path / "metrics.jsonl"
+        try:
+            with open(path, "a") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise StorageError(
+                f"Cannot write {path}: {error.strerror}. Free space or choose another folder."
+            ) from error
+
+    def trim_metrics(self, stage: Stage, step: int) -> None:
+        """Forget the lines of a stage after `step`, which will be written again, and a line that a kill cut off."""
+        path = self.path / "metrics.jsonl"
+        if not path.is_file():
+            return
+        kept = []
+        for line in path.read_text().splitlines():
+            try:
+                values = json.loads(line)
+                if values["stage"] != stage or values["step"] <= step:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError, TypeError):
+                continue
+        write_atomically(path, lambda file: file.write("".join(kept).encode()))
 
     def _check_format(self, version: Any) -> None:
         try:
@@ -142,3 +194,9 @@ def restore_trainer(trainer: Any, tensors: dict[str, Tensor], facts: dict[str, A
 def field_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The field's part of a checkpoint."""
     return {name[6:]: value for name, value in tensors.items() if name.startswith("field.")}
+
+
+def _is_leftover(file: Path) -> bool:
+    """Whether a file is one that an atomic write began and did not finish (`lerf.files`)."""
+    parts = file.name.split(".")
+    return parts[0] == "" and len(parts) > 3 and parts[-2] in ("json", "jsonl", "safetensors")

@@ -25,8 +25,9 @@ from lerf.rays.cameras import CameraTable
 from lerf.rays.refinement import PoseRefinement
 from lerf.registry import load_dense_encoder, load_encoder
 from lerf.scenes.load import load_scene
-from lerf.scenes.record import scene_from_plain, scene_to_plain
+from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
+from lerf.training.interrupt import deferred_interrupt
 from lerf.training.language import LanguageTrainer
 from lerf.training.pixels import PixelPool
 from lerf.training.pool import RayPool, draw_pool
@@ -37,6 +38,7 @@ from lerf.training.run import RunFolder, Stage, field_state, restore_trainer, tr
 SAVE_SECONDS = 30.0
 """Time between checkpoints: what a kill can cost."""
 REPORT_STEPS = 20
+FINGERPRINTS = ("encoder_fingerprint", "dense_fingerprint")
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def make_settings(
         preset=preset,
         encoder=encoder or chosen.encoder,
         dense=dense or chosen.dense,
-        features=features or "dense",  # type: ignore[arg-type]
+        features=features,  # type: ignore[arg-type]
         border=border,  # type: ignore[arg-type]
         tile_ratios=tile_ratios,
         downscale=downscale,
@@ -137,33 +139,58 @@ def make_settings(
     )
 
 
+@dataclass(frozen=True)
+class _Session:
+    """What every stage needs to know."""
+
+    run: RunFolder
+    settings: TrainSettings
+    reporter: Reporter
+    save_seconds: float
+
+
 def train(
-    settings: TrainSettings, output: str | Path, *, offline: bool = False, reporter: Reporter | None = None
+    settings: TrainSettings,
+    output: str | Path,
+    *,
+    offline: bool = False,
+    reporter: Reporter | None = None,
+    save_seconds: float = SAVE_SECONDS,
 ) -> RunFolder:
     """Train into `output`; an unfinished run with the same settings is continued exactly where it was saved.
+
+    Args:
+        settings: from `make_settings`.
+        output: run folder.
+        offline: forbid downloads.
+        reporter: hears about progress; silent by default.
+        save_seconds: time between checkpoints.
 
     Raises:
         LerfError: bad capture, encoder, settings or disk; what was saved stays.
         KeyboardInterrupt: after a checkpoint has been written.
     """
-    reporter, run = reporter or Silent(), RunFolder(Path(output))
+    session = _Session(RunFolder(Path(output)), settings, reporter or Silent(), save_seconds)
+    run = session.run
     scene = load_scene(settings.data, settings.downscale)
     encoder = load_encoder(settings.encoder, _weights(settings), offline, settings.device)
     dense = None if settings.dense == "none" else load_dense_encoder(settings.dense, None, offline, settings.device)
+    lent = _lent_radiance(settings, scene) if settings.radiance_run and not run.has_stage("radiance") else None
     _prepare(run, settings, scene, encoder, dense)
+    if lent:
+        run.save_stage("radiance", *lent)
     clock = Clock(run)
-    with clock.stage("decode"), _reported(reporter, "photos", len(scene.train)) as progress:
+    with clock.stage("decode"), _reported(session, "photos", len(scene.train)) as progress:
         pixels = PixelPool(scene, settings.device, progress)
     with clock.stage("radiance"):
-        field = _radiance(run, settings, scene, pixels, reporter)
-        if settings.radiance_training.refine_poses:
-            scene = _with_refined_poses(run, scene, pixels)
+        field = _radiance(session, scene, pixels)
+        scene = _with_refined_poses(run, scene, pixels)
     if run.has_stage("language") and run.load_stage("language")[1].get("finished"):
         return run
     with clock.stage("features"):
-        targets, dense_targets, scales = _features(settings, encoder, dense, scene, reporter)
+        targets, dense_targets, scales = _features(session, encoder, dense, scene)
     with clock.stage("language"):
-        _language(run, settings, field, pixels, targets, dense_targets, scales, reporter)
+        _language(session, field, pixels, targets, dense_targets, scales)
     return run
 
 
@@ -184,23 +211,21 @@ def _prepare(
     }
     if run.exists:
         config = run.read_config()
-        if config["settings"] != settings or config["encoder_fingerprint"] != encoder.fingerprint:
+        if config["settings"] != settings or any(config.get(name) != extra[name] for name in FINGERPRINTS):
             raise RunError(f"{run.path} holds a run with other settings; choose another --output or delete it.")
+        run.remove_leftovers()
         return
-    if run.path.exists() and any(run.path.iterdir()):
+    if run.path.exists() and not run.is_fresh:
         raise RunError(f"{run.path} is not empty and holds no run; choose another --output.")
     write_json(run.path / "scene.json", scene_to_plain(scene))
     run.write_config(settings, extra)
 
 
-def _radiance(
-    run: RunFolder, settings: TrainSettings, scene: Scene, pixels: PixelPool, reporter: Reporter
-) -> RadianceField:
-    """Train the radiance field, continue it, or take that of another run."""
+def _radiance(session: _Session, scene: Scene, pixels: PixelPool) -> RadianceField:
+    """Train the radiance field, continue it, or take what is finished."""
+    run, settings = session.run, session.settings
     torch.manual_seed(settings.seed)
     config = replace(settings.radiance, closed=scene.background is None)
-    if settings.radiance_run and not run.has_stage("radiance"):
-        _borrow_radiance(run, settings, scene)
     field = RadianceField(config, len(scene.train)).to(settings.device)
     tensors, facts = run.load_stage("radiance") if run.has_stage("radiance") else ({}, {})
     if facts.get("finished"):
@@ -216,7 +241,7 @@ def _radiance(
         values["psnr"] = -10.0 * math.log10(max(values.pop("colour_loss"), 1e-10))
         return values
 
-    _loop(run, "radiance", trainer, step, settings.radiance_training.steps, reporter)
+    _loop(session, "radiance", trainer, step, settings.radiance_training.steps)
     return field
 
 
@@ -225,13 +250,16 @@ def _pose_refinement(pixels: PixelPool) -> PoseRefinement:
 
 
 def _with_refined_poses(run: RunFolder, scene: Scene, pixels: PixelPool) -> Scene:
-    """The scene whose training cameras carry the corrections in the run's checkpoint; also written to the run.
+    """The scene whose training cameras carry the corrections in the run's checkpoint, if any; also written to the run.
 
     Starts from the capture's own poses, so that doing it again after an interruption changes nothing.
     """
     tensors, _ = run.load_stage("radiance")
+    corrections = {name[6:]: value for name, value in tensors.items() if name.startswith("poses.")}
+    if not corrections:
+        return scene
     poses = _pose_refinement(pixels)
-    poses.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("poses.")})
+    poses.load_state_dict(corrections)
     before = torch.stack(
         [torch.from_numpy(scene.normalised_camera(index).camera_to_world).float() for index in scene.train]
     )
@@ -248,30 +276,29 @@ def _with_refined_poses(run: RunFolder, scene: Scene, pixels: PixelPool) -> Scen
     return refined
 
 
-def _borrow_radiance(run: RunFolder, settings: TrainSettings, scene: Scene) -> None:
+def _lent_radiance(settings: TrainSettings, scene: Scene) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The finished radiance of the run that the settings name, if it fits this capture."""
     source = RunFolder(Path(settings.radiance_run or ""))
     theirs = source.read_config()["settings"]
     if theirs.radiance != settings.radiance:
         raise ConfigError(f"The radiance of {source.path} has other sizes; use --preset {theirs.preset}.")
-    if scene_from_plain(source.read_json("scene.json")).similarity.to_dict() != scene.similarity.to_dict():
+    lent = source.read_scene()
+    if lent.similarity.to_dict() != scene.similarity.to_dict() or lent.train != scene.train:
         raise ConfigError(f"{source.path} was trained on another capture; its radiance does not fit this one.")
     tensors, facts = source.load_stage("radiance")
     if not facts.get("finished"):
         raise RunError(f"The radiance of {source.path} is not finished; run its training to the end first.")
-    run.save_stage("radiance", tensors, facts)
+    return tensors, facts
 
 
 def _features(
-    settings: TrainSettings,
-    encoder: ImageTextEncoder,
-    dense: DenseEncoder | None,
-    scene: Scene,
-    reporter: Reporter,
+    session: _Session, encoder: ImageTextEncoder, dense: DenseEncoder | None, scene: Scene
 ) -> tuple[PyramidTable, PyramidTable | None, torch.Tensor]:
     """Pyramids of the training photos, from the sharpest photos at hand, whatever resolution the radiance uses."""
+    settings = session.settings
     sharp = load_scene(settings.data) if settings.downscale else scene
     photos = _TrainPhotos(sharp)
-    with _reported(reporter, f"features ({encoder.name}, {settings.features})", len(photos)) as progress:
+    with _reported(session, f"features ({encoder.name})", len(photos)) as progress:
         store = build_pyramids(
             photos, encoder, mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border,
             progress=progress, device=settings.device,
@@ -279,7 +306,7 @@ def _features(
     targets = PyramidTable.from_store(store, device=settings.device)
     dense_targets = None
     if dense is not None:
-        with _reported(reporter, f"features ({dense.name})", len(photos)) as progress:
+        with _reported(session, f"features ({dense.name})", len(photos)) as progress:
             maps = build_pyramids(photos, dense, progress=progress, device=settings.device)
         dense_targets = PyramidTable.from_store(maps, device=settings.device)
     # Pixels of the pool are at the radiance's resolution, cells of the pyramid at the features'.
@@ -305,19 +332,18 @@ class _TrainPhotos:
 
 
 def _language(
-    run: RunFolder,
-    settings: TrainSettings,
+    session: _Session,
     radiance: RadianceField,
     pixels: PixelPool,
     targets: PyramidTable,
     dense: PyramidTable | None,
     pixel_factors: torch.Tensor,
-    reporter: Reporter,
 ) -> None:
     """Draw the pool from the frozen radiance and train the language field on it."""
+    run, settings = session.run, session.settings
     c = settings.language_training
     generator = torch.Generator().manual_seed(settings.seed + 1)
-    with _reported(reporter, "rays", len(pixels.train)) as progress:
+    with _reported(session, "rays", len(pixels.train)) as progress:
         pool = draw_pool(
             radiance, pixels.cameras, pixels.train, c.pool_rays, settings.language.samples, generator, pixels.allowed,
             progress,
@@ -335,19 +361,14 @@ def _language(
     if run.has_stage("language"):
         restore_trainer(trainer, *run.load_stage("language"))
     sizes = {"width": targets.width, "dense_width": dense.width if dense else 0}
-    _loop(run, "language", trainer, trainer.step, c.steps, reporter, sizes)
+    _loop(session, "language", trainer, trainer.step, c.steps, sizes)
 
 
 def _loop(
-    run: RunFolder,
-    stage: Stage,
-    trainer: Any,
-    step: Any,
-    steps: int,
-    reporter: Reporter,
-    facts: dict[str, Any] | None = None,
+    session: _Session, stage: Stage, trainer: Any, step: Any, steps: int, facts: dict[str, Any] | None = None
 ) -> None:
-    """Steps with progress, metrics, checkpoints every half minute and at any interruption."""
+    """Steps with progress, metrics, and checkpoints now and then and at an interruption."""
+    run, reporter = session.run, session.reporter
 
     def save(finished: bool) -> None:
         tensors, counters = trainer_state(trainer)
@@ -355,12 +376,13 @@ def _loop(
             tensors = {name: value for name, value in tensors.items() if name.startswith(("field.", "poses."))}
         run.save_stage(stage, tensors, {**(facts or {}), **counters, "finished": finished})
 
+    run.trim_metrics(stage, trainer.step_count)
     reporter.begin(stage, steps)
     start = saved = time.perf_counter()
     first = trainer.step_count
     sums: dict[str, float] = {}
     count = 0
-    try:
+    with deferred_interrupt() as interrupted:
         while trainer.step_count < steps:
             for name, value in step().items():
                 sums[name] = sums.get(name, 0.0) + value
@@ -376,23 +398,23 @@ def _loop(
                 run.append_metrics({"stage": stage, "step": done, **{k: round(v, 6) for k, v in means.items()}})
                 reporter.advance(done, means)
                 sums, count = {}, 0
-            if now - saved > SAVE_SECONDS:
+            if interrupted.is_set():
+                save(False)
+                raise KeyboardInterrupt
+            if now - saved > session.save_seconds:
                 save(False)
                 saved = time.perf_counter()
-    except KeyboardInterrupt:
-        save(False)
-        raise
     save(True)
     reporter.end(time.perf_counter() - start)
 
 
 @contextmanager
-def _reported(reporter: Reporter, stage: str, total: int) -> Iterator[Any]:
+def _reported(session: _Session, stage: str, total: int) -> Iterator[Any]:
     """A stage whose work calls back with (done, total)."""
-    reporter.begin(stage, total)
+    session.reporter.begin(stage, total)
     start = time.perf_counter()
-    yield lambda done, total: reporter.advance(done)
-    reporter.end(time.perf_counter() - start)
+    yield lambda done, total: session.reporter.advance(done)
+    session.reporter.end(time.perf_counter() - start)
 
 
 def describe(settings: TrainSettings) -> dict[str, Any]:
