@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,7 +29,6 @@ from lerf.registry import load_encoder
 from lerf.rendering.image import ColourPicture, render_colour, view_rays
 from lerf.rendering.stops import light_stops
 from lerf.scenes.camera import Camera
-from lerf.scenes.record import scene_from_plain
 from lerf.scenes.scene import Scene
 from lerf.training.run import RunFolder, field_state
 
@@ -43,6 +42,7 @@ class View:
     """A rendered view; relevancy by phrase."""
 
     picture: ColourPicture
+    """Its depth in capture units."""
     relevancy: dict[str, Float[Tensor, "height width"]]
     """Raw relevancy 0..1 at the phrase's scale; 0 where no photo supervised that scale."""
     scales: dict[str, float]
@@ -161,14 +161,15 @@ class Model:
         else:
             moved = camera.moved(self.scene.similarity)
             cameras, index = CameraTable.from_cameras([moved], device=self.device, are_photos=False), 0
+        unit = self.scene.similarity.scale
         picture = render_colour(self.radiance, cameras, index)
+        picture = replace(picture, depth=picture.depth / unit)
         if query is None:
             return View(picture, {}, {})
         phrases = self.phrases(query, canonical, temperature)
         fixed = None if scale is None else self._normalised_scale(scale)
         scales = self.choose_scales(phrases) if fixed is None else [fixed] * len(phrases.texts)
         maps = self.relevancy_maps(cameras, index, phrases, scales)
-        unit = self.scene.similarity.scale
         return View(
             picture,
             dict(zip(phrases.texts, maps, strict=True)),
@@ -309,7 +310,7 @@ def load(
     folder, device = RunFolder(Path(run)), device or default_device()
     config = folder.read_config()
     settings: TrainSettings = config["settings"]
-    scene = scene_from_plain(folder.read_json("scene.json"))
+    scene = folder.read_scene()
     radiance = load_radiance(folder, settings, scene, device)
     tensors, facts = folder.load_stage("language")
     if not facts["finished"]:
@@ -340,8 +341,6 @@ def load_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, devi
     Raises:
         RunError: missing or unfinished.
     """
-    from dataclasses import replace
-
     tensors, facts = folder.load_stage("radiance")
     if not facts["finished"]:
         raise RunError(f"The radiance training of {folder.path} is not finished; run the same 'lerf train' again.")
