@@ -24,7 +24,7 @@ def evaluate_colour(model: Model, progress: Callable[[int, int], None] | None = 
     scene = model.scene
     if not scene.test:
         raise SceneError("The capture has no held-out photos; add some or list them as test_filenames.")
-    views = []
+    views: list[dict[str, Any]] = []
     for done, index in enumerate(scene.test):
         truth = torch.from_numpy(scene.pixels(index)).float() / 255.0
         picture = model.render(index).picture.colour.cpu()
