@@ -70,10 +70,8 @@ def test_by_hand(norm):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_differentiable_also_at_the_origin_and_far_away(norm):
-    positions = torch.tensor(
-        [[0.0, 0.0, 0.0], [0.3, 0.2, -0.1], [3.0, -2.0, 1.0]], dtype=torch.float64
-    ).requires_grad_()
-    assert torch.autograd.gradcheck(lambda p: contract(p, norm), (positions,))
+    positions = torch.tensor([[0.0, 0.0, 0.0], [0.3, 0.2, -0.1], [3.0, -2.0, 1.0]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda p: contract(p, norm), (positions.requires_grad_(),))
     far = torch.tensor([[1e15, -1e14, 3.0]], requires_grad=True)
-    contract(far, norm).sum().backward()
-    assert far.grad.isfinite().all()
+    (slope,) = torch.autograd.grad(contract(far, norm).sum(), far)
+    assert slope.isfinite().all()

@@ -113,7 +113,7 @@ def test_gains_are_relative_to_their_mean():
 
 
 def place_of_cells(side):
-    """Cells of the density grid by their own coordinates, [z, y, x, (x, y, z)], and the field that returns one of them."""
+    """Each cell of the density grid with its own coordinates, [z, y, x, (x, y, z)]."""
     z, y, x = torch.meshgrid(*[torch.arange(side)] * 3, indexing="ij")
     return torch.stack([x, y, z], -1)
 

@@ -22,7 +22,7 @@ def cell_of(position):
 
 
 def brute_force(notes):
-    cells = {}
+    cells: dict[tuple[int, ...], tuple[float, float]] = {}
     for position, low, high in zip(*notes, strict=True):
         before = cells.get(cell_of(position), (float("inf"), -float("inf")))
         cells[cell_of(position)] = (min(before[0], float(low)), max(before[1], float(high)))
@@ -51,7 +51,7 @@ def test_widened_by_one_cell():
     bounds, notes = ScaleBounds(SIDE), noted(15)
     bounds.note(*notes)
     bounds.widen()
-    wide = {}
+    wide: dict[tuple[int, ...], tuple[float, float]] = {}
     for cell, (low, high) in brute_force(notes).items():
         for step in itertools.product((-1, 0, 1), repeat=3):
             beside = tuple(c + s for c, s in zip(cell, step, strict=True))

@@ -48,7 +48,7 @@ def table_of(layout, seed=1):
 
 
 def tolerance(layout):
-    """Rounding of a coordinate moves a fraction by up to resolution * epsilon; a sum of eight products adds a little."""
+    """Rounding of a coordinate moves a fraction by up to resolution * epsilon; a sum of eight products adds some."""
     return EPSILON * (4 * max(layout.resolutions) + 32)
 
 

@@ -1,5 +1,7 @@
 """Losses by hand and by brute force."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -18,7 +20,7 @@ def test_distortion_equals_its_double_sum(samples):
     spacing = spacing_of(edges)
     total = 0.0
     for w, s in zip(weights.tolist(), spacing.tolist(), strict=True):
-        middle = [(a + b) / 2 for a, b in zip(s[:-1], s[1:], strict=True)]
+        middle = [(a + b) / 2 for a, b in itertools.pairwise(s)]
         total += sum(w[i] * w[j] * abs(middle[i] - middle[j]) for i in range(samples) for j in range(samples))
         total += sum(w[i] ** 2 * (s[i + 1] - s[i]) / 3 for i in range(samples))
     assert float(losses.distortion(weights, edges)) == pytest.approx(total / 10, rel=1e-9)

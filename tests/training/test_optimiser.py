@@ -106,22 +106,22 @@ def test_the_path_in_place_equals_the_path_over_a_dense_gradient():
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])
 def test_a_resumed_optimiser_continues_exactly(backend):
-    whole, first = sparse(backend), sparse(backend)
+    (whole, whole_optimiser), (first, first_optimiser) = sparse(backend), sparse(backend)
     gradients = [random(ENTRIES, FEATURES, seed=step) for step in range(6)]
     for gradient in gradients:
-        feed(*whole, gradient)
-        whole[1].step(RATE)
+        feed(whole, whole_optimiser, gradient)
+        whole_optimiser.step(RATE)
     for gradient in gradients[:3]:
-        feed(*first, gradient)
-        first[1].step(RATE)
-    state = {name: value.clone() for name, value in first[1].state().items()}
+        feed(first, first_optimiser, gradient)
+        first_optimiser.step(RATE)
+    state = {name: value.clone() for name, value in first_optimiser.state().items()}
     table, optimiser = sparse(backend)
-    table.data.copy_(first[0].data)
+    table.data.copy_(first.data)
     optimiser.load_state(state)
     for gradient in gradients[3:]:
         feed(table, optimiser, gradient)
         optimiser.step(RATE)
-    assert torch.equal(table, whole[0])
+    assert torch.equal(table, whole)
 
 
 def test_exponential_decay():
