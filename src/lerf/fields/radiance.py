@@ -123,9 +123,25 @@ class RadianceField(nn.Module):
             nn.Linear(config.colour_hidden, config.colour_hidden), nn.ReLU(),
             nn.Linear(config.colour_hidden, 3),
         )  # fmt: skip
+        self._initialise()
         self.log_gain = nn.Parameter(torch.zeros(photos, 3))
         side = config.grid_side
         self.register_buffer("density_grid", torch.full((side, side, side), INITIAL_DENSITY))
+
+    def _initialise(self) -> None:
+        """He initialisation with zero biases (He et al. 2015).
+
+        The first layer is larger still, because encodings are small: with torch's default the networks see next to
+        nothing at first, and a third of the colour network's units die before they are of use.
+        """
+        colour = [layer for layer in self.colour_net if isinstance(layer, nn.Linear)]
+        for layer in (self.density_in, self.density_out, *colour):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.density_in.weight.mul_(ENCODING_GAIN)
+            colour[-1].weight.mul_(0.5)
 
     def density(self, positions: Float[Tensor, "points 3"]) -> tuple[Tensor, Tensor]:
         """Density per normalised unit, [points], and geometry features, [points, geometry], in the normalised frame."""
@@ -225,5 +241,6 @@ class RadianceField(nn.Module):
         return RaySamples(positions, middle, weights)
 
 
+ENCODING_GAIN = 8.0
 LOG_DENSITY_SHIFT = -1.0
 INITIAL_DENSITY = 0.1

@@ -24,11 +24,11 @@ class RadianceTraining:
     """Optimiser steps."""
     rays: int = 4096
     """Rays of a step."""
-    rate: float = 2e-2
+    rate: float = 3e-2
     """Learning rate at the start."""
     final_rate: float = 5e-4
     """Learning rate at the end."""
-    network_rate: float = 1.0
+    network_rate: float = 0.5
     """Learning rate of the networks as a share of the table's."""
     gain_rate: float = 0.1
     """Learning rate of the photos' colour gains as a share of the table's; 0 leaves all gains at 1."""
@@ -36,7 +36,7 @@ class RadianceTraining:
     """Weight of the distortion loss."""
     distortion_ramp: tuple[int, int] = (400, 1200)
     """Steps between which the distortion loss is faded in; from the first step on it makes floaters."""
-    anneal_steps: int = 600
+    anneal_steps: int = 200
     """Steps during which the proposal sharpens."""
     grid_every: int = 8
     """Steps between refreshes of the density grid."""
