@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import hypothesis
 import jaxtyping
@@ -67,3 +68,35 @@ def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
         folder = tmp_path_factory.mktemp("lerf-cache")
         patch.setenv("LERF_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory):
+    """A generated capture of known geometry: `folder`, and `scene`, which traces rays through it."""
+    from lerf.scenes.generated import write_generated_scene
+
+    folder = tmp_path_factory.mktemp("drawn") / "capture"
+    return SimpleNamespace(folder=folder, scene=write_generated_scene(folder))
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preset lerf-cpu is a small one whose encoders know colour words (`tests/support`)."""
+    from lerf.config import PRESETS
+    from tiny import tiny_preset
+
+    monkeypatch.setitem(PRESETS, "lerf-cpu", tiny_preset())
+
+
+@pytest.fixture(scope="session")
+def drawn_run(drawn: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run trained on `drawn` to where it answers; do not write to it."""
+    import lerf
+    from lerf.config import PRESETS
+    from tiny import tiny_preset
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "lerf-cpu", tiny_preset())
+        folder = tmp_path_factory.mktemp("drawn-run") / "run"
+        lerf.train(drawn.folder, folder, device="cpu")
+    return folder

@@ -57,10 +57,10 @@ class Hits:
 
 
 SOLIDS = (
-    Solid("red sphere", "sphere", (-0.5, -0.2, 0.3), (0.3, 0.3, 0.3), (0.85, 0.10, 0.08)),
-    Solid("blue box", "box", (0.45, 0.25, 0.3), (0.25, 0.2, 0.3), (0.10, 0.20, 0.85)),
-    Solid("yellow sphere", "sphere", (0.35, -0.5, 0.18), (0.18, 0.18, 0.18), (0.90, 0.80, 0.10)),
-    Solid("green box", "box", (-0.3, 0.55, 0.22), (0.3, 0.15, 0.22), (0.10, 0.65, 0.15)),
+    Solid("red sphere", "sphere", (-0.6, -0.15, 0.3), (0.3, 0.3, 0.3), (0.85, 0.10, 0.08)),
+    Solid("blue box", "box", (0.6, 0.1, 0.3), (0.22, 0.22, 0.3), (0.10, 0.20, 0.85)),
+    Solid("yellow sphere", "sphere", (0.1, -0.5, 0.18), (0.18, 0.18, 0.18), (0.90, 0.80, 0.10)),
+    Solid("green box", "box", (-0.1, 0.3, 0.25), (0.2, 0.2, 0.25), (0.10, 0.65, 0.15)),
 )
 
 
@@ -123,7 +123,7 @@ class GeneratedScene:
                     local = np.where(np.arange(3) == face[:, None], np.sign(local), 0.0)
                 normal[here] = local / np.linalg.norm(local, axis=-1, keepdims=True)
         light = AMBIENT + (1 - AMBIENT) * np.clip(normal @ LIGHT, 0, None)
-        return np.clip(base * (light * (1 + 0.5 * texture))[:, None], 0, 1)
+        return np.clip(base * (light * (1 + texture))[:, None], 0, 1)
 
 
 def write_generated_scene(
