@@ -69,7 +69,8 @@ def main() -> None:
     present_all, score_all, means = [], [], []
     for name, scene in scenes["scenes"].items():
         image = photo(name)
-        absent = [phrase for phrase in scenes["absent_everywhere"] if phrase not in scene["unsure"]]
+        pool = [*scenes["absent_everywhere"], *scenes["absent_inexact"]]
+        absent = [phrase for phrase in pool if phrase not in scene["unsure"]]
         phrases = [*scene["present"], *absent]
         texts = encoder.encode_text(phrases)
         start = time.perf_counter()

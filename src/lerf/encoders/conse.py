@@ -36,7 +36,7 @@ from lerf.encoders.protocols import EncoderDefaults, FeatureGrid
 from lerf.encoders.taxonomy import CLASSES, load_taxonomy
 from lerf.errors import ConfigError, QueryError
 
-CODE_VERSION = "conse-2"
+CODE_VERSION = "conse-3"
 """Part of the fingerprint: change it whenever image embeddings change."""
 AXES = 382
 """Axes that the class vectors are reduced to."""
@@ -44,8 +44,8 @@ SMALL_TILE = 0.3
 """Tile ratio up to which the dense pass uses the small window."""
 _RATIOS = (0.2, 0.27, 0.37, 0.5)
 DEFAULTS = {
-    "lite0": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.53),
-    "lite2": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.57),
+    "lite0": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.67),
+    "lite2": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.67),
 }
 """Threshold: the relevancy that parts present from absent phrases best on the calibration photos."""
 
@@ -63,7 +63,7 @@ class SpaceSettings:
     vector exceeds doubt * bar."""
     softness: float = 0.05
     """Softness of the choice among names close to a phrase, in cosine."""
-    name_threshold: float = 0.45
+    name_threshold: float = 0.5
     """Cosine to the closest name at which half of a phrase is unknown."""
 
 
@@ -99,9 +99,15 @@ class Conse:
             raise QueryError("A phrase is empty; write what to look for.")
         self._names = self._names or Names()
         match = self._names.match(list(phrases), self.settings.softness, self.settings.name_threshold)
-        vectors = F.normalize(match.weights @ self._nodes.cpu(), dim=-1)
-        specific = (match.certainty * torch.sqrt(1.0 - match.generic))[:, None] * vectors
-        generic = (self.settings.bar * match.certainty * torch.sqrt(match.generic))[:, None]
+        means = match.weights @ self._nodes.cpu()
+        # A picture of an animal has a dot product with a hypernym of at most its length: 1 for a class, little for
+        # "animal". A wide phrase gets so much of the bar itself that it passes at the same probability as a narrow
+        # one. Lengths are averaged, not vectors: that a phrase is ambiguous among narrow meanings lowers no bar.
+        lengths = load_taxonomy().information.clamp(0.0, 1.0) ** (self.settings.information_power / 2)
+        reach = match.weights @ lengths
+        specific = (match.certainty * torch.sqrt(1.0 - match.generic))[:, None] * F.normalize(means, dim=-1)
+        share = torch.maximum(torch.sqrt(match.generic), 1.0 - reach)
+        generic = (self.settings.bar * match.certainty * share)[:, None]
         known = specific.square().sum(dim=1, keepdim=True) + generic.square()
         unknown = torch.sqrt((1.0 - known).clamp_min(0.0))
         return F.normalize(torch.cat([specific, generic, unknown], dim=1), dim=-1).to(self._device)
