@@ -61,7 +61,7 @@ def centre_map(height: int, width: int) -> torch.Tensor:
 
 
 def localisation(model: Model) -> dict[str, Any]:
-    """Pixel AUC of "fox", IoU at the encoder's threshold, on each held-out view; IoU at the best threshold as a bound."""
+    """Pixel AUC of "fox" on each held-out view, IoU at the encoder's threshold, and at the best one as a bound."""
     phrases = model.phrases("fox")
     scales = model.choose_scales(phrases)
     views = []
@@ -120,18 +120,16 @@ def main() -> None:
         return
     found = report["localisation"]
     print(
-        f"'fox' at scale {found['scale']:.2f}, threshold {found['threshold']:.3f}; mean over {len(found['views'])} views"
+        f"'fox' at scale {found['scale']:.2f}, threshold {found['threshold']:.3f}, {len(found['views'])} held-out views"
     )
     for method, mean in found["mean"].items():
-        print(
-            f"  {method:14} pixel AUC {mean['auc']:.3f}   IoU {mean['iou']:.3f}   (best possible {mean['best_iou']:.3f})"
-        )
+        bound = f"(at the best threshold {mean['best_iou']:.3f})"
+        print(f"  {method:14} pixel AUC {mean['auc']:.3f}   IoU {mean['iou']:.3f}   {bound}")
     heard = report["presence"]
     print(f"presence: average precision {heard['average_precision']:.3f}, threshold {heard['threshold']:.3f}")
     for text, row in sorted(heard["phrases"].items(), key=lambda item: -item[1]["relevancy"]):
-        print(
-            f"  {row['relevancy']:.3f}  {'yes' if row['said'] else 'no ':3}  {'in it' if row['true'] else 'not in it':9}  {text}"
-        )
+        said, truth = "yes" if row["said"] else "no", "in it" if row["true"] else "not in it"
+        print(f"  {row['relevancy']:.3f}  {said:3}  {truth:9}  {text}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-# torch and numba each keep a pool of OpenMP threads. By default a pool spins while it waits and starves the other, which
-# slows a training step several times. The policy is read once, when the OpenMP library loads: so before any import of it.
+# torch and numba each keep a pool of OpenMP threads. By default a pool spins while it waits and starves the other,
+# which slows a training step several times. The policy is read once, when the OpenMP library loads: so it is set
+# before either is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:

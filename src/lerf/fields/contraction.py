@@ -14,8 +14,8 @@ Norm = Literal["linf", "l2"]
 def contract(positions: Float[Tensor, "*batch 3"], norm: Norm = "linf") -> Float[Tensor, "*batch 3"]:
     """x inside the unit ball of the norm, (2 - 1/|x|) x/|x| outside (Mip-NeRF 360, Barron et al. 2022, eq. 10).
 
-    `linf` gives a cube of half-width 2 (nerfacto), `l2` a ball of radius 2 (the LERF authors' language field). Positions
-    are in the normalised frame. Differentiable.
+    `linf` gives a cube of half-width 2 (nerfacto), `l2` a ball of radius 2 (the LERF authors' language field).
+    Positions are in the normalised frame. Differentiable.
     """
     if norm == "linf":
         reach = positions.abs().amax(dim=-1, keepdim=True)

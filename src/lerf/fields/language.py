@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -61,8 +62,8 @@ class LightStops:
 class LanguageField(nn.Module):
     """Hash grid -> head that also sees the scale -> embedding; and a dense head that reads the same grid.
 
-    The dense head is the regulariser: it sees no scale and its targets have sharp borders, so it shapes the grid that the
-    language head reads (LERF, section 3.3).
+    The dense head is the regulariser: it sees no scale and its targets have sharp borders, so it shapes the grid that
+    the language head reads (LERF, section 3.3).
     """
 
     log_scale_range: Tensor
@@ -83,7 +84,7 @@ class LanguageField(nn.Module):
         self.grid = HashGrid(layout)
         widths = [layout.width + 1] + [config.hidden] * config.layers
         steps: list[nn.Module] = []
-        for inside, outside in zip(widths[:-1], widths[1:], strict=True):
+        for inside, outside in pairwise(widths):
             steps += [nn.Linear(inside, outside), nn.ReLU()]
         self.head = nn.Sequential(*steps, nn.Linear(widths[-1], width))
         self.dense_head = (
@@ -122,7 +123,7 @@ class LanguageField(nn.Module):
     def ray_features(self, stops: LightStops) -> Float[Tensor, "rays features"]:
         """Grid features composited along rays: the mean under the weights."""
         rays, samples = stops.weights.shape
-        each = self.features(stops.positions.reshape(-1, 3)).view(rays, samples, -1)
+        each = self.features(stops.positions.reshape(-1, 3)).view(rays, samples, self.grid.layout.width)
         return kernels.composite(stops.weights, each)
 
     def forward(
@@ -133,7 +134,7 @@ class LanguageField(nn.Module):
         `scale_per_depth` = tile_ratio * image_height / fy: times the depth, it is the height of a tile at a sample.
         """
         rays, samples = stops.weights.shape
-        each = self.features(stops.positions.reshape(-1, 3)).view(rays, samples, -1)
+        each = self.features(stops.positions.reshape(-1, 3)).view(rays, samples, self.grid.layout.width)
         if self.config.estimator == "deferred":
             mean = kernels.composite(stops.weights, each)
             embedding = self.embed(mean, scale_per_depth * stops.median_depth)
@@ -141,11 +142,13 @@ class LanguageField(nn.Module):
             return embedding, dense
         flat = each.reshape(rays * samples, -1)
         scale = (scale_per_depth[:, None] * stops.depths).reshape(-1)
-        phi = self.embed(flat, scale).view(rays, samples, -1)
+        phi = self.embed(flat, scale).view(rays, samples, self.width)
         embedding = F.normalize(kernels.composite(stops.weights, phi), dim=-1)
         if self.dense_head is None:
             return embedding, None
-        return embedding, kernels.composite(stops.weights, self.dense_head(flat).view(rays, samples, -1))
+        return embedding, kernels.composite(
+            stops.weights, self.dense_head(flat).view(rays, samples, self.dense_head[-1].out_features)
+        )
 
     def render_at_scale(self, stops: LightStops, scale: Float[Tensor, " rays"]) -> Float[Tensor, "rays width"]:
         """Rendered unit embeddings at one physical scale for each ray, normalised units: what a query looks at."""
@@ -153,5 +156,5 @@ class LanguageField(nn.Module):
             return self.embed(self.ray_features(stops), scale)
         rays, samples = stops.weights.shape
         each = self.features(stops.positions.reshape(-1, 3))
-        phi = self.embed(each, scale[:, None].expand(-1, samples).reshape(-1)).view(rays, samples, -1)
+        phi = self.embed(each, scale[:, None].expand(-1, samples).reshape(-1)).view(rays, samples, self.width)
         return F.normalize(kernels.composite(stops.weights, phi), dim=-1)

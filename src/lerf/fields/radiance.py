@@ -42,6 +42,8 @@ class RadianceConfig:
     """Colour network once per ray on composited features, or at every sample as in nerfacto."""
     samples: int = 16
     """Samples along a ray."""
+    render_samples: int = 32
+    """Samples along a ray when pictures are rendered."""
     bins: int = 96
     """Intervals in which the density grid is read to place the samples."""
     padding: float = 0.05
@@ -156,12 +158,15 @@ class RadianceField(nn.Module):
         """Colour in 0..1, [points, 3]."""
         return torch.sigmoid(self.colour_net(torch.cat([geometry, spherical_harmonics(directions)], dim=-1)))
 
-    def place_samples(self, rays: RayBundle, jitter: Tensor, anneal: float = 1.0) -> Float[Tensor, "rays edges"]:
+    def place_samples(
+        self, rays: RayBundle, jitter: Tensor, anneal: float = 1.0, samples: int | None = None
+    ) -> Float[Tensor, "rays edges"]:
         """Edges of the sample intervals, from the density grid; `jitter` in 0..1 shifts them along each ray."""
         c = self.config
         return kernels.proposal_edges(
             rays.origins.detach(), rays.directions.detach(), self.density_grid, jitter,
-            samples=c.samples, bins=c.bins, near=c.near, far=c.far, anneal=anneal, padding=c.padding, cap=c.cap,
+            samples=samples or c.samples, bins=c.bins, near=c.near, far=c.far, anneal=anneal, padding=c.padding,
+            cap=c.cap,
         )  # fmt: skip
 
     def _lengths(self, edges: Float[Tensor, "rays edges"]) -> Float[Tensor, "rays samples"]:
@@ -184,7 +189,7 @@ class RadianceField(nn.Module):
         # the squared distance undoes the pile-up (Philip and Deschaintre 2023).
         damping = middle.detach().clamp(max=1.0).square()
         density = _scale_gradient(density.view(count, samples), damping)
-        geometry = _scale_gradient(geometry.view(count, samples, -1), damping[..., None])
+        geometry = _scale_gradient(geometry.view(count, samples, self.config.geometry), damping[..., None])
         weights = kernels.render_weights(density, self._lengths(edges))
         if self.config.shading == "deferred":
             opacity = weights.sum(-1, keepdim=True)
@@ -204,30 +209,34 @@ class RadianceField(nn.Module):
 
     @torch.no_grad()
     def refresh_density_grid(self, count: int, decay: float, generator: torch.Generator) -> None:
-        """Re-read `count` cells of the density grid, half of them anywhere and half where there is matter.
-
-        A cell keeps the larger of its decayed value and the density at a random point inside it: the grid errs towards
-        sampling too much and forgets within a few visits.
-        """
+        """Re-read `count` cells of the density grid at random points inside, half of them where there is matter."""
         side, flat = self.config.grid_side, self.density_grid.view(-1)
         device = flat.device
-        anywhere = torch.randint(flat.numel(), (count // 2,), generator=generator).to(device)
+        index = torch.randint(flat.numel(), (count // 2,), generator=generator).to(device)
         occupied = (flat > 1.0).nonzero().squeeze(-1)
         if len(occupied):
             chosen = torch.randint(len(occupied), (count - count // 2,), generator=generator).to(device)
-            anywhere = torch.cat([anywhere, occupied[chosen]])
-        cells = torch.stack([anywhere % side, anywhere // side % side, anywhere // (side * side)], dim=-1)
+            index = torch.cat([index, occupied[chosen]])
+        cells = torch.stack([index % side, index // side % side, index // (side * side)], dim=-1)
         inside = torch.rand(cells.shape, generator=generator).to(device)
         density, _ = self._density_in_cube((cells + inside) / side)
-        flat[anywhere] = flat[anywhere] * decay + (1.0 - decay) * density
+        self._blend_into_grid(index, density, decay)
 
     @torch.no_grad()
     def note_densities(self, positions: Tensor, densities: Tensor, decay: float) -> None:
-        """Let the cells of a step's own samples forget, then raise them to the densities just seen there."""
-        side, flat = self.config.grid_side, self.density_grid.view(-1)
+        """Let the density grid learn from a step's own samples."""
+        side = self.config.grid_side
         cell = (to_unit_cube(positions.reshape(-1, 3)) * side).to(torch.int64).clamp_(0, side - 1)
-        index = cell[:, 0] + side * (cell[:, 1] + side * cell[:, 2])
-        seen = torch.zeros_like(flat).scatter_reduce_(0, index, densities.reshape(-1), "mean", include_self=False)
+        self._blend_into_grid(cell[:, 0] + side * (cell[:, 1] + side * cell[:, 2]), densities.reshape(-1), decay)
+
+    def _blend_into_grid(self, index: Tensor, densities: Tensor, decay: float) -> None:
+        """Cells keep `decay` of their value and take the rest from the mean of the densities seen in them.
+
+        A mean, not a maximum: single dense outliers would draw all samples to themselves, and with them all density.
+        """
+        flat = self.density_grid.view(-1)
+        seen = torch.zeros_like(flat).scatter_reduce_(0, index, densities, "mean", include_self=False)
+        # Repeated cells write the same number, so the order of the writes does not matter.
         flat[index] = flat[index] * decay + (1.0 - decay) * seen[index]
 
     @torch.no_grad()

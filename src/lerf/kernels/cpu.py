@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from lerf.kernels import cpu_encode, cpu_rays
 from lerf.kernels.layout import GridLayout
@@ -33,6 +34,7 @@ class _HashEncode(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad_out):  # type: ignore[no-untyped-def,override]
         (points,), layout, table = ctx.saved_tensors, ctx.layout, ctx.table
         shape = (layout.resolution_array, layout.offsets, layout.sizes, layout.dense)
@@ -71,6 +73,7 @@ class _RenderWeights(torch.autograd.Function):
         return weights
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad_weights):  # type: ignore[no-untyped-def,override]
         densities, lengths, weights = ctx.saved_tensors
         grad = torch.empty_like(weights)
@@ -94,6 +97,7 @@ class _Composite(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad_out):  # type: ignore[no-untyped-def,override]
         weights, values = ctx.saved_tensors
         grad_weights, grad_values = torch.empty(weights.shape), torch.empty(values.shape)

@@ -27,7 +27,7 @@ class GridLayout:
     def geometric(levels: int, coarsest: int, finest: int, features: int, log2_entries: int) -> GridLayout:
         """Levels whose resolutions grow by a constant factor from `coarsest` to `finest`."""
         steps = np.geomspace(coarsest, finest, levels)
-        return GridLayout(tuple(int(round(step)) for step in steps), features, log2_entries)
+        return GridLayout(tuple(round(float(step)) for step in steps), features, log2_entries)
 
     def __add__(self, other: GridLayout) -> GridLayout:
         """The levels of both; features and table size must agree."""

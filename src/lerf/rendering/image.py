@@ -45,7 +45,8 @@ def render_colour(field: RadianceField, cameras: CameraTable, index: int) -> Col
     width, height = cameras.sizes[index].tolist()
     colours, depths, opacities = [], [], []
     for rays in view_rays(cameras, index):
-        edges = field.place_samples(rays, torch.full((len(rays),), 0.5, device=rays.origins.device))
+        jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)
+        edges = field.place_samples(rays, jitter, samples=field.config.render_samples)
         out = field(rays, edges)
         opacity = out.weights.sum(-1, keepdim=True)
         total = out.weights.cumsum(-1)

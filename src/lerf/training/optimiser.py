@@ -35,7 +35,8 @@ class SparseAdam:
     """Adam (Kingma and Ba 2015) over touched entries of one table [entries, features].
 
     Bias correction counts the optimiser's steps, not an entry's visits. On the CPU the kernels collect the gradient in
-    `table.sparse_gradient`; elsewhere the dense `table.grad` is used and an entry counts as touched where it is not zero.
+    `table.sparse_gradient`; elsewhere the dense `table.grad` is used, and an entry counts as touched where it is not
+    zero.
     """
 
     def __init__(self, table: Tensor, *, beta1: float = 0.9, beta2: float = 0.99, epsilon: float = 1e-15) -> None:
@@ -57,7 +58,8 @@ class SparseAdam:
         if self.in_place:
             _adam_touched(
                 self.table.data.numpy(), self.values.numpy(), self.touched.numpy(),
-                self.first.numpy(), self.second.numpy(), *map(np.float32, (rate, beta1, beta2, self.epsilon)),
+                self.first.numpy(), self.second.numpy(),
+                np.float32(rate), np.float32(beta1), np.float32(beta2), np.float32(self.epsilon),
                 np.float32(correction1), np.float32(correction2),
             )  # fmt: skip
             return
@@ -83,6 +85,6 @@ class SparseAdam:
 
 
 def exponential_decay(step: int, steps: int, start: float, end: float, warmup: int = 0) -> float:
-    """Learning rate that falls exponentially from `start` at the first step to `end` at `steps`, after a linear rise."""
+    """Learning rate that falls exponentially from `start` to `end` over `steps`, after a linear rise over `warmup`."""
     rate = start * math.exp(math.log(end / start) * min(step / max(steps, 1), 1.0))
     return rate * min(1.0, (step + 1) / (warmup + 1)) if warmup else rate

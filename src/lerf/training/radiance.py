@@ -30,7 +30,7 @@ class RadianceTraining:
     """Learning rate at the end."""
     network_rate: float = 0.5
     """Learning rate of the networks as a share of the table's."""
-    gain_rate: float = 0.1
+    gain_rate: float = 0.02
     """Learning rate of the photos' colour gains as a share of the table's; 0 leaves all gains at 1."""
     distortion: float = 2e-3
     """Weight of the distortion loss."""
