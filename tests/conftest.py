@@ -82,8 +82,9 @@ def drawn(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """The preset lerf-cpu is a small one whose encoders know colour words (`tests/support`)."""
-    from lerf.config import PRESETS
     from tiny import tiny_preset
+
+    from lerf.config import PRESETS
 
     monkeypatch.setitem(PRESETS, "lerf-cpu", tiny_preset())
 
@@ -91,9 +92,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def drawn_run(drawn: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run trained on `drawn` to where it answers; do not write to it."""
+    from tiny import tiny_preset
+
     import lerf
     from lerf.config import PRESETS
-    from tiny import tiny_preset
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "lerf-cpu", tiny_preset())

@@ -21,7 +21,9 @@ def tiny_preset() -> Preset:
             preset.radiance, levels=6, log2_entries=14, coarsest=8, finest=128, hidden=16, colour_hidden=16, samples=16,
             bins=48, grid_side=32,
         ),
-        radiance_training=replace(preset.radiance_training, steps=STEPS, rays=2048, grid_cells=8192, anneal_steps=60, rate=4e-2),
+        radiance_training=replace(
+            preset.radiance_training, steps=STEPS, rays=2048, grid_cells=8192, anneal_steps=60, rate=4e-2
+        ),
         language=replace(
             preset.language, grids=((6, 8, 64),), features=2, log2_entries=13, hidden=32, layers=1, dense_hidden=16,
             samples=4,
