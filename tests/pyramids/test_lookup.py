@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -98,30 +96,3 @@ def test_nearest_is_the_cell_under_the_pixel(tmp_path):
 def test_wrong_shape_is_refused(table):
     with pytest.raises(Exception, match=r"(?s)pixels"):
         table.interpolate(torch.tensor([0]), torch.tensor([1.0, 2.0]), torch.tensor([0.3]))
-
-
-def test_fused_sum_is_worth_it():
-    photos, shapes = 20, torch.tensor([[15, 27], [12, 20], [14, 25], [10, 18]])
-    sizes = shapes.prod(dim=1).repeat(photos)
-    table = PyramidTable(
-        torch.randn(int(sizes.sum()), 384).half(),
-        torch.tensor([0.2, 0.27, 0.37, 0.5]),
-        (sizes.cumsum(0) - sizes).reshape(photos, 4),
-        shapes.repeat(photos, 1, 1),
-        torch.full((photos, 4, 2), 18.0),
-        torch.full((photos, 4, 2), 36.0),
-    )
-    photo, pixels = torch.randint(0, photos, (4096,)), torch.rand(4096, 2) * torch.tensor([960.0, 540.0])
-    ratio = torch.rand(4096)
-
-    def plain():
-        rows, weights = table.corners(photo, pixels, ratio)
-        return (table.cells[rows].float() * weights[..., None]).sum(dim=1)
-
-    def seconds(function):
-        start = time.perf_counter()
-        function()
-        return time.perf_counter() - start
-
-    fused = min(seconds(lambda: table.interpolate(photo, pixels, ratio)) for _ in range(10))
-    assert fused < min(seconds(plain) for _ in range(10)), "on an idle pair of cores 8 ms against 65"
