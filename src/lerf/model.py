@@ -30,7 +30,7 @@ from lerf.rendering.image import ColourPicture, render_colour, view_rays
 from lerf.rendering.stops import light_stops
 from lerf.scenes.camera import Camera
 from lerf.scenes.scene import Scene
-from lerf.training.run import RunFolder, field_state
+from lerf.training.run import RunFolder
 
 SURFACE_POINTS = 60_000
 CELL_SHARE = 0.02
@@ -127,7 +127,7 @@ class Model:
         limit = self.threshold if threshold is None else threshold
         if not 0.0 <= limit <= 1.0:
             raise QueryError(f"The threshold must lie in 0..1, not {limit}.")
-        fixed = None if scale is None else self._normalised_scale(scale)
+        fixed = None if scale is None else self.normalised_scale(scale)
         scales = self.choose_scales(phrases) if fixed is None else [fixed] * len(phrases.texts)
         everything = torch.arange(len(self.surface), device=self.device)
         answers = []
@@ -167,7 +167,7 @@ class Model:
         if query is None:
             return View(picture, {}, {})
         phrases = self.phrases(query, canonical, temperature)
-        fixed = None if scale is None else self._normalised_scale(scale)
+        fixed = None if scale is None else self.normalised_scale(scale)
         scales = self.choose_scales(phrases) if fixed is None else [fixed] * len(phrases.texts)
         maps = self.relevancy_maps(cameras, index, phrases, scales)
         return View(
@@ -210,12 +210,17 @@ class Model:
         phrases = self.phrases(query)
         inside = self.scene.similarity.apply_points(np.asarray(points, dtype=np.float64))
         positions = torch.from_numpy(inside.astype(np.float32)).to(self.device)
-        scales = torch.full((len(positions),), self._normalised_scale(scale), device=self.device)
+        scales = torch.full((len(positions),), self.normalised_scale(scale), device=self.device)
         embedding = self.language.embed(self.language.features(positions), scales)
         scores = relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)[0]
         return scores * self.language.bounds.allows(positions, scales)
 
-    def _normalised_scale(self, scale: float) -> float:
+    def normalised_scale(self, scale: float) -> float:
+        """A scale in capture units as one in normalised units.
+
+        Raises:
+            QueryError: when it is not a positive length.
+        """
         if not (np.isfinite(scale) and scale > 0):
             raise QueryError(f"The scale must be a positive length in capture units, not {scale}.")
         return scale * self.scene.similarity.scale
@@ -303,20 +308,21 @@ def load(
 
     Raises:
         RunError: not a run, unfinished, damaged, or of a newer version.
+        ConfigError: the device is not available.
         EncoderError: the encoder's weights are missing or not those that the run was trained with.
     """
-    from lerf.training.train import default_device
+    from lerf.training.train import choose_device
 
-    folder, device = RunFolder(Path(run)), device or default_device()
+    folder, device = RunFolder(Path(run)), choose_device(device)
     config = folder.read_config()
     settings: TrainSettings = config["settings"]
     scene = folder.read_scene()
     radiance = load_radiance(folder, settings, scene, device)
     tensors, facts = folder.load_stage("language")
-    if not facts["finished"]:
+    if not facts.get("finished"):
         raise RunError(f"The language training of {folder.path} is not finished; run the same 'lerf train' again.")
-    language = LanguageField(settings.language, facts["width"], facts["dense_width"], (1.0, 2.0))
-    language.load_state_dict(field_state(tensors))
+    language = LanguageField(settings.language, facts.get("width", 1), facts.get("dense_width", 0), (1.0, 2.0))
+    folder.restore_field("language", language, tensors)
     given = weights or settings.weights
     encoder = load_encoder(settings.encoder, Path(given) if given else None, offline, device)
     if encoder.fingerprint != config["encoder_fingerprint"]:
@@ -342,8 +348,8 @@ def load_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, devi
         RunError: missing or unfinished.
     """
     tensors, facts = folder.load_stage("radiance")
-    if not facts["finished"]:
+    if not facts.get("finished"):
         raise RunError(f"The radiance training of {folder.path} is not finished; run the same 'lerf train' again.")
     field = RadianceField(replace(settings.radiance, closed=scene.background is None), len(scene.train))
-    field.load_state_dict(field_state(tensors))
+    folder.restore_field("radiance", field, tensors)
     return field.to(device).eval()

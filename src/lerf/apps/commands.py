@@ -120,7 +120,7 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
     phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
     scales: list[float] = []
     if phrases and command.scale is not None:
-        scales = [command.scale * scene.similarity.scale] * len(phrases.texts)
+        scales = [model.normalised_scale(command.scale)] * len(phrases.texts)
     elif phrases:
         scales = model.choose_scales(phrases)
     files: list[str] = []

@@ -19,7 +19,7 @@ RAYS_PER_SECOND_CPU = {"lerf-cpu": (50_000, 60_000), "lerf-lite": (3_000, 4_000)
 """Rays a second of radiance and language training on two cores, measured; half as many cores take twice as long."""
 
 
-def size_text(count: float) -> str:
+def size_text(count: int | float) -> str:
     """Bytes in words."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from lerf.config import TrainSettings, from_plain, to_plain
 from lerf.errors import RunError, StorageError
@@ -124,6 +124,20 @@ class RunFolder:
             return tensors, json.loads(header["facts"])
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise RunError(f"{path} is damaged ({error}); delete it and run 'lerf train' again to resume.") from error
+
+    def restore_field(self, stage: Stage, field: nn.Module, tensors: dict[str, Tensor]) -> None:
+        """Give a field what `load_stage` read.
+
+        Raises:
+            RunError: when the tensors are not those of such a field.
+        """
+        try:
+            field.load_state_dict(field_state(tensors))
+        except RuntimeError:
+            raise RunError(
+                f"{self.path / stage}.safetensors is damaged (it does not fit config.json); delete it and run "
+                "'lerf train' again."
+            ) from None
 
     def append_metrics(self, values: dict[str, Any]) -> None:
         """Add one line to metrics.jsonl."""

@@ -76,6 +76,20 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def choose_device(device: str | None) -> str:
+    """The device asked for, or the default one.
+
+    Raises:
+        ConfigError: when it is not there.
+    """
+    chosen = device or default_device()
+    try:
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ConfigError(f"Device '{chosen}' is not available here; use --device cpu.") from None
+    return chosen
+
+
 def make_settings(
     data: str | Path,
     *,
@@ -99,12 +113,10 @@ def make_settings(
     Raises:
         ConfigError: unknown preset, or a number out of range.
     """
-    device = device or default_device()
+    device = choose_device(device)
     preset = preset or ("lerf-cpu" if device == "cpu" else "lerf")
     if preset not in PRESETS:
         raise ConfigError(f"There is no preset '{preset}'; known are {', '.join(PRESETS)}.")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise ConfigError(f"Device '{device}' is not available here; use --device cpu.")
     if steps is not None and steps < 1:
         raise ConfigError(f"--steps must be at least 1, not {steps}.")
     if downscale is not None and downscale < 1:
