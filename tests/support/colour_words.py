@@ -15,14 +15,15 @@ HUES = {"red": 0.0, "yellow": 60.0, "green": 120.0, "blue": 240.0, "purple": 300
 
 
 def colours(photo):
-    """[3, height, width] in 0..1 to the share of each word in each pixel, [words + 1, height, width]."""
-    high, low = photo.max(0).values, photo.min(0).values
+    """[..., 3, height, width] in 0..1 to the share of each word in each pixel, [..., words + 1, height, width]."""
+    high, low = photo.amax(-3), photo.amin(-3)
     spread = high - low
     saturated = ((spread / high.clamp(min=1e-3) - 0.25) / 0.25).clamp(0, 1)
-    red, green, blue = (photo - low) / spread.clamp(min=1e-6)
+    red, green, blue = ((photo - low[..., None, :, :]) / spread[..., None, :, :].clamp(min=1e-6)).unbind(-3)
     hue = torch.rad2deg(torch.atan2(3**0.5 * (green - blue), 2 * red - green - blue)) % 360
-    away = torch.stack([((hue - centre + 180) % 360 - 180).abs() for centre in HUES.values()])
-    return torch.cat([(1 - away / 50).clamp(0, 1) * saturated, (1 - saturated)[None]])
+    away = torch.stack([((hue - centre + 180) % 360 - 180).abs() for centre in HUES.values()], -3)
+    words = (1 - away / 50).clamp(0, 1) * saturated[..., None, :, :]
+    return torch.cat([words, (1 - saturated)[..., None, :, :]], -3)
 
 
 class TileWords:
@@ -41,7 +42,7 @@ class TileWords:
         return F.normalize(torch.tensor(rows), dim=-1)
 
     def encode_tiles(self, tiles):
-        return F.normalize(torch.stack([colours(tile).mean((1, 2)) for tile in tiles]), dim=-1)
+        return F.normalize(colours(tiles).mean((-2, -1)), dim=-1)
 
 
 class ColourWords(TileWords):
