@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cut_out import write_cut_out
 
 import lerf
 from lerf.errors import QueryError
@@ -216,3 +217,18 @@ def test_a_capture_in_other_units_and_axes(drawn, answers, tiny, tmp_path):
         assert (low < solid.centre).all()
         assert (solid.centre < high).all()
         assert Path(there.view).name.endswith(".png")
+
+
+def test_a_cut_out_object(drawn, tiny, tmp_path):
+    """Photos with transparency: emptiness is no matter, neither in the picture nor in the answers."""
+    capture = write_cut_out(tmp_path / "capture", drawn.scene)
+    model = lerf.train(capture, tmp_path / "run", device="cpu")
+    for answer in model.query(["red", "blue", "yellow"]).queries:
+        assert abs(outside(drawn.scene.solids[COLOURS[answer.text]], answer.geometry.point)) < 0.25
+    photo = model.scene.test[0]
+    empty = torch.from_numpy(model.scene.alpha(photo) == 0)
+    view = model.render(photo, "red")
+    assert view.picture.accumulation[empty].mean() < 0.2
+    assert view.picture.accumulation[~empty].mean() > 0.8
+    assert (view.relevancy["red"][empty] == 0).float().mean() > 0.9
+    assert view.picture.colour[empty].mean() > 0.9, "white shows through"

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cut_out import write_cut_out
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from scene_files import ring, save
+from scene_files import save
 
 from lerf.apps.main import main
 
@@ -280,7 +281,7 @@ def test_unusual_captures_train(drawn, capture, tmp_path, kind):
 
         edit(capture / "transforms.json", halve)
     else:
-        capture = blender(tmp_path / "blender", drawn.scene)
+        capture = write_cut_out(tmp_path / "cut-out", drawn.scene, views=8)
     run = tmp_path / "run"
     command = ["train", str(capture), "--output", str(run), "--steps", "60", "--device", "cpu"]
     assert main(command) == 0
@@ -291,23 +292,6 @@ def test_unusual_captures_train(drawn, capture, tmp_path, kind):
     assert cosine[-1] > cosine[0]
     assert main(["query", str(run), "red", "--json"]) == 0
     assert main(["eval", str(run)]) == (2 if kind == "no held-out" else 0)
-
-
-def blender(folder, scene):
-    """The solids alone, on transparency, in Blender's format."""
-    for name, count in (("train", 8), ("test", 2)):
-        listed = []
-        for number, pose in enumerate(ring(count, radius=2.2, height=1.0)):
-            x, y = np.meshgrid(np.arange(48) + 0.5 - 24, np.arange(48) + 0.5 - 24)
-            local = np.stack([x / 50, -y / 50, -np.ones_like(x)], -1).reshape(-1, 3)
-            directions = (local / np.linalg.norm(local, axis=-1, keepdims=True)) @ pose[:3, :3].T
-            hits = scene.trace(np.broadcast_to(pose[:3, 3], directions.shape), directions)
-            picture = np.concatenate([hits.colour, (hits.owner >= 0)[:, None]], 1)
-            save(folder / name / f"r_{number}.png", np.rint(255 * picture).astype(np.uint8).reshape(48, 48, 4))
-            listed.append({"file_path": f"./{name}/r_{number}", "transform_matrix": pose.tolist()})
-        document = {"camera_angle_x": 2 * float(np.arctan(24 / 50)), "frames": listed}
-        (folder / f"transforms_{name}.json").write_text(json.dumps(document))
-    return folder
 
 
 def test_diverged_training_is_reported(drawn, tmp_path, capsys, monkeypatch):

@@ -27,7 +27,7 @@ from lerf.rays.bundle import RadianceSource
 from lerf.rays.cameras import CameraTable
 from lerf.registry import load_encoder
 from lerf.rendering.image import ColourPicture, render_colour, view_rays
-from lerf.rendering.stops import light_stops
+from lerf.rendering.stops import stops_and_matter
 from lerf.scenes.camera import Camera
 from lerf.scenes.scene import Scene
 from lerf.training.run import RunFolder
@@ -44,7 +44,7 @@ class View:
     picture: ColourPicture
     """Its depth in capture units."""
     relevancy: dict[str, Float[Tensor, "height width"]]
-    """Raw relevancy 0..1 at the phrase's scale; 0 where no photo supervised that scale."""
+    """Raw relevancy 0..1 at the phrase's scale; 0 where no photo supervised that scale or nothing stands."""
     scales: dict[str, float]
     """Capture units."""
 
@@ -184,7 +184,7 @@ class Model:
         width, height = cameras.sizes[index].tolist()
         parts = []
         for rays in view_rays(cameras, index):
-            stops = light_stops(self.source, rays, self.language.config.samples)
+            stops, matter = stops_and_matter(self.source, rays, self.language.config.samples)
             features = self.language.ray_features(stops) if self.language.config.estimator == "deferred" else None
             rows = []
             for row, scale in enumerate(scales):
@@ -195,7 +195,7 @@ class Model:
                     else self.language.render_at_scale(stops, at)
                 )
                 scores = relevancy(embedding, phrases.queries[row : row + 1], phrases.canonical, phrases.temperature)[0]
-                rows.append(scores * self.language.bounds.allows(stops.median_position, at))
+                rows.append(scores * self.language.bounds.allows(stops.median_position, at) * matter)
             parts.append(torch.stack(rows))
         return torch.cat(parts, dim=1).view(len(scales), height, width)
 
@@ -350,6 +350,6 @@ def load_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, devi
     tensors, facts = folder.load_stage("radiance")
     if not facts.get("finished"):
         raise RunError(f"The radiance training of {folder.path} is not finished; run the same 'lerf train' again.")
-    field = RadianceField(replace(settings.radiance, closed=scene.background is None), len(scene.train))
+    field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train))
     folder.restore_field("radiance", field, tensors)
     return field.to(device).eval()

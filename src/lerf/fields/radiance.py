@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -58,6 +58,14 @@ class RadianceConfig:
     """Distance of the first possible sample, normalised units."""
     far: float = 100.0
     """Distance of the last possible sample, normalised units."""
+
+    def for_background(self, background: str | None) -> RadianceConfig:
+        """These sizes for a scene whose photos are cut out (`Scene.background` is "alpha"), or for any other.
+
+        What is cut out stands where the cameras look, about 1 away. Without that bound every photo may explain itself
+        by a picture of its own far behind, which nothing in the other photos contradicts.
+        """
+        return self if background is None else replace(self, closed=False, far=min(self.far, CUT_OUT_FAR))
 
 
 @dataclass(frozen=True)
@@ -251,5 +259,6 @@ class RadianceField(nn.Module):
 
 
 ENCODING_GAIN = 8.0
+CUT_OUT_FAR = 3.0
 LOG_DENSITY_SHIFT = -1.0
 INITIAL_DENSITY = 0.1

@@ -11,7 +11,7 @@ from torch import Tensor
 from lerf.fields.language import LanguageField, LightStops
 from lerf.rays.bundle import RadianceSource
 from lerf.rays.cameras import CameraTable
-from lerf.rendering.stops import light_stops
+from lerf.rendering.stops import stops_and_matter
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Surface:
     """Composited grid features, for the deferred estimator."""
     photo: Int[Tensor, " points"]
     depth_maps: dict[int, Float[Tensor, "rows columns"]]
-    """Median depth on the raster of each training photo, normalised units."""
+    """Median depth on the raster of each training photo, normalised units; NaN where nothing stands."""
 
     def __len__(self) -> int:
         return len(self.photo)
@@ -47,7 +47,7 @@ class Surface:
 def build_surface(
     source: RadianceSource, field: LanguageField, cameras: CameraTable, photos: tuple[int, ...], points: int
 ) -> Surface:
-    """About `points` surface points, spread over the photos in square rasters."""
+    """About `points` surface points, spread over the photos in square rasters; rays that meet nothing give none."""
     each = max(1.0, points / len(photos))
     stops, owners, depth_maps = [], [], {}
     for photo in photos:
@@ -58,10 +58,10 @@ def build_surface(
         x = (torch.arange(columns) + 0.5) * (width / columns)
         pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
         index = torch.full((len(pixels),), photo, device=cameras.positions.device)
-        part = light_stops(source, cameras.rays(index, pixels.to(index.device)), field.config.samples)
-        stops.append(part)
-        owners.append(index)
-        depth_maps[photo] = part.median_depth.view(rows, columns)
+        part, matter = stops_and_matter(source, cameras.rays(index, pixels.to(index.device)), field.config.samples)
+        stops.append(LightStops(**{f.name: getattr(part, f.name)[matter] for f in fields(LightStops)}))
+        owners.append(index[matter])
+        depth_maps[photo] = torch.where(matter, part.median_depth, torch.nan).view(rows, columns)
     joined = LightStops(**{f.name: torch.cat([getattr(s, f.name) for s in stops]) for f in fields(LightStops)})
     features = field.ray_features(joined) if field.config.estimator == "deferred" else None
     return Surface(joined, features, torch.cat(owners), depth_maps)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from lerf.fields.language import LightStops
 from lerf.rays.bundle import RadianceSource, RayBundle
 
 
-@torch.no_grad()
 def light_stops(source: RadianceSource, rays: RayBundle, heaviest: int) -> LightStops:
     """The `heaviest` samples of each ray with weights that sum to one, and the median depth.
 
     Language is read only there: the other samples of a ray hold a few per cent of its light and most of the cost.
+    """
+    return stops_and_matter(source, rays, heaviest)[0]
+
+
+@torch.no_grad()
+def stops_and_matter(
+    source: RadianceSource, rays: RayBundle, heaviest: int
+) -> tuple[LightStops, Bool[Tensor, " rays"]]:
+    """`light_stops`, and whether a ray meets something: at least half of its light.
+
+    A ray past an object into the open has stops like any other, but they lie nowhere in particular.
     """
     samples = source.sample_rays(rays)
     total = torch.cumsum(samples.weights, dim=-1)
@@ -22,10 +34,11 @@ def light_stops(source: RadianceSource, rays: RayBundle, heaviest: int) -> Light
     weights, order = samples.weights.topk(keep, dim=-1)
     # A ray that meets nothing still needs a finite mean.
     weights = weights + 1e-8
-    return LightStops(
+    stops = LightStops(
         positions=samples.positions.gather(1, order[..., None].expand(-1, -1, 3)),
         weights=weights / weights.sum(-1, keepdim=True),
         depths=samples.distances.gather(-1, order) * rays.axis_cosine[:, None],
         median_depth=(median.squeeze(-1) * rays.axis_cosine),
         median_position=rays.origins + rays.directions * median,
     )
+    return stops, total[:, -1] >= 0.5

@@ -50,7 +50,9 @@ class PixelPool:
         if any(choice is not None for choice in self.choices):
             filled = [torch.arange(len(c)) if k is None else k for c, k in zip(colours, self.choices, strict=True)]
             self.masked = torch.cat(filled).to(device)
-        self.background = torch.ones(3, device=device)
+        self.alphas = None
+        if scene.background == "alpha":
+            self.alphas = torch.cat([_opacity(scene, index) for index in scene.train]).to(device)
 
     @property
     def bytes(self) -> int:
@@ -62,7 +64,11 @@ class PixelPool:
         return self.choices[self.train.index(photo)]
 
     def draw(self, count: int, generator: torch.Generator) -> RayBatch:
-        """`count` rays through uniformly random pixels of all training photos, with their colours."""
+        """`count` rays through uniformly random pixels of all training photos, with their colours.
+
+        Where photos carry transparency, each ray gets a random background: white alone, emptiness and white matter
+        would look the same, and the field would build walls far behind the object.
+        """
         drawn = torch.randint(int(self.ends[-1]), (count,), generator=generator).to(self.device)
         slot = torch.searchsorted(self.ends, drawn, right=True)
         first = torch.where(slot > 0, self.ends[(slot - 1).clamp(min=0)], 0)
@@ -70,8 +76,23 @@ class PixelPool:
         width = self.widths[slot]
         pixels = torch.stack([inside % width, inside // width], dim=-1).float() + 0.5
         colours = self.colours[self.starts[slot] + inside].float() / 255.0
+        background = torch.ones(1, 3, device=self.device).expand(count, 3)
+        if self.alphas is not None:
+            background = torch.rand(count, 3, generator=generator).to(self.device)
+            # The colours hold white behind what is transparent: exchange it.
+            clear = 1.0 - self.alphas[self.starts[slot] + inside].float()[:, None] / 255.0
+            colours = colours + clear * (background - 1.0)
         rays = self.cameras.rays(self.photos[slot], pixels)
-        return RayBatch(rays, colours, self.background.expand(count, 3), slot)
+        return RayBatch(rays, colours, background, slot)
+
+
+def _opacity(scene: Scene, index: int) -> Tensor:
+    """8-bit opacity of a photo's pixels, uint8 [pixels]."""
+    alpha = scene.alpha(index)
+    if alpha is None:
+        camera = scene.photos[index].camera
+        return torch.full((camera.width * camera.height,), 255, dtype=torch.uint8)
+    return torch.from_numpy(np.rint(255 * alpha).astype(np.uint8).reshape(-1))
 
 
 def decode(

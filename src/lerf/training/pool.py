@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.errors import RunError
 from lerf.fields.language import LightStops
 from lerf.rays.bundle import RadianceSource
 from lerf.rays.cameras import CameraTable
-from lerf.rendering.stops import light_stops
+from lerf.rendering.stops import stops_and_matter
 
 CHUNK = 16384
 
@@ -58,7 +59,11 @@ def draw_pool(
 ) -> RayPool:
     """About `count` rays, the same number from each training photo, at uniformly random pixels.
 
-    `allowed(photo)` gives the flat indices of the pixels that take part, or None for all.
+    `allowed(photo)` gives the flat indices of the pixels that take part, or None for all. Rays that meet nothing are
+    left out.
+
+    Raises:
+        RunError: when no ray meets anything.
     """
     device = cameras.positions.device
     each = max(1, count // len(train))
@@ -74,11 +79,14 @@ def draw_pool(
         for start in range(0, each, CHUNK):
             part = pixels[start : start + CHUNK].to(device)
             index = torch.full((len(part),), photo, device=device)
-            stops = light_stops(source, cameras.rays(index, part), heaviest)
+            stops, matter = stops_and_matter(source, cameras.rays(index, part), heaviest)
             ratio = torch.full((len(part),), height / float(cameras.focal[photo, 1]), device=device)
-            parts.append(RayPool(stops, torch.full((len(part),), slot, device=device), part, ratio))
+            drawn_rays = RayPool(stops, torch.full((len(part),), slot, device=device), part, ratio)
+            parts.append(drawn_rays if bool(matter.all()) else drawn_rays.take(matter.nonzero().squeeze(-1)))
         if progress:
             progress(slot + 1, len(train))
+    if not any(len(part) for part in parts):
+        raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
     stops = LightStops(**{f.name: torch.cat([getattr(p.stops, f.name) for p in parts]) for f in fields(LightStops)})
     return RayPool(
         stops,

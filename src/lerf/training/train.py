@@ -237,8 +237,7 @@ def _radiance(session: _Session, scene: Scene, pixels: PixelPool) -> RadianceFie
     """Train the radiance field, continue it, or take what is finished."""
     run, settings = session.run, session.settings
     torch.manual_seed(settings.seed)
-    config = replace(settings.radiance, closed=scene.background is None)
-    field = RadianceField(config, len(scene.train)).to(settings.device)
+    field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train)).to(settings.device)
     tensors, facts = run.load_stage("radiance") if run.has_stage("radiance") else ({}, {})
     if facts.get("finished"):
         field.load_state_dict(field_state(tensors))
