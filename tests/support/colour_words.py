@@ -38,7 +38,8 @@ class TileWords:
     def encode_text(self, phrases):
         words = [*HUES, None]
         rows = [[float(word in phrase.split()) for word in words] for phrase in phrases]
-        rows = [row if any(row) else [0.0] * len(HUES) + [1.0] for row in rows]
+        # Any other phrase means something grey of no particular colour.
+        rows = [row if any(row) else [0.3] * len(HUES) + [1.0] for row in rows]
         return F.normalize(torch.tensor(rows), dim=-1)
 
     def encode_tiles(self, tiles):
