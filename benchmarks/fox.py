@@ -20,7 +20,7 @@ import torch.nn.functional as F
 import lerf
 from lerf.evaluation.labels import read_labels
 from lerf.evaluation.metrics import average_precision, best_iou, iou_at, pixel_auc
-from lerf.model import Model
+from lerf.model import INDIFFERENCE, Model
 from lerf.pyramids.lookup import PyramidTable
 from lerf.pyramids.store import build_pyramids
 from lerf.queries.relevancy import relevancy
@@ -61,7 +61,7 @@ def centre_map(height: int, width: int) -> torch.Tensor:
 
 
 def localisation(model: Model) -> dict[str, Any]:
-    """Pixel AUC of "fox" on each held-out view, IoU at the encoder's threshold, and at the best one as a bound."""
+    """Pixel AUC of "fox" on each held-out view, IoU where relevancy passes 0.5, and at the best threshold."""
     phrases = model.phrases("fox")
     scales = model.choose_scales(phrases)
     views = []
@@ -79,7 +79,7 @@ def localisation(model: Model) -> dict[str, Any]:
         for method, scores in maps.items():
             view[method] = {
                 "auc": pixel_auc(scores, mask),
-                "iou": iou_at(scores, mask, model.threshold),
+                "iou": iou_at(scores, mask, INDIFFERENCE),
                 "best_iou": best_iou(scores, mask)[0],
             }
         views.append(view)

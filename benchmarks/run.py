@@ -137,12 +137,12 @@ def optimiser(label: str, layout: GridLayout, points: int, repeats: int) -> Row:
     shell = 0.5 + 0.25 * torch.nn.functional.normalize(torch.randn(points, 3), dim=-1)
     where, gradient = shell + 0.002 * torch.randn(points, 3), torch.rand(points, layout.width)
     kernels.hash_encode(where, table, layout).backward(gradient)
-    values, touched = sparse.values.clone(), sparse.touched.clone()
-    share = float(touched.float().mean())
+    assert sparse.sink is not None
+    sink, values = sparse.sink, sparse.sink.clone()
+    share = float((values != 0).any(-1).float().mean())
 
     def prepare() -> None:
-        sparse.values.copy_(values)
-        sparse.touched.copy_(touched)
+        sink.copy_(values)
         dense.grad = values.clone()
 
     def dense_step() -> None:

@@ -6,9 +6,13 @@ The import hook must be installed before anything imports `lerf`, so this file i
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+
+# As `lerf` does, but before torch: the tests import it first.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hypothesis
 import jaxtyping

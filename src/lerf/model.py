@@ -33,6 +33,8 @@ from lerf.scenes.scene import Scene
 from lerf.training.run import RunFolder
 
 SURFACE_POINTS = 60_000
+INDIFFERENCE = 0.5
+"""Relevancy at which a place is as close to the phrase as to the nearest canonical phrase."""
 CELL_SHARE = 0.02
 """Side of the cells that join points into instances, as a share of the scene's robust diagonal."""
 
@@ -44,7 +46,7 @@ class View:
     picture: ColourPicture
     """Its depth in capture units."""
     relevancy: dict[str, Float[Tensor, "height width"]]
-    """Raw relevancy 0..1 at the phrase's scale; 0 where no photo supervised that scale or nothing stands."""
+    """Raw relevancy 0..1 at the phrase's scale; 0 where nothing stands."""
     scales: dict[str, float]
     """Capture units."""
 
@@ -188,14 +190,15 @@ class Model:
             features = self.language.ray_features(stops) if self.language.config.estimator == "deferred" else None
             rows = []
             for row, scale in enumerate(scales):
-                at = torch.full((len(rays),), scale, device=self.device)
+                asked = torch.full((len(rays),), scale, device=self.device)
+                at, seen = self.language.bounds.nearest_supervised(stops.median_position, asked)
                 embedding = (
                     self.language.embed(features, at)
                     if features is not None
                     else self.language.render_at_scale(stops, at)
                 )
                 scores = relevancy(embedding, phrases.queries[row : row + 1], phrases.canonical, phrases.temperature)[0]
-                rows.append(scores * self.language.bounds.allows(stops.median_position, at) * matter)
+                rows.append(scores * seen * matter)
             parts.append(torch.stack(rows))
         return torch.cat(parts, dim=1).view(len(scales), height, width)
 
@@ -205,15 +208,17 @@ class Model:
     ) -> Float[Tensor, " points"]:
         """Relevancy of a phrase at points of the capture frame and a scale in capture units, 0..1.
 
-        0 where no photo supervised that scale; the point need not lie on a surface.
+        Each point answers at the closest scale that photos supervised there, and with 0 where there was none; it need
+        not lie on a surface.
         """
         phrases = self.phrases(query)
         inside = self.scene.similarity.apply_points(np.asarray(points, dtype=np.float64))
         positions = torch.from_numpy(inside.astype(np.float32)).to(self.device)
-        scales = torch.full((len(positions),), self.normalised_scale(scale), device=self.device)
+        asked = torch.full((len(positions),), self.normalised_scale(scale), device=self.device)
+        scales, seen = self.language.bounds.nearest_supervised(positions, asked)
         embedding = self.language.embed(self.language.features(positions), scales)
         scores = relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)[0]
-        return scores * self.language.bounds.allows(positions, scales)
+        return scores * seen
 
     def normalised_scale(self, scale: float) -> float:
         """A scale in capture units as one in normalised units.
@@ -231,12 +236,11 @@ class Model:
             return Answer(text, best)
         positions = self.surface.positions
         low, high = torch.quantile(positions, torch.tensor([0.02, 0.98], device=positions.device), dim=0)
-        # Regions reach down to where the phrase is closer to being met than not, but not below half of the peak's
-        # height over indifference: a broad answer keeps its flanks, a narrow one is not flooded.
-        level = min(threshold, 0.5 + 0.5 * max(best - 0.5, 0.0))
-        regions = find_regions(
-            positions, scores, threshold=min(level, best - 1e-6), cell_size=CELL_SHARE * float((high - low).norm())
-        )
+        # A thing ends where indifference begins; it counts when somewhere inside it passes the threshold.
+        level = min(INDIFFERENCE, best - 1e-6)
+        cell_size = CELL_SHARE * float((high - low).norm())
+        regions = find_regions(positions, scores, threshold=level, cell_size=cell_size)
+        regions = [region for region in regions if region.peak >= threshold]
         peak = int(scores.argmax())
         if not any(peak in region.indices for region in regions):
             single = torch.tensor([peak], device=positions.device)
@@ -256,7 +260,9 @@ class Model:
         point = similarity.apply_points(position.cpu().numpy()[None])[0]
         low, high = np.minimum(low.numpy(), point), np.maximum(high.numpy(), point)
         view, pixel = self._best_view(position)
-        return Geometry(_vector(point), scale / self.scene.similarity.scale, (_vector(low), _vector(high)), view, pixel)
+        used, _ = self.language.bounds.nearest_supervised(position[None], torch.full_like(position[:1], scale))
+        extent = (_vector(low), _vector(high))
+        return Geometry(_vector(point), float(used) / self.scene.similarity.scale, extent, view, pixel)
 
     def _best_view(self, position: Float[Tensor, " 3"]) -> tuple[str | None, tuple[float, float] | None]:
         photos = list(self.scene.train)

@@ -80,7 +80,6 @@ def test_samples_lie_between_the_edges_on_the_ray():
 
 def test_every_parameter_learns():
     field, rays = field_of(), rays_of(50)
-    field.grid.table.__dict__.pop("sparse_gradient", None)
     out = field(rays, field.place_samples(rays, torch.rand(50)))
     photo = torch.arange(50) % 3
     (out.colour * field.gain(photo) * torch.rand(50, 3)).sum().backward()

@@ -34,10 +34,13 @@ def assert_same(bounds, cells):
     expected = []
     for position, scale in zip(probes, scales, strict=True):
         low, high = cells.get(cell_of(position), (float("inf"), -float("inf")))
-        expected.append(low <= float(scale) <= high)
-    assert bounds.allows(probes, scales).tolist() == expected
-    assert any(expected)
-    assert not all(expected)
+        expected.append(min(max(float(scale), low), high) if low <= high else None)
+    answers, seen = bounds.nearest_supervised(probes, scales)
+    assert [
+        answer if known else None for answer, known in zip(answers.tolist(), seen.tolist(), strict=True)
+    ] == expected
+    assert None in expected
+    assert any(value not in (None, float(scale)) for value, scale in zip(expected, scales, strict=True))
 
 
 def test_smallest_and_largest_height_of_every_cell():
@@ -60,14 +63,17 @@ def test_widened_by_one_cell():
     assert_same(bounds, wide)
 
 
-def test_places_that_nobody_saw_allow_nothing():
+def test_places_that_nobody_saw_know_nothing():
     bounds = ScaleBounds(SIDE)
     bounds.widen()
-    assert not bounds.allows(torch.randn(20, 3), torch.rand(20)).any()
+    scales = torch.rand(20)
+    answers, seen = bounds.nearest_supervised(torch.randn(20, 3), scales)
+    assert not seen.any()
+    assert torch.equal(answers, scales)
 
 
 def test_bounds_are_saved_with_the_field():
     bounds, notes, again = ScaleBounds(SIDE), noted(), ScaleBounds(SIDE)
     bounds.note(*notes)
     again.load_state_dict(bounds.state_dict())
-    assert torch.equal(again.allows(notes[0], notes[1]), torch.ones(200, dtype=torch.bool))
+    assert torch.equal(again.nearest_supervised(notes[0], notes[1])[0], notes[1])

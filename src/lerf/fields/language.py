@@ -140,7 +140,7 @@ class LanguageField(nn.Module):
             embedding = self.embed(mean, scale_per_depth * stops.median_depth)
             dense = self.dense_head(mean) if self.dense_head is not None else None
             return embedding, dense
-        flat = each.reshape(rays * samples, -1)
+        flat = each.flatten(0, 1)
         scale = (scale_per_depth[:, None] * stops.depths).reshape(-1)
         phi = self.embed(flat, scale).view(rays, samples, self.width)
         embedding = F.normalize(kernels.composite(stops.weights, phi), dim=-1)

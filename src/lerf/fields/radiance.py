@@ -177,15 +177,18 @@ class RadianceField(nn.Module):
             cap=c.cap,
         )  # fmt: skip
 
-    def _lengths(self, edges: Float[Tensor, "rays edges"]) -> Float[Tensor, "rays samples"]:
-        """Lengths of the intervals; in a closed scene the last one never ends, so that every ray meets something.
+    def _weights(
+        self, density: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"]
+    ) -> Float[Tensor, "rays samples"]:
+        """Rendering weights; in a closed scene the last interval never ends, so that every ray meets something.
 
         Without it, a field that lets some light through is rewarded for any density at all, next to the camera first.
         """
         lengths = edges[:, 1:] - edges[:, :-1]
         if self.config.closed:
             lengths[:, -1] = 1e6
-        return lengths
+            density = density + LEAST_DENSITY
+        return kernels.render_weights(density, lengths)
 
     def forward(self, rays: RayBundle, edges: Float[Tensor, "rays edges"]) -> RadianceOutput:
         """Render rays with samples in the middle of the intervals between `edges`."""
@@ -198,7 +201,7 @@ class RadianceField(nn.Module):
         damping = middle.detach().clamp(max=1.0).square()
         density = _scale_gradient(density.view(count, samples), damping)
         geometry = _scale_gradient(geometry.view(count, samples, self.config.geometry), damping[..., None])
-        weights = kernels.render_weights(density, self._lengths(edges))
+        weights = self._weights(density, edges)
         if self.config.shading == "deferred":
             opacity = weights.sum(-1, keepdim=True)
             # Divided by the opacity, the features of a thin ray stay in the domain that the network knows.
@@ -206,7 +209,7 @@ class RadianceField(nn.Module):
             colour = self.colour(mean, rays.directions) * opacity
         else:
             directions = rays.directions[:, None].expand(-1, samples, -1).reshape(-1, 3)
-            each = self.colour(geometry.reshape(count * samples, -1), directions)
+            each = self.colour(geometry.flatten(0, 1), directions)
             colour = kernels.composite(weights, each.view(count, samples, 3))
         return RadianceOutput(colour, weights, edges, positions, density)
 
@@ -254,11 +257,13 @@ class RadianceField(nn.Module):
         middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
         positions = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
         density, _ = self.density(positions.reshape(-1, 3))
-        weights = kernels.render_weights(density.view_as(middle), self._lengths(edges))
+        weights = self._weights(density.view_as(middle), edges)
         return RaySamples(positions, middle, weights)
 
 
 ENCODING_GAIN = 8.0
+LEAST_DENSITY = 1e-4
+"""Of a closed scene, per normalised unit: too thin to be seen, but an interval without end absorbs all light."""
 CUT_OUT_FAR = 3.0
 LOG_DENSITY_SHIFT = -1.0
 INITIAL_DENSITY = 0.1

@@ -43,7 +43,15 @@ class ScaleBounds(nn.Module):
         for grid, sign in ((self.low, -1.0), (self.high, 1.0)):
             grid.copy_(sign * F.max_pool3d(sign * grid[None, None], 3, stride=1, padding=1)[0, 0])
 
-    def allows(self, positions: Float[Tensor, "points 3"], scale: Float[Tensor, " points"]) -> Bool[Tensor, " points"]:
-        """Whether the scale was supervised at the point."""
+    def nearest_supervised(
+        self, positions: Float[Tensor, "points 3"], scale: Float[Tensor, " points"]
+    ) -> tuple[Float[Tensor, " points"], Bool[Tensor, " points"]]:
+        """The supervised scale closest to the one asked for, and whether the point was supervised at all.
+
+        A distant wall and a near cup were seen in tiles of different heights: asked about one scale, each answers at
+        the closest that it knows.
+        """
         cells = self._cells(positions)
-        return (scale >= self.low.view(-1)[cells]) & (scale <= self.high.view(-1)[cells])
+        low, high = self.low.view(-1)[cells], self.high.view(-1)[cells]
+        seen = low <= high
+        return torch.where(seen, torch.minimum(torch.maximum(scale, low), high), scale), seen

@@ -20,15 +20,7 @@ class _HashEncode(torch.autograd.Function):
     @staticmethod
     def forward(ctx, points, table, layout):  # type: ignore[no-untyped-def,override]
         out = torch.empty(len(points), layout.width)
-        cpu_encode.encode_forward(
-            _array(points),
-            _array(table),
-            layout.resolution_array,
-            layout.offsets,
-            layout.sizes,
-            layout.dense,
-            out.numpy(),
-        )
+        cpu_encode.forward_kernel(layout.features)(_array(points), _array(table), *_shape(layout), out.numpy())
         ctx.save_for_backward(points)
         ctx.table, ctx.layout = table, layout
         return out
@@ -37,29 +29,32 @@ class _HashEncode(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_out):  # type: ignore[no-untyped-def,override]
         (points,), layout, table = ctx.saved_tensors, ctx.layout, ctx.table
-        shape = (layout.resolution_array, layout.offsets, layout.sizes, layout.dense)
         grad = _array(grad_out)
         grad_points = grad_table = None
         if ctx.needs_input_grad[1]:
-            sparse = getattr(table, "sparse_gradient", None)
-            values, touched = (
-                sparse if sparse is not None
-                else (torch.zeros_like(table), torch.zeros(len(table), dtype=torch.uint8))
-            )  # fmt: skip
-            order = cpu_encode.level_order(layout.levels)
-            cpu_encode.encode_backward_table(_array(points), grad, *shape, order, values.numpy(), touched.numpy())
-            grad_table = values if sparse is None else None
+            sink = getattr(table, "gradient_sink", None)
+            values = torch.zeros_like(table) if sink is None else sink
+            cpu_encode.backward_table_kernel(layout.features)(
+                _array(points), grad, *_shape(layout), cpu_encode.level_order(layout.levels), values.numpy()
+            )
+            grad_table = values if sink is None else None
         if ctx.needs_input_grad[0]:
             grad_points = torch.zeros_like(points)
-            cpu_encode.encode_backward_points(_array(points), grad, _array(table), *shape, grad_points.numpy())
+            cpu_encode.backward_points_kernel(layout.features)(
+                _array(points), grad, _array(table), *_shape(layout), grad_points.numpy()
+            )
         return grad_points, grad_table, None
+
+
+def _shape(layout: GridLayout) -> tuple[np.ndarray, ...]:
+    return layout.resolution_array, layout.offsets, layout.sizes, layout.dense
 
 
 def hash_encode(points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
     """See `reference.hash_encode`.
 
-    A table that carries `sparse_gradient` (values like the table, uint8 marks per entry) collects its gradient there
-    instead of in a new dense tensor, for an optimiser that visits marked entries only (`training/optimiser.py`).
+    A table that carries a tensor `gradient_sink` of its own shape collects its gradient there instead of in a new
+    tensor every step; the optimiser that put it there (`training/optimiser.py`) clears it.
     """
     return _HashEncode.apply(points, table, layout)
 

@@ -2,23 +2,29 @@
 
 Forward runs over blocks of points so that a level's part of the table stays in cache. The scatter of the table's
 gradient runs over levels, because two levels never share an entry: no atomics, and the sum does not depend on timing.
+
+The kernels are compiled for each number of features, so that the loop over features is unrolled, and index with
+unsigned integers, because numba checks signed ones for negative values.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import numba
 import numpy as np
 from numba import njit, prange
 
-BLOCK = 2048
+BLOCK = 1024
 P1, P2 = np.uint32(2654435761), np.uint32(805459861)
 
 
 @njit(inline="always")
 def _locate(coordinate, resolution):  # type: ignore[no-untyped-def]
-    """Cell and fraction of one coordinate, clamped to the unit interval."""
+    """Cell and fraction of one coordinate, clamped to the unit interval; a coordinate that is no number stays none."""
     scaled = min(max(coordinate, np.float32(0.0)), np.float32(1.0)) * np.float32(resolution)
-    # From below too: a coordinate that is not a number converts to a negative cell, outside the table.
     cell = max(min(np.int32(scaled), np.int32(resolution - 1)), np.int32(0))
     return np.uint32(cell), scaled - np.float32(cell)
 
@@ -50,103 +56,113 @@ def _weights(u, v, w):  # type: ignore[no-untyped-def]
     return t * a, u * a, t * b, u * b, t * c, u * c, t * d, u * d
 
 
-@njit(parallel=True, fastmath=True, cache=True)
-def encode_forward(points, table, resolutions, offsets, sizes, dense, out):  # type: ignore[no-untyped-def]
-    count, levels, features = points.shape[0], resolutions.shape[0], table.shape[1]
-    for block in prange((count + BLOCK - 1) // BLOCK):
-        start, stop = block * BLOCK, min(count, (block + 1) * BLOCK)
-        for level in range(levels):
-            resolution, offset, size, is_dense = resolutions[level], offsets[level], sizes[level], dense[level]
-            column = level * features
-            for p in range(start, stop):
+@cache
+def forward_kernel(features: int) -> Callable[..., Any]:
+    """`kernel(points, table, resolutions, offsets, sizes, dense, out)` for a number of features."""
+
+    @njit(parallel=True, fastmath=True, cache=True)
+    def encode_forward(points, table, resolutions, offsets, sizes, dense, out):  # type: ignore[no-untyped-def]
+        count, levels = points.shape[0], resolutions.shape[0]
+        for block in prange((count + BLOCK - 1) // BLOCK):
+            start, stop = np.uint64(block * BLOCK), np.uint64(min(count, (block + 1) * BLOCK))
+            for level in range(levels):
+                resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
+                o, column = np.uint64(offsets[level]), np.uint64(level * features)
+                for p in range(start, stop):
+                    x, u = _locate(points[p, 0], resolution)
+                    y, v = _locate(points[p, 1], resolution)
+                    z, w = _locate(points[p, 2], resolution)
+                    i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
+                    w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
+                    for f in range(np.uint64(features)):
+                        out[p, column + f] = (
+                            w0 * table[o + i0, f] + w1 * table[o + i1, f] + w2 * table[o + i2, f]
+                            + w3 * table[o + i3, f] + w4 * table[o + i4, f] + w5 * table[o + i5, f]
+                            + w6 * table[o + i6, f] + w7 * table[o + i7, f]
+                        )  # fmt: skip
+
+    return encode_forward
+
+
+@cache
+def backward_table_kernel(features: int) -> Callable[..., Any]:
+    """`kernel(points, grad_out, resolutions, offsets, sizes, dense, order, grad)`, which adds to `grad`.
+
+    `order` deals coarse and fine levels evenly to threads.
+    """
+
+    @njit(parallel=True, fastmath=True, cache=True)
+    def encode_backward_table(points, grad_out, resolutions, offsets, sizes, dense, order, grad):  # type: ignore[no-untyped-def]
+        count, levels = np.uint64(points.shape[0]), resolutions.shape[0]
+        for turn in prange(levels):
+            level = order[turn]
+            resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
+            o, column = np.uint64(offsets[level]), np.uint64(level * features)
+            for p in range(count):
                 x, u = _locate(points[p, 0], resolution)
                 y, v = _locate(points[p, 1], resolution)
                 z, w = _locate(points[p, 2], resolution)
                 i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
                 w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
-                for f in range(features):
-                    out[p, column + f] = (
-                        w0 * table[offset + i0, f] + w1 * table[offset + i1, f]
-                        + w2 * table[offset + i2, f] + w3 * table[offset + i3, f]
-                        + w4 * table[offset + i4, f] + w5 * table[offset + i5, f]
-                        + w6 * table[offset + i6, f] + w7 * table[offset + i7, f]
-                    )  # fmt: skip
-
-
-@njit(parallel=True, fastmath=True, cache=True)
-def encode_backward_table(points, grad_out, resolutions, offsets, sizes, dense, order, grad_table, touched):  # type: ignore[no-untyped-def]
-    """Add to `grad_table` and mark entries in `touched`; `order` deals coarse and fine levels evenly to threads."""
-    count, levels, features = points.shape[0], resolutions.shape[0], grad_table.shape[1]
-    for turn in prange(levels):
-        level = order[turn]
-        resolution, offset, size, is_dense = resolutions[level], offsets[level], sizes[level], dense[level]
-        column = level * features
-        for p in range(count):
-            x, u = _locate(points[p, 0], resolution)
-            y, v = _locate(points[p, 1], resolution)
-            z, w = _locate(points[p, 2], resolution)
-            i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
-            w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
-            touched[offset + i0] = 1
-            touched[offset + i1] = 1
-            touched[offset + i2] = 1
-            touched[offset + i3] = 1
-            touched[offset + i4] = 1
-            touched[offset + i5] = 1
-            touched[offset + i6] = 1
-            touched[offset + i7] = 1
-            for f in range(features):
-                g = grad_out[p, column + f]
-                grad_table[offset + i0, f] += w0 * g
-                grad_table[offset + i1, f] += w1 * g
-                grad_table[offset + i2, f] += w2 * g
-                grad_table[offset + i3, f] += w3 * g
-                grad_table[offset + i4, f] += w4 * g
-                grad_table[offset + i5, f] += w5 * g
-                grad_table[offset + i6, f] += w6 * g
-                grad_table[offset + i7, f] += w7 * g
-
-
-@njit(parallel=True, fastmath=True, cache=True)
-def encode_backward_points(points, grad_out, table, resolutions, offsets, sizes, dense, grad_points):  # type: ignore[no-untyped-def]
-    """Gradient with respect to the points; zero along an axis on which a point was clamped."""
-    count, levels, features = points.shape[0], resolutions.shape[0], table.shape[1]
-    one, zero = np.float32(1.0), np.float32(0.0)
-    for block in prange((count + BLOCK - 1) // BLOCK):
-        start, stop = block * BLOCK, min(count, (block + 1) * BLOCK)
-        for level in range(levels):
-            resolution, offset, size, is_dense = resolutions[level], offsets[level], sizes[level], dense[level]
-            column = level * features
-            for p in range(start, stop):
-                x, u = _locate(points[p, 0], resolution)
-                y, v = _locate(points[p, 1], resolution)
-                z, w = _locate(points[p, 2], resolution)
-                i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
-                s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = zero
-                for f in range(features):
+                for f in range(np.uint64(features)):
                     g = grad_out[p, column + f]
-                    s0 += g * table[offset + i0, f]
-                    s1 += g * table[offset + i1, f]
-                    s2 += g * table[offset + i2, f]
-                    s3 += g * table[offset + i3, f]
-                    s4 += g * table[offset + i4, f]
-                    s5 += g * table[offset + i5, f]
-                    s6 += g * table[offset + i6, f]
-                    s7 += g * table[offset + i7, f]
-                r = np.float32(resolution)
-                t, q, m = one - u, one - v, one - w
-                if zero <= points[p, 0] <= one:
-                    grad_points[p, 0] += r * (
-                        q * m * (s1 - s0) + v * m * (s3 - s2) + q * w * (s5 - s4) + v * w * (s7 - s6)
-                    )
-                if zero <= points[p, 1] <= one:
-                    grad_points[p, 1] += r * (
-                        t * m * (s2 - s0) + u * m * (s3 - s1) + t * w * (s6 - s4) + u * w * (s7 - s5)
-                    )
-                if zero <= points[p, 2] <= one:
-                    grad_points[p, 2] += r * (
-                        t * q * (s4 - s0) + u * q * (s5 - s1) + t * v * (s6 - s2) + u * v * (s7 - s3)
-                    )
+                    grad[o + i0, f] += w0 * g
+                    grad[o + i1, f] += w1 * g
+                    grad[o + i2, f] += w2 * g
+                    grad[o + i3, f] += w3 * g
+                    grad[o + i4, f] += w4 * g
+                    grad[o + i5, f] += w5 * g
+                    grad[o + i6, f] += w6 * g
+                    grad[o + i7, f] += w7 * g
+
+    return encode_backward_table
+
+
+@cache
+def backward_points_kernel(features: int) -> Callable[..., Any]:
+    """`kernel(points, grad_out, table, resolutions, offsets, sizes, dense, grad)`, which adds to `grad`.
+
+    The gradient is zero along an axis on which a point was clamped.
+    """
+
+    @njit(parallel=True, fastmath=True, cache=True)
+    def encode_backward_points(points, grad_out, table, resolutions, offsets, sizes, dense, grad):  # type: ignore[no-untyped-def]
+        count, levels = points.shape[0], resolutions.shape[0]
+        one, zero = np.float32(1.0), np.float32(0.0)
+        for block in prange((count + BLOCK - 1) // BLOCK):
+            start, stop = np.uint64(block * BLOCK), np.uint64(min(count, (block + 1) * BLOCK))
+            for level in range(levels):
+                resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
+                o, column = np.uint64(offsets[level]), np.uint64(level * features)
+                for p in range(start, stop):
+                    x, u = _locate(points[p, 0], resolution)
+                    y, v = _locate(points[p, 1], resolution)
+                    z, w = _locate(points[p, 2], resolution)
+                    i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
+                    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = zero
+                    for f in range(np.uint64(features)):
+                        g = grad_out[p, column + f]
+                        s0 += g * table[o + i0, f]
+                        s1 += g * table[o + i1, f]
+                        s2 += g * table[o + i2, f]
+                        s3 += g * table[o + i3, f]
+                        s4 += g * table[o + i4, f]
+                        s5 += g * table[o + i5, f]
+                        s6 += g * table[o + i6, f]
+                        s7 += g * table[o + i7, f]
+                    r = np.float32(resolution)
+                    t, q, m = one - u, one - v, one - w
+                    along_x = q * m * (s1 - s0) + v * m * (s3 - s2) + q * w * (s5 - s4) + v * w * (s7 - s6)
+                    along_y = t * m * (s2 - s0) + u * m * (s3 - s1) + t * w * (s6 - s4) + u * w * (s7 - s5)
+                    along_z = t * q * (s4 - s0) + u * q * (s5 - s1) + t * v * (s6 - s2) + u * v * (s7 - s3)
+                    if zero <= points[p, 0] <= one:
+                        grad[p, 0] += r * along_x
+                    if zero <= points[p, 1] <= one:
+                        grad[p, 1] += r * along_y
+                    if zero <= points[p, 2] <= one:
+                        grad[p, 2] += r * along_z
+
+    return encode_backward_points
 
 
 def level_order(levels: int) -> np.ndarray:

@@ -16,6 +16,7 @@ CHUNK = 65536
 PEAK_SHARE = 1e-3
 """A scale's peak is the mean over this share of the points: one stray point must not choose the scale."""
 PEAK_POINTS = 5
+AS_GOOD = 0.1
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ def peak(scores: Float[Tensor, "*batch points"]) -> Float[Tensor, "*batch"]:
 def surface_relevancy(
     field: LanguageField, surface: Surface, phrases: Phrases, index: Tensor, scale: float
 ) -> Float[Tensor, "phrases points"]:
-    """Relevancy of chosen surface points at one scale; 0 where no photo supervised that scale."""
+    """Relevancy of chosen surface points at one scale, or the closest that was supervised; 0 where none was."""
     parts = []
     for part in index.split(CHUNK):
-        scales = torch.full((len(part),), scale, device=part.device)
+        asked = torch.full((len(part),), scale, device=part.device)
+        scales, seen = field.bounds.nearest_supervised(surface.positions[part], asked)
         embedding = surface.embed(field, part, scales)
         scores = relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)
-        parts.append(scores * field.bounds.allows(surface.positions[part], scales))
+        parts.append(scores * seen)
     return torch.cat(parts, dim=-1)
 
 
@@ -58,10 +60,18 @@ def surface_relevancy(
 def choose_scales(
     field: LanguageField, surface: Surface, phrases: Phrases, scales: Float[Tensor, " scales"], coarse: int = 12_000
 ) -> tuple[Float[Tensor, " phrases"], Float[Tensor, "phrases scales"]]:
-    """For each phrase the scale whose relevancy peaks highest on about `coarse` of the points, and all peaks."""
+    """For each phrase the scale at which it answers, and the peaks of all scales, on about `coarse` of the points.
+
+    It is the scale whose relevancy peaks highest, and among those as good the smallest: of tiles that are equally sure
+    of a phrase, the smallest says best where it is. Relevancy saturates, so peaks are compared by their margin, which
+    is the temperature times the cosines' lead over the canonical phrases; within `AS_GOOD` of the highest is as good.
+    """
     step = max(1, len(surface) // coarse)
     index = torch.arange(0, len(surface), step, device=surface.photo.device)
     peaks = torch.stack(
         [peak(surface_relevancy(field, surface, phrases, index, scale)) for scale in scales.tolist()], dim=-1
     )
-    return scales.to(peaks.device)[peaks.argmax(-1)], peaks
+    margins = torch.logit(peaks, eps=1e-6)
+    best = margins.amax(-1, keepdim=True)
+    as_good = margins >= best - AS_GOOD * best.abs()
+    return scales.to(peaks.device)[as_good.int().argmax(-1)], peaks

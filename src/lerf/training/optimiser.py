@@ -1,8 +1,8 @@
-"""Adam that visits only what a step has touched.
+"""Adam that moves only what a step has touched.
 
-A step touches a small part of a hash table. A dense optimiser would read and write all of it, and its moments, every
-time: more bytes than the rest of the step. Here the backward pass marks entries; the update visits marked entries,
-clears their gradient and leaves all others, moments included, as they were.
+A step touches a part of a hash table. A dense optimiser would go on moving all other entries by their old momentum, and
+make a new gradient tensor every time. Here the backward pass adds to one lasting gradient; the update visits entries
+whose gradient is not zero, clears it, and leaves all others, moments included, as they were.
 """
 
 from __future__ import annotations
@@ -18,36 +18,38 @@ from lerf import kernels
 
 
 @njit(parallel=True, fastmath=True, cache=True)
-def _adam_touched(table, grad, touched, first, second, rate, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
+def _adam_touched(table, grad, first, second, rate, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
+    one, zero = np.float32(1.0), np.float32(0.0)
     for entry in prange(table.shape[0]):
-        if touched[entry] != 0:
-            touched[entry] = 0
+        any_gradient = False
+        for f in range(table.shape[1]):
+            any_gradient |= grad[entry, f] != zero
+        if any_gradient:
             for f in range(table.shape[1]):
                 g = grad[entry, f]
-                grad[entry, f] = 0.0
-                m = beta1 * first[entry, f] + (np.float32(1.0) - beta1) * g
-                v = beta2 * second[entry, f] + (np.float32(1.0) - beta2) * g * g
+                grad[entry, f] = zero
+                m = beta1 * first[entry, f] + (one - beta1) * g
+                v = beta2 * second[entry, f] + (one - beta2) * g * g
                 first[entry, f], second[entry, f] = m, v
                 table[entry, f] -= rate * (m * correction1) / (np.sqrt(v * correction2) + epsilon)
 
 
 class SparseAdam:
-    """Adam (Kingma and Ba 2015) over touched entries of one table [entries, features].
+    """Adam (Kingma and Ba 2015) over the touched entries of one table [entries, features].
 
-    Bias correction counts the optimiser's steps, not an entry's visits. On the CPU the kernels collect the gradient in
-    `table.sparse_gradient`; elsewhere the dense `table.grad` is used, and an entry counts as touched where it is not
-    zero.
+    An entry is touched when any of its gradient's components is not zero. Bias correction counts the optimiser's steps,
+    not an entry's visits. On the CPU the kernels collect the gradient in `table.gradient_sink`, elsewhere in
+    `table.grad`.
     """
 
     def __init__(self, table: Tensor, *, beta1: float = 0.9, beta2: float = 0.99, epsilon: float = 1e-15) -> None:
         self.table, self.betas, self.epsilon = table, (beta1, beta2), epsilon
         self.steps = 0
         self.first, self.second = torch.zeros_like(table.data), torch.zeros_like(table.data)
-        self.in_place = kernels.fast_path(table)
-        if self.in_place:
-            self.values = torch.zeros_like(table.data)
-            self.touched = torch.zeros(len(table), dtype=torch.uint8)
-            table.sparse_gradient = (self.values, self.touched)  # type: ignore[attr-defined]
+        self.sink: Tensor | None = None
+        if kernels.fast_path(table):
+            self.sink = torch.zeros_like(table.data)
+            table.gradient_sink = self.sink  # type: ignore[attr-defined]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
@@ -55,10 +57,9 @@ class SparseAdam:
         self.steps += 1
         beta1, beta2 = self.betas
         correction1, correction2 = 1 / (1 - beta1**self.steps), 1 / (1 - beta2**self.steps)
-        if self.in_place:
+        if self.table.grad is None and self.sink is not None:
             _adam_touched(
-                self.table.data.numpy(), self.values.numpy(), self.touched.numpy(),
-                self.first.numpy(), self.second.numpy(),
+                self.table.data.numpy(), self.sink.numpy(), self.first.numpy(), self.second.numpy(),
                 np.float32(rate), np.float32(beta1), np.float32(beta2), np.float32(self.epsilon),
                 np.float32(correction1), np.float32(correction2),
             )  # fmt: skip
