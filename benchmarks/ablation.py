@@ -68,11 +68,20 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--only", nargs="*", help="names of variants")
+    parser.add_argument("--steps", type=int, help="language steps of every variant, instead of the run's")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     settings: TrainSettings = RunFolder(arguments.run).read_config()["settings"]
-    base = dataclasses.replace(settings, data=str(arguments.data.resolve()), radiance_run=str(arguments.run.resolve()))
+    training = settings.language_training
+    if arguments.steps:
+        training = dataclasses.replace(training, steps=arguments.steps, decay_steps=arguments.steps)
+    base = dataclasses.replace(
+        settings,
+        language_training=training,
+        data=str(arguments.data.resolve()),
+        radiance_run=str(arguments.run.resolve()),
+    )
     rows: dict[str, Any] = {}
     for name, variant in variants(base).items():
         if arguments.only and name not in arguments.only:

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 import lerf
+from lerf.apps.pictures import depth_picture, normalised_picture, raw_picture, write_row
 from lerf.evaluation.labels import read_labels
 from lerf.evaluation.metrics import average_precision, best_iou, iou_at, pixel_auc
 from lerf.model import INDIFFERENCE, Model
@@ -108,12 +109,30 @@ def presence(model: Model) -> dict[str, Any]:
     }
 
 
+def write_figure(model: Model, path: Path, name: str = "0012", phrases: tuple[str, ...] = ("fox", "pizza")) -> None:
+    """The picture of the README: a held-out photo, what the field renders, and the relevancy of two phrases."""
+    photo = next(i for i in model.scene.test if Path(model.scene.photos[i].name).stem == name)
+    truth = torch.from_numpy(model.scene.pixels(photo)).float() / 255.0
+    view = model.render(photo, phrases)
+    colour = view.picture.colour
+    pictures = [truth, colour, depth_picture(view.picture.depth)]
+    captions = ["held-out photo", "rendered", "depth"]
+    for phrase in phrases:
+        pictures += [raw_picture(view.relevancy[phrase]), normalised_picture(view.relevancy[phrase], colour)]
+        captions += [f'"{phrase}", raw', f'"{phrase}", over 0.5']
+    write_row(path, pictures, captions)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--figure", type=Path, help="write the README's picture here and measure nothing")
     arguments = parser.parse_args()
     model = lerf.load(arguments.run, offline=True)
+    if arguments.figure:
+        write_figure(model, arguments.figure)
+        return
     report = {"localisation": localisation(model), "presence": presence(model)}
     if arguments.json:
         print(json.dumps(report, indent=2))

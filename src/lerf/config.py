@@ -31,7 +31,7 @@ class Preset:
 # nerfacto's sizes: 16 levels of 2 features, 2^19 entries, finest 2048, colour at every sample, 48 samples.
 _NERFACTO = RadianceConfig(
     levels=16, log2_entries=19, finest=2048, hidden=64, geometry=15, colour_hidden=64, shading="per-sample", samples=48,
-    render_samples=48, bins=256,
+    render_samples=96, bins=256,
 )  # fmt: skip
 _NERFACTO_TRAINING = RadianceTraining(steps=30_000)
 
@@ -39,7 +39,7 @@ PRESETS: dict[str, Preset] = {
     "lerf-cpu": Preset(
         encoder="conse",
         dense="conse-mid",
-        radiance_training=RadianceTraining(steps=3500),
+        radiance_training=RadianceTraining(steps=3000),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),

@@ -14,6 +14,10 @@ from typing import Any, BinaryIO
 from lerf.errors import StorageError
 
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Call `write` on a temporary file beside `path`, then move it into place.
 
@@ -32,6 +36,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
+            # Temporary files are private; the result is as readable as any file that the user makes.
+            os.chmod(file.name, 0o666 & ~_UMASK)
         os.replace(temporary, path)
     except OSError as error:
         raise StorageError(

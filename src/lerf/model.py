@@ -241,13 +241,14 @@ class Model:
         cell_size = CELL_SHARE * float((high - low).norm())
         regions = find_regions(positions, scores, threshold=level, cell_size=cell_size)
         regions = [region for region in regions if region.peak >= threshold]
-        peak = int(scores.argmax())
-        if not any(peak in region.indices for region in regions):
-            single = torch.tensor([peak], device=positions.device)
+        if not regions:
+            # All that passes is a few scattered points: the best of them is the answer.
+            peak = int(scores.argmax())
             at = positions[peak]
-            regions.insert(0, Region(single, peak, best, at, at, best - level))
+            regions = [Region(torch.tensor([peak], device=positions.device), peak, best, at, at, best - level)]
         instances = tuple(Instance(float(r.peak), self._geometry(int(r.best), r, scale)) for r in regions)
-        return Answer(text, best, instances[0].geometry, instances)
+        # A stray point outside all regions may score higher; it is noise, not an answer.
+        return Answer(text, instances[0].relevancy, instances[0].geometry, instances)
 
     def _geometry(self, index: int, region: Region, scale: float) -> Geometry:
         """A region in the capture frame, with the photo that shows its best point best."""

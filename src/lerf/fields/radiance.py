@@ -42,7 +42,7 @@ class RadianceConfig:
     """Colour network once per ray on composited features, or at every sample as in nerfacto."""
     samples: int = 16
     """Samples along a ray."""
-    render_samples: int = 32
+    render_samples: int = 64
     """Samples along a ray when pictures are rendered."""
     bins: int = 96
     """Intervals in which the density grid is read to place the samples."""
