@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 from lerf.errors import StorageError
 
-
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
