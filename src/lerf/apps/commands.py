@@ -23,6 +23,7 @@ from lerf.apps.pictures import (
 from lerf.apps.progress import TerminalReporter
 from lerf.errors import QueryError
 from lerf.evaluation.colour import evaluate_colour
+from lerf.evaluation.lpips import load_lpips
 from lerf.files import write_atomically, write_json
 from lerf.training.run import RunFolder
 from lerf.training.train import make_settings
@@ -158,20 +159,24 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
 
 
 def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:
-    """PSNR and SSIM on the held-out views."""
+    """PSNR and SSIM on the held-out views, and LPIPS where its weights are given."""
     model = _open(command)
+    lpips = None if command.lpips_weights is None else load_lpips(command.lpips_weights, model.device)
     reporter = TerminalReporter(console)
     reporter.begin("held-out views", len(model.scene.test))
     try:
-        report = evaluate_colour(model, lambda done, total: reporter.advance(done))
+        report = evaluate_colour(model, lambda done, total: reporter.advance(done), lpips)
     finally:
         reporter.close()
-    table = Table("held-out photo", "PSNR dB", "SSIM")
-    for view in report["views"]:
-        table.add_row(view["photo"], f"{view['psnr']:.2f}", f"{view['ssim']:.3f}")
-    table.add_row("mean", f"{report['psnr']:.2f}", f"{report['ssim']:.3f}")
+    columns = {"psnr": ("PSNR dB", ".2f"), "ssim": ("SSIM", ".3f"), "lpips": ("LPIPS", ".3f")}
+    scores = [score for score in columns if score in report]
+    table = Table("held-out photo", *(columns[score][0] for score in scores))
+    for name, row in [*((view["photo"], view) for view in report["views"]), ("mean", report)]:
+        table.add_row(name, *(format(row[score], columns[score][1]) for score in scores))
     if not command.json:
         console.print(table)
+    for view in report.get("left_out", []):
+        console.print(f"{view['photo']} is left out: {view['reason']}.", markup=False, highlight=False)
     return report
 
 

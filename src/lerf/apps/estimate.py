@@ -47,8 +47,9 @@ def describe_capture(path: Path, downscale: int | None, preset: str | None) -> d
         language_grid += GridLayout.geometric(levels, coarsest, finest, language.features, language.log2_entries)
     tables = 4 * sum(grid.entries * grid.features for grid in (radiance_grid, language_grid))
     rays = chosen.language_training.pool_rays
-    # About 6,000 cells of 384 half-precision numbers a photo in all levels of the pyramid, and as many dense ones.
-    cells = 2 * 6_000 * 384 * 2 * len(scene.train)
+    # conse: about 470 cells of 384 half-precision numbers a photo in all levels of the pyramid; conse-mid: one cell of
+    # 112 numbers for every 16x16 pixels of the photos before --downscale.
+    features = 2 * (470 * 384 * len(scene.train) + pixels * (downscale or 1) ** 2 // 256 * 112)
     pool = rays * (language.samples * 20 + 40)
     # A step keeps encodings, hidden layers and their gradients.
     step = 4096 * radiance.samples * 4 * (4 * radiance.levels * radiance.features + 6 * radiance.hidden)
@@ -67,8 +68,8 @@ def describe_capture(path: Path, downscale: int | None, preset: str | None) -> d
         "normalised_units_per_capture_unit": scene.similarity.scale,
         "preset": preset,
         # Table, gradient and two moments.
-        "memory_bytes": int(BASE_BYTES + 3 * pixels + 4 * tables + cells + pool + step),
-        "disk_bytes": int(cells + 4 * tables),
+        "memory_bytes": int(BASE_BYTES + 3 * pixels + 4 * tables + features + pool + step),
+        "disk_bytes": int(features + 4 * tables),
         "minutes_on_two_cores": round(minutes, 1),
     }
 

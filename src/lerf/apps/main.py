@@ -124,6 +124,8 @@ class Eval:
 
     run: Positional[Path]
     """Run folder."""
+    lpips_weights: Path | None = None
+    """AlexNet's LPIPS weights, a file or a folder; adds LPIPS to the report."""
     device: str | None = None
     """cpu or cuda."""
     weights: Path | None = None
