@@ -63,9 +63,7 @@ def evaluate_colour(
             progress(done + 1, len(scene.test))
     if not views:
         first = left_out[0]
-        raise SceneError(
-            f"No held-out photo can be scored ({first['photo']}: {first['reason']}); check the masks or hold out others."
-        )
+        raise SceneError(f"No held-out photo can be scored ({first['photo']}: {first['reason']}); hold out others.")
     scores = ["psnr", "ssim"] if lpips is None else ["psnr", "ssim", "lpips"]
     report: dict[str, Any] = {score: sum(view[score] for view in views) / len(views) for score in scores}
     report["views"] = views
