@@ -22,6 +22,9 @@ def hash_encode(
     """
     encoded = []
     clamped = points.clamp(0.0, 1.0)
+    # The eight corners of a cell as (x, y, z) steps of 0 or 1, x fastest.
+    bits = torch.arange(8, device=points.device)
+    corners = torch.stack([bits & 1, bits >> 1 & 1, bits >> 2 & 1], dim=-1)
     for resolution, offset, size, dense in zip(
         layout.resolutions, layout.offsets.tolist(), layout.sizes.tolist(), layout.dense.tolist(), strict=True
     ):
@@ -29,11 +32,10 @@ def hash_encode(
         # The last vertex belongs to the cell below it, so that x = 1 interpolates inside the grid.
         cell = scaled.detach().floor().clamp(max=resolution - 1)
         fraction = scaled - cell
-        corner = cell.to(torch.int64)
+        first = cell.to(torch.int64)
         total = torch.zeros(len(points), layout.features, dtype=table.dtype, device=table.device)
-        for bits in range(8):
-            step = torch.tensor([bits & 1, bits >> 1 & 1, bits >> 2 & 1], device=points.device)
-            x, y, z = (corner + step).unbind(-1)
+        for step in corners:
+            x, y, z = (first + step).unbind(-1)
             if dense:
                 index = x + (y + z * (resolution + 1)) * (resolution + 1)
             else:
