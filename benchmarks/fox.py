@@ -38,20 +38,21 @@ def resized(mask: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 def pyramid_map(model: Model, phrases: Phrases, photo: int) -> torch.Tensor:
     """Best relevancy over the pyramid's levels at each pixel of one photo: the 2D baseline, scale chosen per view."""
-    store = build_pyramids([lambda: model.scene.pixels(photo)], model.encoder)
-    table = PyramidTable.from_store(store)
+    store = build_pyramids([lambda: model.scene.pixels(photo)], model.encoder, device=model.device)
+    table = PyramidTable.from_store(store, device=model.device)
     width, height = model.cameras.sizes[photo].tolist()
-    pixels = image_pixels(width, height)
+    pixels = image_pixels(width, height, model.device)
     maps = []
     for ratio in table.ratios.tolist():
         rows = []
         for part in pixels.split(65536):
-            where = torch.zeros(len(part), dtype=torch.int64)
-            embedding = table.interpolate(where, part, torch.full((len(part),), ratio), renormalise=True)
+            where = torch.zeros(len(part), dtype=torch.int64, device=model.device)
+            asked = torch.full((len(part),), ratio, device=model.device)
+            embedding = table.interpolate(where, part, asked, renormalise=True)
             rows.append(relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)[0])
         maps.append(torch.cat(rows).view(height, width))
     stack = torch.stack(maps)
-    return stack[stack.flatten(1).amax(-1).argmax()]
+    return stack[stack.flatten(1).amax(-1).argmax()].cpu()
 
 
 def centre_map(height: int, width: int) -> torch.Tensor:
