@@ -24,6 +24,7 @@ from lerf.encoders.efficientnet_lite import load_network
 from lerf.encoders.mid_level import raw_map
 from lerf.encoders.minilm import SentenceEncoder
 from lerf.encoders.names import embed_names
+from lerf.evaluation.metrics import average_precision
 from lerf.registry import load_encoder
 
 PHRASES = Path(__file__).parents[1] / "tests" / "data" / "calibration_phrases.json"
@@ -38,13 +39,6 @@ def photo(name: str) -> torch.Tensor:
         raise SystemExit(f"{package} is not installed.")
     pixels = np.asarray(Image.open(Path(found.origin).parent / rest).convert("RGB"))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255.0
-
-
-def average_precision(present: np.ndarray, score: np.ndarray) -> float:
-    """Mean precision at the rank of each present phrase."""
-    order = np.argsort(-score, kind="stable")
-    hits = present[order]
-    return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
 
 
 def best_threshold(present: np.ndarray, score: np.ndarray) -> tuple[float, float]:
@@ -83,7 +77,7 @@ def main() -> None:
         present = np.arange(len(phrases)) < len(scene["present"])
         present_all.append(present)
         score_all.append(score)
-        means.append(average_precision(present, score))
+        means.append(average_precision(score.tolist(), present.tolist()))
         print(f"\n{name}: average precision {means[-1]:.2f}, pyramid of {len(cells)} cells in {seconds:.2f} s")
         print(
             "  present:",
@@ -95,9 +89,8 @@ def main() -> None:
     threshold, f1 = best_threshold(present, score)
     above = score >= threshold
     print(f"\n{len(means)} photos, {present.sum()} present and {(~present).sum()} absent phrases")
-    print(
-        f"average precision, all together {average_precision(present, score):.3f}, mean of photos {np.mean(means):.3f}"
-    )
+    together = average_precision(score.tolist(), present.tolist())
+    print(f"average precision, all together {together:.3f}, mean of photos {np.mean(means):.3f}")
     print(
         f"threshold {threshold:.3f}: F1 {f1:.2f}, "
         f"precision {present[above].mean():.2f}, recall {above[present].mean():.2f}"
