@@ -46,6 +46,26 @@ def test_opaque_photos_have_no_alpha(tmp_path):
     assert scene.alpha(0) is None
 
 
+@pytest.mark.parametrize(("hole", "background"), [(0, None), (1, "alpha")])
+def test_an_alpha_channel_alone_is_no_cut_out(tmp_path, hole, background):
+    folder = write_split(tmp_path, "train", 4, channels=3)
+    write_split(tmp_path, "test", 2)  # held-out photos do not count
+    opaque = picture(6, 6, 0, 4)
+    opaque[..., 3] = 255
+    opaque[:hole, :2, 3] = 0  # 2 of 144 pixels
+    save(folder / "train/r_2.png", opaque)
+    scene = load_scene(folder)
+    assert scene.background == background
+    assert scene.photos[2].has_alpha
+
+
+def test_corrupt_alpha(tmp_path):
+    photo = write_split(tmp_path, "train", 4) / "train/r_0.png"
+    photo.write_bytes(photo.read_bytes()[:100])
+    with pytest.raises(SceneError, match="cut off or corrupt"):
+        load_scene(tmp_path)
+
+
 def test_same_photo_in_both_splits(tmp_path):
     write_split(tmp_path, "train", 4)
     (tmp_path / "transforms_test.json").write_text((tmp_path / "transforms_train.json").read_text())

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from lerf.errors import SceneError
 from lerf.scenes.listing import Shot
-from lerf.scenes.photos import PhotoHeader, Size, orientation_in_use, read_header, sizes_fit
+from lerf.scenes.photos import PhotoHeader, Size, orientation_in_use, read_header, read_photo, sizes_fit
 from lerf.scenes.scene import Photo, Scene
 from lerf.scenes.similarity import normalising_similarity
 
 LONGEST_SIDE = 1600
 """Without a stated downscale a photo is halved until its longest side is at most this, as nerfstudio does."""
+
+TRANSPARENT_SHARE = 0.01
+"""Training photos show a cut-out when more than this share of their pixels lets something through."""
+ALPHA_SAMPLE = 16
+"""Photos whose transparency is looked at, evenly spread over those that have an alpha channel."""
 
 EXTENSIONS = (".png", ".jpg", ".jpeg")
 
@@ -74,7 +79,8 @@ def assemble(
 
     Raises:
         SceneError: no photos, a photo listed twice, missing or unreadable; a size that contradicts its camera or mask;
-            all photos taken from one point; nothing left to train on.
+            all photos taken from one point; nothing left to train on; a corrupt photo among those whose transparency is
+            looked at.
     """
     if downscale is not None and downscale < 1:
         raise SceneError(f"A downscale of {downscale} is impossible: give 1 for full size, or 2, 4, 8.")
@@ -91,13 +97,29 @@ def assemble(
     finder = PhotoFinder()
     photos = tuple(_photo(root, shot, downscale, finder) for shot in shots)
     similarity = normalising_similarity(np.stack([shot.pose for shot in shots]))
-    has_alpha = any(photo.has_alpha for photo in photos)
-    return Scene(root, photos, train, test, similarity, "alpha" if has_alpha else None, metadata)
+    background: Literal["alpha"] | None = "alpha" if _is_cut_out([photos[index] for index in train]) else None
+    return Scene(root, photos, train, test, similarity, background, metadata)
 
 
 def reduced(size: Size, factor: int) -> Size:
     """Sides divided by `factor`, rounded to whole pixels, at least 1."""
     return max(1, round(size[0] / factor)), max(1, round(size[1] / factor))
+
+
+def _is_cut_out(photos: Sequence[Photo]) -> bool:
+    """Whether the photos are of something cut out, as opposed to some of them having an alpha channel for no reason."""
+    with_alpha = [photo for photo in photos if photo.has_alpha]
+    if len(with_alpha) <= TRANSPARENT_SHARE * len(photos):
+        return False
+    count = min(len(with_alpha), ALPHA_SAMPLE)
+    chosen = [with_alpha[number * len(with_alpha) // count] for number in range(count)]
+    clear = 0.0
+    for photo in chosen:
+        clear += float((read_photo(photo.path)[..., 3] < 255).mean())
+        # Few photos decide it where most of a photo is transparent.
+        if clear / count * len(with_alpha) > TRANSPARENT_SHARE * len(photos):
+            return True
+    return False
 
 
 def _refuse_repeats(shots: Sequence[Shot]) -> None:

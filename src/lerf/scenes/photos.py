@@ -69,6 +69,7 @@ def read_header(path: Path, what: str = "Photo") -> PhotoHeader:
         exif = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()
         orientation = exif.get(ORIENTATION_TAG, 1)
         has_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+        has_alpha = has_alpha and not image.mode.startswith("I")  # decoded as grey, whose transparent value is ignored
         return PhotoHeader(image.size, orientation if orientation in _TURNS else 1, has_alpha)
 
 
