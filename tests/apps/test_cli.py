@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 import lerf
+from lerf.apps.commands import distinct
 from lerf.apps.main import main
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -84,7 +86,7 @@ def test_render(drawn_run, tmp_path, capsys):
         capsys, "render", drawn_run, "--output", tmp_path, "--query", "red", "a blue box", "--split", "test"
     )
     stems = [f"images_{number:04d}" for number in (0, 8, 16)]
-    labels = ["colour", "depth", *(f"{q}_{style}" for q in ("red", "a_blue_box")
+    labels = ["colour", "depth", "accumulation", *(f"{q}_{style}" for q in ("red", "a_blue_box")
                                    for style in ("raw", "centred", "normalised"))]  # fmt: skip
     expected = {f"{stem}_{label}.png" for stem in stems for label in labels}
     expected |= {f"{stem}_{label}.npy" for stem in stems for label in ("red", "a_blue_box")}
@@ -109,10 +111,33 @@ def test_render_chosen_views_at_a_chosen_scale(drawn_run, tmp_path, capsys):
     options = ["--views", "images/0003.png", "images/0008.png", "--query", "red", "--scale", "0.25"]
     facts = run_json(capsys, "render", drawn_run, "--output", tmp_path, *options)
     assert facts["scales"] == {"red": pytest.approx(0.25)}
-    assert len(facts["files"]) == 2 * (2 + 4)
+    assert len(facts["files"]) == 2 * (3 + 4)
     assert run_json(capsys, "render", drawn_run, "--output", tmp_path / "a", "--views", "images/0003.png") == {
-        "scales": {}, "files": [str(tmp_path / "a" / f"images_0003_{label}.png") for label in ("colour", "depth")],
+        "scales": {},
+        "files": [
+            str(tmp_path / "a" / f"images_0003_{label}.png") for label in ("colour", "depth", "accumulation")
+        ],
     }  # fmt: skip
+
+
+def test_rendered_files_never_overwrite_each_other(drawn_run, tmp_path, capsys):
+    run = Path(shutil.copytree(drawn_run, tmp_path / "run"))
+    scene = json.loads((run / "scene.json").read_text())
+    for index, name in enumerate(("a/b.jpg", "a_b.jpg", "a/b.png")):
+        scene["photos"][index]["name"] = name
+    (run / "scene.json").write_text(json.dumps(scene))
+    options = ["--views", "a_b.jpg", "a/b.png", "a_b.jpg", "--query", "red", "red!", "RED?"]
+    facts = run_json(capsys, "render", run, "--output", tmp_path / "out", *options)
+    assert len(facts["files"]) == len(set(facts["files"])) == 2 * (3 + 3 * 4)
+    assert {Path(file).name for file in facts["files"] if file.endswith(".npy")} == {
+        f"a_b_{number}_{label}.npy" for number in (2, 3) for label in ("red", "red_2", "RED_3")
+    }
+    assert set(facts["files"]) | {str(tmp_path / "out/render.json")} == {str(p) for p in (tmp_path / "out").iterdir()}
+
+
+def test_distinct_names():
+    assert distinct(["c", "c", "C", "c_2", "d", "c_2"]) == ["c", "c_3", "C_4", "c_2", "d", "c_2_2"]
+    assert distinct([]) == []
 
 
 def test_eval(drawn_run, capsys):

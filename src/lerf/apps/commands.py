@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import lerf.model
 from lerf.apps import main as cli
 from lerf.apps.estimate import describe_capture, describe_run, size_text
 from lerf.apps.pictures import (
+    accumulation_picture,
     centred_picture,
     depth_picture,
     normalised_picture,
@@ -105,6 +107,21 @@ def query(command: cli.Query, console: Console) -> dict[str, Any]:
     return result
 
 
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names in order; one that was there before, in either case of letters, gets the first free number: c, c_2."""
+    taken: set[str] = set()
+    wanted = {name.casefold() for name in names}
+    result = []
+    for name in names:
+        chosen, number = name, 1
+        while chosen.casefold() in taken or (number > 1 and chosen.casefold() in wanted):
+            number += 1
+            chosen = f"{name}_{number}"
+        taken.add(chosen.casefold())
+        result.append(chosen)
+    return result
+
+
 def render(command: cli.Render, console: Console) -> dict[str, Any]:
     """One set of files a view; the raw maps also as NPY."""
     model = _open(command)
@@ -115,7 +132,7 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
         unknown = [name for name in command.views if name not in names]
         if unknown:
             raise QueryError(f"The run has no photo named {unknown[0]}; names look like {scene.photos[0].name}.")
-        chosen = [names[name] for name in command.views]
+        chosen = [names[name] for name in dict.fromkeys(command.views)]
     if not chosen:
         raise QueryError(f"The {command.split} split has no photo; use --split or --views.")
     phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
@@ -127,23 +144,32 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
     files: list[str] = []
     reporter = TerminalReporter(console)
     reporter.begin("views", len(chosen))
+    # Numbered over all photos, so that a photo's files are named alike whatever else is rendered.
+    stems = distinct([re.sub(r"[^\w.-]+", "_", str(Path(photo.name).with_suffix(""))) for photo in scene.photos])
+    labels = distinct([re.sub(r"\W+", "_", text).strip("_") or "phrase" for text in phrases.texts] if phrases else [])
+    # The pair may still be that of another: a_b and c, a and b_c.
+    pairs = iter(distinct([f"{stem}_{label}" for stem in stems for label in labels]))
+    map_names = [[next(pairs) for _ in labels] for _ in stems]
     for done, index in enumerate(chosen):
-        stem = re.sub(r"[^\w.-]+", "_", str(Path(scene.photos[index].name).with_suffix("")))
+        stem = stems[index]
         picture = model.render(index).picture
-        images = {"colour": picture.colour, "depth": depth_picture(picture.depth)}
+        images = {
+            f"{stem}_colour": picture.colour,
+            f"{stem}_depth": depth_picture(picture.depth),
+            f"{stem}_accumulation": accumulation_picture(picture.accumulation),
+        }
         if phrases:
             maps = model.relevancy_maps(model.cameras, index, phrases, scales)
-            for text, raw in zip(phrases.texts, maps, strict=True):
-                label = re.sub(r"\W+", "_", text).strip("_") or "phrase"
-                images[f"{label}_raw"] = raw_picture(raw)
-                images[f"{label}_centred"] = centred_picture(raw)
-                images[f"{label}_normalised"] = normalised_picture(raw, picture.colour)
-                path = command.output / f"{stem}_{label}.npy"
+            for name, raw in zip(map_names[index], maps, strict=True):
+                images[f"{name}_raw"] = raw_picture(raw)
+                images[f"{name}_centred"] = centred_picture(raw)
+                images[f"{name}_normalised"] = normalised_picture(raw, picture.colour)
+                path = command.output / f"{name}.npy"
                 array = raw.cpu().numpy()
                 write_atomically(path, lambda file, array=array: np.save(file, array))  # type: ignore[misc]
                 files.append(str(path))
-        for label, image in images.items():
-            path = command.output / f"{stem}_{label}.png"
+        for name, image in images.items():
+            path = command.output / f"{name}.png"
             write_png(path, image)
             files.append(str(path))
         reporter.advance(done + 1)
