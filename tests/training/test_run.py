@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ import lerf
 from lerf.errors import ConfigError, RunError, StorageError
 from lerf.training.report import Silent
 from lerf.training.run import RunFolder
-from lerf.training.train import make_settings, train
+from lerf.training.train import make_settings, peak_memory, train
 
 SUPPORT = Path(__file__).parents[1] / "support"
 STAGES = ("radiance", "language")
@@ -239,6 +240,27 @@ def test_radiance_that_does_not_fit_leaves_no_run(drawn, drawn_run, tiny, tmp_pa
     with pytest.raises(RunError, match="is not finished"):
         train(settings_of(drawn.folder, radiance_run=tmp_path / "half"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("stage", "finished"), [("radiance", False), ("radiance", True), ("language", False)])
+def test_resuming_from_a_checkpoint_that_does_not_fit(drawn, tiny, tmp_path, stage, finished):
+    settings = settings_of(drawn.folder)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "run", reporter=StopAt("language"))
+    run = RunFolder(tmp_path / "run")
+    tensors, facts = run.load_stage(stage)
+    tensors["field.grid.table"] = tensors["field.grid.table"][:-1]
+    run.save_stage(stage, tensors, {**facts, "finished": finished})
+    with pytest.raises(RunError, match=rf"{stage}\.safetensors is damaged \(it does not fit"):
+        train(settings, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_peak_memory_is_in_bytes(monkeypatch, platform, unit):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=123))
+    assert peak_memory() == 123 * unit
 
 
 def test_metrics_on_a_full_disk(tmp_path, monkeypatch):

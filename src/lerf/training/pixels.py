@@ -54,11 +54,6 @@ class PixelPool:
         if scene.background == "alpha":
             self.alphas = torch.cat([_opacity(scene, index) for index in scene.train]).to(device)
 
-    @property
-    def bytes(self) -> int:
-        """Memory of the pixels."""
-        return self.colours.numel()
-
     def allowed(self, photo: int) -> Tensor | None:
         """Flat indices of a training photo's pixels that its mask leaves, or None for all."""
         return self.choices[self.train.index(photo)]

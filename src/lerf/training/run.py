@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 from lerf.config import TrainSettings, from_plain, to_plain
 from lerf.errors import RunError, StorageError
 from lerf.files import write_atomically, write_json
+from lerf.rays.refinement import PoseRefinement
 from lerf.scenes.record import scene_from_plain
 from lerf.scenes.scene import Scene
 
@@ -131,9 +134,35 @@ class RunFolder:
         Raises:
             RunError: when the tensors are not those of such a field.
         """
-        try:
+        with self._fitting(stage):
             field.load_state_dict(field_state(tensors))
-        except RuntimeError:
+
+    def restore_trainer(self, stage: Stage, trainer: Any, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Give a trainer what `load_stage` read, so that it continues exactly.
+
+        Raises:
+            RunError: when the checkpoint is not that of such a trainer.
+        """
+        with self._fitting(stage):
+            restore_trainer(trainer, tensors, facts)
+
+    def restore_poses(self, poses: PoseRefinement, tensors: dict[str, Tensor]) -> bool:
+        """Give the corrections what `load_stage` read of the radiance; False when it has none.
+
+        Raises:
+            RunError: when they are those of other photos.
+        """
+        corrections = {name[6:]: value for name, value in tensors.items() if name.startswith("poses.")}
+        with self._fitting("radiance"):
+            if corrections:
+                poses.load_state_dict(corrections)
+        return bool(corrections)
+
+    @contextmanager
+    def _fitting(self, stage: Stage) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, LookupError, TypeError, ValueError):
             raise RunError(
                 f"{self.path / stage}.safetensors is damaged (it does not fit config.json); delete it and run "
                 "'lerf train' again."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 import torch
 
-from lerf.config import PRESETS, TrainSettings, to_plain
+from lerf.config import PRESETS, TrainSettings
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.errors import ConfigError, RunError
 from lerf.fields.language import LanguageField
@@ -33,7 +34,7 @@ from lerf.training.pixels import PixelPool
 from lerf.training.pool import RayPool, draw_pool
 from lerf.training.radiance import RadianceTrainer
 from lerf.training.report import Reporter, Silent
-from lerf.training.run import RunFolder, Stage, field_state, restore_trainer, trainer_state
+from lerf.training.run import RunFolder, Stage, trainer_state
 
 SAVE_SECONDS = 30.0
 """Time between checkpoints: what a kill can cost."""
@@ -66,7 +67,8 @@ def peak_memory() -> int:
     try:
         import resource
 
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     except ImportError:
         return psutil.Process().memory_info().rss
 
@@ -152,7 +154,7 @@ def make_settings(
 
 
 @dataclass(frozen=True)
-class _Session:
+class _Work:
     """What every stage needs to know."""
 
     run: RunFolder
@@ -182,8 +184,8 @@ def train(
         LerfError: bad capture, encoder, settings or disk; what was saved stays.
         KeyboardInterrupt: after a checkpoint has been written.
     """
-    session = _Session(RunFolder(Path(output)), settings, reporter or Silent(), save_seconds)
-    run = session.run
+    work = _Work(RunFolder(Path(output)), settings, reporter or Silent(), save_seconds)
+    run = work.run
     scene = load_scene(settings.data, settings.downscale)
     encoder = load_encoder(settings.encoder, _weights(settings), offline, settings.device)
     dense = None if settings.dense == "none" else load_dense_encoder(settings.dense, None, offline, settings.device)
@@ -192,17 +194,17 @@ def train(
     if lent:
         run.save_stage("radiance", *lent)
     clock = Clock(run)
-    with clock.stage("decode"), _reported(session, "photos", len(scene.train)) as progress:
+    with clock.stage("decode"), _reported(work, "photos", len(scene.train)) as progress:
         pixels = PixelPool(scene, settings.device, progress)
     with clock.stage("radiance"):
-        field = _radiance(session, scene, pixels)
+        field = _radiance(work, scene, pixels)
         scene = _with_refined_poses(run, scene, pixels)
     if run.has_stage("language") and run.load_stage("language")[1].get("finished"):
         return run
     with clock.stage("features"):
-        targets, dense_targets, scales = _features(session, encoder, dense, scene)
+        targets, dense_targets, scales = _features(work, encoder, dense, scene)
     with clock.stage("language"):
-        _language(session, field, pixels, targets, dense_targets, scales)
+        _language(work, field, pixels, targets, dense_targets, scales)
     return run
 
 
@@ -233,26 +235,26 @@ def _prepare(
     run.write_config(settings, extra)
 
 
-def _radiance(session: _Session, scene: Scene, pixels: PixelPool) -> RadianceField:
+def _radiance(work: _Work, scene: Scene, pixels: PixelPool) -> RadianceField:
     """Train the radiance field, continue it, or take what is finished."""
-    run, settings = session.run, session.settings
+    run, settings = work.run, work.settings
     torch.manual_seed(settings.seed)
     field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train)).to(settings.device)
     tensors, facts = run.load_stage("radiance") if run.has_stage("radiance") else ({}, {})
     if facts.get("finished"):
-        field.load_state_dict(field_state(tensors))
+        run.restore_field("radiance", field, tensors)
         return field
     poses = _pose_refinement(pixels) if settings.radiance_training.refine_poses else None
     trainer = RadianceTrainer(field, settings.radiance_training, settings.seed, poses)
     if facts:
-        restore_trainer(trainer, tensors, facts)
+        run.restore_trainer("radiance", trainer, tensors, facts)
 
     def step() -> dict[str, float]:
         values = trainer.step(pixels.draw)
         values["psnr"] = -10.0 * math.log10(max(values.pop("colour_loss"), 1e-10))
         return values
 
-    _loop(session, "radiance", trainer, step, settings.radiance_training.steps)
+    _loop(work, "radiance", trainer, step, settings.radiance_training.steps)
     return field
 
 
@@ -266,11 +268,9 @@ def _with_refined_poses(run: RunFolder, scene: Scene, pixels: PixelPool) -> Scen
     Starts from the capture's own poses, so that doing it again after an interruption changes nothing.
     """
     tensors, _ = run.load_stage("radiance")
-    corrections = {name[6:]: value for name, value in tensors.items() if name.startswith("poses.")}
-    if not corrections:
-        return scene
     poses = _pose_refinement(pixels)
-    poses.load_state_dict(corrections)
+    if not run.restore_poses(poses, tensors):
+        return scene
     before = torch.stack(
         [torch.from_numpy(scene.normalised_camera(index).camera_to_world).float() for index in scene.train]
     )
@@ -303,13 +303,13 @@ def _lent_radiance(settings: TrainSettings, scene: Scene) -> tuple[dict[str, tor
 
 
 def _features(
-    session: _Session, encoder: ImageTextEncoder, dense: DenseEncoder | None, scene: Scene
+    work: _Work, encoder: ImageTextEncoder, dense: DenseEncoder | None, scene: Scene
 ) -> tuple[PyramidTable, PyramidTable | None, torch.Tensor]:
     """Pyramids of the training photos, from the sharpest photos at hand, whatever resolution the radiance uses."""
-    settings = session.settings
+    settings = work.settings
     sharp = load_scene(settings.data) if settings.downscale else scene
     photos = _TrainPhotos(sharp)
-    with _reported(session, f"features ({encoder.name})", len(photos)) as progress:
+    with _reported(work, f"features ({encoder.name})", len(photos)) as progress:
         store = build_pyramids(
             photos, encoder, mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border,
             progress=progress, device=settings.device,
@@ -317,7 +317,7 @@ def _features(
     targets = PyramidTable.from_store(store, device=settings.device)
     dense_targets = None
     if dense is not None:
-        with _reported(session, f"features ({dense.name})", len(photos)) as progress:
+        with _reported(work, f"features ({dense.name})", len(photos)) as progress:
             maps = build_pyramids(photos, dense, progress=progress, device=settings.device)
         dense_targets = PyramidTable.from_store(maps, device=settings.device)
     # Pixels of the pool are at the radiance's resolution, cells of the pyramid at the features'.
@@ -343,7 +343,7 @@ class _TrainPhotos:
 
 
 def _language(
-    session: _Session,
+    work: _Work,
     radiance: RadianceField,
     pixels: PixelPool,
     targets: PyramidTable,
@@ -351,10 +351,10 @@ def _language(
     pixel_factors: torch.Tensor,
 ) -> None:
     """Draw the pool from the frozen radiance and train the language field on it."""
-    run, settings = session.run, session.settings
+    run, settings = work.run, work.settings
     c = settings.language_training
     generator = torch.Generator().manual_seed(settings.seed + 1)
-    with _reported(session, "rays", len(pixels.train)) as progress:
+    with _reported(work, "rays", len(pixels.train)) as progress:
         pool = draw_pool(
             radiance, pixels.cameras, pixels.train, c.pool_rays, settings.language.samples, generator, pixels.allowed,
             progress,
@@ -370,16 +370,14 @@ def _language(
     aligned = RayPool(pool.stops, pool.slots, pool.pixels * pixel_factors[pool.slots], pool.height_per_depth)
     trainer = LanguageTrainer(field, c, aligned, targets, dense, settings.seed + 3)
     if run.has_stage("language"):
-        restore_trainer(trainer, *run.load_stage("language"))
+        run.restore_trainer("language", trainer, *run.load_stage("language"))
     sizes = {"width": targets.width, "dense_width": dense.width if dense else 0}
-    _loop(session, "language", trainer, trainer.step, c.steps, sizes)
+    _loop(work, "language", trainer, trainer.step, c.steps, sizes)
 
 
-def _loop(
-    session: _Session, stage: Stage, trainer: Any, step: Any, steps: int, facts: dict[str, Any] | None = None
-) -> None:
+def _loop(work: _Work, stage: Stage, trainer: Any, step: Any, steps: int, facts: dict[str, Any] | None = None) -> None:
     """Steps with progress, metrics, and checkpoints now and then and at an interruption."""
-    run, reporter = session.run, session.reporter
+    run, reporter = work.run, work.reporter
 
     def save(finished: bool) -> None:
         tensors, counters = trainer_state(trainer)
@@ -412,7 +410,7 @@ def _loop(
             if interrupted.is_set():
                 save(False)
                 raise KeyboardInterrupt
-            if now - saved > session.save_seconds:
+            if now - saved > work.save_seconds:
                 save(False)
                 saved = time.perf_counter()
     save(True)
@@ -420,14 +418,9 @@ def _loop(
 
 
 @contextmanager
-def _reported(session: _Session, stage: str, total: int) -> Iterator[Any]:
+def _reported(work: _Work, stage: str, total: int) -> Iterator[Any]:
     """A stage whose work calls back with (done, total)."""
-    session.reporter.begin(stage, total)
+    work.reporter.begin(stage, total)
     start = time.perf_counter()
-    yield lambda done, total: session.reporter.advance(done)
-    session.reporter.end(time.perf_counter() - start)
-
-
-def describe(settings: TrainSettings) -> dict[str, Any]:
-    """The settings as plain JSON values."""
-    return to_plain(settings)
+    yield lambda done, total: work.reporter.advance(done)
+    work.reporter.end(time.perf_counter() - start)
