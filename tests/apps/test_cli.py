@@ -148,6 +148,32 @@ def test_eval(drawn_run, capsys):
     assert all(set(view) == {"photo", "psnr", "ssim"} for view in report["views"])
 
 
+def test_eval_of_a_capture_that_has_moved(drawn, drawn_run, tmp_path, capsys):
+    expected = run_json(capsys, "eval", drawn_run)
+    run = Path(shutil.copytree(drawn_run, tmp_path / "run"))
+    scene = (run / "scene.json").read_text()
+    (run / "scene.json").write_text(scene.replace(str(drawn.folder), "/was/here"))
+    moved = Path(shutil.copytree(drawn.folder, tmp_path / "moved"))
+    assert main(["eval", str(run)]) == 2
+    assert run_json(capsys, "eval", run, "--data", moved) == expected
+
+    document = (moved / "transforms.json").read_text()
+    other = moved / "images" / "other.png"
+    (moved / "images" / "0003.png").rename(other)
+    (moved / "transforms.json").write_text(document.replace("images/0003.png", "images/other.png"))
+    capsys.readouterr()
+    assert main(["eval", str(run), "--data", str(moved)]) == 2
+    assert "are not those of the run (images/0003.png is only in one of them)" in capsys.readouterr().err
+
+    other.rename(moved / "images" / "0003.png")
+    (moved / "transforms.json").write_text(document)
+    config = json.loads((run / "config.json").read_text())
+    config["settings"]["downscale"] = 2
+    (run / "config.json").write_text(json.dumps(config))
+    assert main(["eval", str(run), "--data", str(moved)]) == 2
+    assert "has 48x36 pixels, in the run 96x72" in capsys.readouterr().err
+
+
 def test_info_of_a_capture(drawn, capsys):
     facts = run_json(capsys, "info", drawn.folder)
     assert (facts["photos"], facts["training_photos"], facts["held_out_photos"]) == (24, 21, 3)
@@ -211,6 +237,8 @@ def test_radiance_of_another_run(drawn, drawn_run, tmp_path, capsys):
     assert settings["radiance_run"] == str(drawn_run)
     ours, theirs = run_json(capsys, "eval", tmp_path / "run"), run_json(capsys, "eval", drawn_run)
     assert ours == theirs
+    stages = run_json(capsys, "info", tmp_path / "run")["stages"]
+    assert stages == {"radiance": f"250 steps, from {drawn_run}", "language": "3 of 3 steps"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["query", "--help"]])

@@ -27,6 +27,7 @@ from lerf.errors import QueryError
 from lerf.evaluation.colour import evaluate_colour
 from lerf.evaluation.lpips import load_lpips
 from lerf.files import write_atomically, write_json
+from lerf.scenes.load import load_scene
 from lerf.training.run import RunFolder
 from lerf.training.train import make_settings
 from lerf.training.train import train as run_training
@@ -187,11 +188,15 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
 def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:
     """PSNR and SSIM on the held-out views, and LPIPS where its weights are given."""
     model = _open(command)
+    capture = None
+    if command.data is not None:
+        settings = RunFolder(command.run).read_config()["settings"]
+        capture = load_scene(command.data, settings.downscale)
     lpips = None if command.lpips_weights is None else load_lpips(command.lpips_weights, model.device)
     reporter = TerminalReporter(console)
     reporter.begin("held-out views", len(model.scene.test))
     try:
-        report = evaluate_colour(model, lambda done, total: reporter.advance(done), lpips)
+        report = evaluate_colour(model, lambda done, total: reporter.advance(done), lpips, capture)
     finally:
         reporter.close()
     columns = {"psnr": ("PSNR dB", ".2f"), "ssim": ("SSIM", ".3f"), "lpips": ("LPIPS", ".3f")}

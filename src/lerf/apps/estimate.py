@@ -89,7 +89,9 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
     ):
         if run.has_stage(stage):  # type: ignore[arg-type]
             facts = run.load_stage(stage)[1]  # type: ignore[arg-type]
-            stages[stage] = f"{facts['step']} of {total} steps"
+            lent = stage == "radiance" and settings.radiance_run
+            # The settings say how long this run would train, not how long the other one did.
+            stages[stage] = f"{facts['step']} steps, from {lent}" if lent else f"{facts['step']} of {total} steps"
         else:
             stages[stage] = "not started"
     timings = run.read_json("timings.json") if (run.path / "timings.json").is_file() else {}

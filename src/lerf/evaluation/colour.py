@@ -12,10 +12,14 @@ from lerf.errors import RunError, SceneError
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.metrics import psnr, ssim
 from lerf.model import Model
+from lerf.scenes.scene import Scene
 
 
 def evaluate_colour(
-    model: Model, progress: Callable[[int, int], None] | None = None, lpips: Lpips | None = None
+    model: Model,
+    progress: Callable[[int, int], None] | None = None,
+    lpips: Lpips | None = None,
+    capture: Scene | None = None,
 ) -> dict[str, Any]:
     """PSNR and SSIM, and LPIPS if given, of every held-out photo, and their means, at the resolution of training.
 
@@ -28,20 +32,23 @@ def evaluate_colour(
         model: the run to measure.
         progress: called with the photos done and their number.
         lpips: from `lerf.evaluation.lpips.load_lpips`; adds `lpips` to every view and to the means.
+        capture: where the photos and masks are read, if not where the run found them; its cameras are not used.
 
     Raises:
-        SceneError: when the capture holds no photo out, a photo cannot be read, or none has a finite PSNR.
+        SceneError: when the capture holds no photo out, a photo cannot be read, none has a finite PSNR, or `capture` is
+            not the one of the run.
         RunError: when the run renders colours that are not numbers.
     """
     scene = model.scene
     if not scene.test:
         raise SceneError("The capture has no held-out photos; add some or list them as test_filenames.")
+    photos = scene if capture is None else _same(capture, scene)
     views: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
     for done, index in enumerate(scene.test):
         name = scene.photos[index].name
-        truth = torch.from_numpy(scene.pixels(index)).float() / 255.0
-        mask = scene.mask(index)
+        truth = torch.from_numpy(photos.pixels(index)).float() / 255.0
+        mask = photos.mask(index)
         if mask is not None and not mask.any():
             left_out.append({"photo": name, "reason": "its mask leaves no pixel to compare"})
         else:
@@ -70,3 +77,20 @@ def evaluate_colour(
     if left_out:
         report["left_out"] = left_out
     return report
+
+
+def _same(capture: Scene, scene: Scene) -> Scene:
+    """The capture, when its photos are those of the run's scene by name and size."""
+    names, expected = ([photo.name for photo in each.photos] for each in (capture, scene))
+    if names != expected:
+        odd = sorted(set(names) ^ set(expected))
+        detail = f"{odd[0]} is only in one of them" if odd else "they are listed in another order"
+        raise SceneError(f"The photos of {capture.root} are not those of the run ({detail}); give the run's capture.")
+    for new, old in zip(capture.photos, scene.photos, strict=True):
+        size, was = ((photo.camera.width, photo.camera.height) for photo in (new, old))
+        if size != was:
+            raise SceneError(
+                f"{new.name} of {capture.root} has {size[0]}x{size[1]} pixels, in the run {was[0]}x{was[1]}; "
+                "give the run's capture."
+            )
+    return capture
