@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -246,6 +247,12 @@ def test_help(capsys, arguments):
     with pytest.raises(SystemExit, match="0"):
         main(arguments)
     assert "usage: lerf" in capsys.readouterr().out
+
+
+def test_help_says_that_the_border_is_of_tiles(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    assert "--features tiles" in re.sub(r"\W*\n\W*", " ", capsys.readouterr().out)
 
 
 def test_as_a_process(drawn_run):

@@ -37,7 +37,7 @@ class Train:
     features: Literal["tiles", "dense"] | None = None
     """Pyramid tile by tile, or by one pass over the photo for each tile height, the default where the encoder can."""
     border: Literal["edge", "zero"] = "edge"
-    """What tiles see beyond the photo, only with --features tiles: its edge continued, or black as in the authors' code."""
+    """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
     tile_ratios: tuple[float, ...] | None = None
     """Tile heights over the photo's height; by default the encoder's own."""
     estimator: Literal["deferred", "per-sample"] | None = None
