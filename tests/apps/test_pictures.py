@@ -79,16 +79,6 @@ def test_relevancy_pictures() -> None:
     torch.testing.assert_close(shared[2], torch.tensor(turbo_of(0.5)))
 
 
-@pytest.mark.parametrize("style", ["raw", "centred", "normalised"])
-@pytest.mark.parametrize("peak", [0.3, 0.9])
-def test_a_figure_has_a_legend(tmp_path: Path, style: pictures.RelevancyStyle, peak: float) -> None:
-    relevancy = torch.linspace(0, peak, 40 * 30).reshape(40, 30)
-    pictures.write_relevancy_figure(tmp_path / "a.png", torch.zeros(40, 30, 3), relevancy, "fox", style)
-    with Image.open(tmp_path / "a.png") as image:
-        right = np.asarray(image.convert("RGB"))[:, -image.width // 6 :]
-    assert len(np.unique(right.reshape(-1, 3), axis=0)) > 50
-
-
 def test_a_row_shows_every_picture_at_one_height(tmp_path: Path) -> None:
     red, blue = torch.zeros(40, 20, 3), torch.zeros(20, 20, 3)
     red[..., 0], blue[..., 2] = 1, 1

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -26,8 +24,6 @@ from torch import Tensor
 from lerf.errors import ConfigError
 from lerf.files import write_atomically
 from lerf.queries.relevancy import centred, normalised
-
-RelevancyStyle = Literal["raw", "centred", "normalised"]
 
 
 def to_bytes(picture: Float[Tensor, "height width channel"]) -> UInt8[np.ndarray, "height width channel"]:
@@ -93,34 +89,6 @@ def normalised_picture(
     return torch.where(
         (relevancy > 0.5)[..., None], turbo(normalised(relevancy, maximum)), colour.detach().float().cpu()
     )
-
-
-def write_relevancy_figure(
-    path: Path,
-    colour: Float[Tensor, "height width 3"],
-    relevancy: Float[Tensor, "height width"],
-    title: str,
-    style: RelevancyStyle = "normalised",
-    maximum: float | None = None,
-) -> None:
-    """Write colour and relevancy side by side with a title and the legend of the style."""
-    if style == "normalised":
-        top = float(relevancy.max()) if maximum is None else maximum
-        shown = normalised_picture(relevancy, colour, top)
-        limits, label = (0.5, max(top, 0.5 + 1e-6)), "relevancy (photo: 0.5 or less)"
-    elif style == "centred":
-        shown, limits, label = centred_picture(relevancy), (0.0, 1.0), "2 * relevancy - 1 (darkest: 0 or less)"
-    else:
-        shown, limits, label = raw_picture(relevancy), (0.0, 1.0), "relevancy (under 0.5: irrelevant)"
-    height, width = relevancy.shape
-    figure = Figure(figsize=(4.5 * 2 * width / height + 1.2, 5.0), dpi=120, layout="constrained")
-    axes = figure.subplots(1, 2)
-    for axis, picture in zip(axes, (colour, shown), strict=True):
-        axis.imshow(to_bytes(picture))
-        axis.set_axis_off()
-    figure.colorbar(ScalarMappable(Normalize(*limits), "turbo"), ax=axes[1], label=label, fraction=0.08)
-    figure.suptitle(title)
-    _write_figure(path, figure)
 
 
 def write_row(
