@@ -45,22 +45,13 @@ class PhotoLabels:
     height: int
     objects: tuple[LabelledObject, ...]
 
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """Distinct categories in the order in which they first appear."""
-        return tuple(dict.fromkeys(item.category for item in self.objects))
-
     def masks(self) -> dict[str, Bool[Tensor, "height width"]]:
-        """For each category the union of its polygons."""
+        """For each category, in the order of first appearance, the union of its polygons."""
         unions: dict[str, Tensor] = {}
         for item in self.objects:
             mask = rasterise(item.polygon, self.width, self.height)
             unions[item.category] = unions[item.category] | mask if item.category in unions else mask
         return unions
-
-    def boxes(self) -> dict[str, list[tuple[float, float, float, float]]]:
-        """For each category the boxes of its objects."""
-        return {name: [item.box for item in self.objects if item.category == name] for name in self.categories}
 
 
 def rasterise(polygon: tuple[Point, ...], width: int, height: int) -> Bool[Tensor, "height width"]:
