@@ -130,6 +130,9 @@ TRAININGS = {
     "one pass where there is none": (
         ["--encoder", "tile-words", "--features", "dense", "--steps", "1"], ["cannot make features 'dense'"],
     ),
+    "black border without tiles": (["--features", "dense", "--border", "zero"], ["is for tiles"]),
+    "negative seed": (["--seed", "-1"], ["--seed must lie in"]),
+    "poses of a lent radiance": (["--refine-poses", "--radiance", "nowhere"], ["leave it out with --radiance"]),
     "radiance of no run": (["--radiance", "nowhere"], ["nowhere is not a run folder"]),
 }  # fmt: skip
 

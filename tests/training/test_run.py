@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,15 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
+from scene_files import save
 
 import lerf
-from lerf.errors import ConfigError, RunError, StorageError
+from lerf.config import TrainSettings, from_plain, to_plain
+from lerf.errors import ConfigError, EncoderError, RunError, StorageError
 from lerf.training.report import Silent
 from lerf.training.run import RunFolder
-from lerf.training.train import make_settings, peak_memory, train
+from lerf.training.train import Clock, make_settings, peak_memory, train
 
 SUPPORT = Path(__file__).parents[1] / "support"
 STAGES = ("radiance", "language")
@@ -261,6 +266,110 @@ def test_peak_memory_is_in_bytes(monkeypatch, platform, unit):
     monkeypatch.setattr("sys.platform", platform)
     monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=123))
     assert peak_memory() == 123 * unit
+
+
+class Listener(Silent):
+    """Remembers stages and notes."""
+
+    def __init__(self):
+        self.stages, self.notes = [], []
+
+    def begin(self, stage, total):
+        self.stages.append(stage)
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("originals", ["whole", "absent", "cut off"])
+def test_features_without_the_originals(drawn, tmp_path, originals):
+    capture = Path(shutil.copytree(drawn.folder, tmp_path / "capture"))
+    for photo in sorted((capture / "images").iterdir()):
+        save(capture / "images_2" / photo.name, np.asarray(Image.open(photo))[::2, ::2])
+    if originals == "absent":
+        shutil.rmtree(capture / "images")
+    elif originals == "cut off":
+        photo = capture / "images/0003.png"
+        photo.write_bytes(photo.read_bytes()[:2000])
+    heard = Listener()
+    run = train(settings_of(capture, steps=2, downscale=2), tmp_path / "run", reporter=heard)
+    assert run.load_stage("language")[1]["finished"]
+    if originals == "whole":
+        assert not heard.notes
+    else:
+        assert len(heard.notes) == 1
+        assert heard.notes[0].startswith("Features come from the reduced photos")
+        assert ("is missing" if originals == "absent" else "0003.png is cut off") in heard.notes[0]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_finished_run_is_left_alone(drawn, drawn_run):
+    before = {path.name: path.stat().st_mtime_ns for path in drawn_run.iterdir()}
+    heard = Listener()
+    train(make_settings(drawn.folder, device="cpu"), drawn_run, reporter=heard)
+    assert heard.stages == []
+    assert {path.name: path.stat().st_mtime_ns for path in drawn_run.iterdir()} == before
+
+
+def test_time_up_to_a_mark_survives(tmp_path):
+    clock = Clock(RunFolder(tmp_path))
+    with clock.stage("radiance"):
+        time.sleep(0.02)
+        clock.mark()
+        marked = clock.run.read_json("timings.json")["seconds"]["radiance"]
+        assert 0.02 <= marked < 5
+    with Clock(RunFolder(tmp_path)).stage("radiance"):  # another process
+        time.sleep(0.02)
+    assert clock.run.read_json("timings.json")["seconds"]["radiance"] >= marked + 0.02
+
+
+SETTINGS = {
+    "preset": ({"preset": "huge"}, "no preset 'huge'"),
+    "estimator": ({"estimator": "guess"}, "no --estimator 'guess'; known are deferred, per-sample"),
+    "features": ({"features": "map"}, "no --features 'map'; known are tiles, dense"),
+    "border": ({"border": "grey"}, "no --border 'grey'; known are edge, zero"),
+    "border of no tiles": ({"features": "dense", "border": "zero"}, "--border zero is for tiles"),
+    "repeated ratio": ({"tile_ratios": (0.2, 0.1, 0.2)}, r"in \(0, 1\], each given once, not 0.1, 0.2, 0.2"),
+    "ratio that is no number": ({"tile_ratios": (float("nan"),)}, "not nan"),
+    "ratio of nothing": ({"tile_ratios": [0.0, 0.5]}, "not 0.0, 0.5"),
+    "no ratio": ({"tile_ratios": []}, "not none"),
+    "negative seed": ({"seed": -1}, "--seed must lie in"),
+    "large seed": ({"seed": 2**63}, "--seed must lie in"),
+    "device without values": ({"device": "meta"}, "Device 'meta' is not available"),
+    "device number": ({"device": "cuda:x"}, "Device 'cuda:x' is not available"),
+    "poses of a lent radiance": ({"refine_poses": True, "radiance_run": "run"}, "leave it out with --radiance"),
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_settings_that_are_refused(case):
+    options, words = SETTINGS[case]
+    with pytest.raises(ConfigError, match=words) as caught:
+        make_settings("capture", **{"device": "cpu", **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_are_the_same_after_saving(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = make_settings("capture", device="cpu", tile_ratios=[0.5, 0.1, 1.0], weights="w.pt", seed=2**63 - 1)
+    assert settings.tile_ratios == (0.1, 0.5, 1.0)
+    assert settings.weights == str(tmp_path.resolve() / "w.pt")
+    assert from_plain(TrainSettings, json.loads(json.dumps(to_plain(settings)))) == settings
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"encoder": "tile-words", "features": "dense"}, EncoderError, "cannot make features 'dense'"),
+        ({"border": "zero"}, ConfigError, "is for tiles"),
+    ],
+)
+def test_features_that_cannot_be_made_leave_no_run(drawn, tmp_path, options, kind, words):
+    with pytest.raises(kind, match=words):
+        train(settings_of(drawn.folder, **options), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_metrics_on_a_full_disk(tmp_path, monkeypatch):

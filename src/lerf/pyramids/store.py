@@ -136,7 +136,7 @@ def build_pyramids(
         ConfigError: a tile ratio is out of range.
         StorageError: the cache cannot be written.
     """
-    chosen_mode = _mode(encoder, mode)
+    chosen_mode = mode_in_use(encoder, mode)
     ratios = (0.0,) if chosen_mode == "map" else tuple(sorted(tile_ratios or encoder.defaults.tile_ratios))  # type: ignore[union-attr]
     if chosen_mode != "map" and not all(0.0 < ratio <= 1.0 for ratio in ratios):
         raise ConfigError(f"Tile ratios must lie in (0, 1], not {ratios}.")
@@ -169,6 +169,24 @@ def build_pyramids(
     return PyramidStore(folder, encoder.name, encoder.fingerprint, chosen_mode, encoder.width, ratios, tuple(entries))
 
 
+def mode_in_use(encoder: ImageTextEncoder | DenseEncoder, mode: Mode | None) -> Mode:
+    """`mode`, or what the encoder does best where that is None.
+
+    Raises:
+        EncoderError: the encoder does not offer `mode`.
+    """
+    offered: list[Mode] = []
+    if isinstance(encoder, DenseImageTextEncoder):
+        offered.append("dense")
+    if isinstance(encoder, ImageTextEncoder):
+        offered.append("tiles")
+    elif isinstance(encoder, DenseEncoder):
+        offered.append("map")
+    if not offered or (mode is not None and mode not in offered):
+        raise EncoderError(f"The encoder '{encoder.name}' cannot make features '{mode}'; it offers {offered}.")
+    return mode or offered[0]
+
+
 def photo_key(pixels: UInt8[np.ndarray, "height width 3"]) -> str:
     """Name of a photo in the cache: a hash of its shape and pixels."""
     digest = hashlib.sha256(repr((pixels.shape, str(pixels.dtype))).encode())
@@ -193,19 +211,6 @@ def read_entry(path: Path, width: int, ratios: Sequence[float]) -> PhotoEntry | 
 
 def _pixels(photos: Any, index: int) -> np.ndarray:
     return photos.pixels(index) if hasattr(photos, "pixels") else photos[index]()
-
-
-def _mode(encoder: ImageTextEncoder | DenseEncoder, mode: Mode | None) -> Mode:
-    offered: list[Mode] = []
-    if isinstance(encoder, DenseImageTextEncoder):
-        offered.append("dense")
-    if isinstance(encoder, ImageTextEncoder):
-        offered.append("tiles")
-    elif isinstance(encoder, DenseEncoder):
-        offered.append("map")
-    if not offered or (mode is not None and mode not in offered):
-        raise EncoderError(f"The encoder '{encoder.name}' cannot make features '{mode}'; it offers {offered}.")
-    return mode or offered[0]
 
 
 def _encode(image: Tensor, encoder: Any, mode: Mode, ratio: float, border: Border) -> FeatureGrid:

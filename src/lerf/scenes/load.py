@@ -15,6 +15,8 @@ from lerf.scenes.transforms_json import load_transforms
 def load_scene(path: str | os.PathLike[str], downscale: int | None = None) -> Scene:
     """Read a capture and check everything that can be checked without decoding its photos.
 
+    Of photos with an alpha channel a few are decoded, to see whether they are cut out.
+
     Formats, in the order tried: transforms.json of nerfstudio or instant-ngp (the file or its folder); Blender's
     transforms_train.json; a COLMAP model (its folder, or a capture with sparse/0, sparse or colmap/sparse/0).
 

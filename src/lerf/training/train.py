@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 import torch
 
 from lerf.config import PRESETS, TrainSettings
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
-from lerf.errors import ConfigError, RunError
-from lerf.fields.language import LanguageField
+from lerf.errors import ConfigError, RunError, SceneError
+from lerf.fields.language import Estimator, LanguageField
 from lerf.fields.radiance import RadianceField
 from lerf.files import write_json
 from lerf.pyramids.lookup import PyramidTable
-from lerf.pyramids.store import build_pyramids
+from lerf.pyramids.store import build_pyramids, mode_in_use
+from lerf.pyramids.tiles import Border
 from lerf.rays.cameras import CameraTable
 from lerf.rays.refinement import PoseRefinement
 from lerf.registry import load_dense_encoder, load_encoder
@@ -39,27 +41,35 @@ from lerf.training.run import RunFolder, Stage, trainer_state
 SAVE_SECONDS = 30.0
 """Time between checkpoints: what a kill can cost."""
 REPORT_STEPS = 20
+DEVICES = re.compile(r"cpu|mps|cuda(:\d+)?")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 FINGERPRINTS = ("encoder_fingerprint", "dense_fingerprint")
 
 
-@dataclass(frozen=True)
 class Clock:
-    """Seconds of each stage, and the peak memory, kept in the run across resumes."""
+    """Seconds of each stage, and the peak memory, kept in the run across resumes and, up to its last mark, kills."""
 
-    run: RunFolder
+    def __init__(self, run: RunFolder) -> None:
+        self.run, self.name, self.since = run, "", 0.0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
+        self.name, self.since = name, time.perf_counter()
         try:
             yield
         finally:
-            path = self.run.path / "timings.json"
-            timings = self.run.read_json("timings.json") if path.is_file() else {"seconds": {}}
-            seconds = timings["seconds"]
-            seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - start, 2)
-            timings["peak_memory_bytes"] = max(timings.get("peak_memory_bytes", 0), peak_memory())
-            write_json(path, timings)
+            self.mark()
+
+    def mark(self) -> None:
+        """Write down the time since the last mark, or since the stage began."""
+        now = time.perf_counter()
+        path = self.run.path / "timings.json"
+        timings = self.run.read_json("timings.json") if path.is_file() else {"seconds": {}}
+        seconds = timings["seconds"]
+        seconds[self.name] = round(seconds.get(self.name, 0.0) + now - self.since, 3)
+        timings["peak_memory_bytes"] = max(timings.get("peak_memory_bytes", 0), peak_memory())
+        write_json(path, timings)
+        self.since = now
 
 
 def peak_memory() -> int:
@@ -82,9 +92,11 @@ def choose_device(device: str | None) -> str:
     """The device asked for, or the default one.
 
     Raises:
-        ConfigError: when it is not there.
+        ConfigError: when it is not there, or of a kind that nothing here runs on.
     """
     chosen = device or default_device()
+    if not DEVICES.fullmatch(chosen) or (chosen == "mps" and not torch.backends.mps.is_available()):
+        raise ConfigError(f"Device '{chosen}' is not available here; use --device cpu.")
     try:
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
@@ -100,7 +112,7 @@ def make_settings(
     dense: str | None = None,
     features: str | None = None,
     border: str = "edge",
-    tile_ratios: tuple[float, ...] | None = None,
+    tile_ratios: Sequence[float] | None = None,
     estimator: str | None = None,
     radiance_run: str | Path | None = None,
     steps: int | None = None,
@@ -113,7 +125,7 @@ def make_settings(
     """Settings of a run from a preset and what the caller overrides.
 
     Raises:
-        ConfigError: unknown preset, or a number out of range.
+        ConfigError: unknown preset or option, a number out of range, or options that contradict each other.
     """
     device = choose_device(device)
     preset = preset or ("lerf-cpu" if device == "cpu" else "lerf")
@@ -123,6 +135,19 @@ def make_settings(
         raise ConfigError(f"--steps must be at least 1, not {steps}.")
     if downscale is not None and downscale < 1:
         raise ConfigError(f"--downscale must be at least 1, not {downscale}.")
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"--seed must lie in 0..2^63-1, not {seed}.")
+    for option, value, known in (
+        ("estimator", estimator, get_args(Estimator)),
+        ("features", features, ("tiles", "dense")),
+        ("border", border, get_args(Border)),
+    ):
+        if value not in (None, *known):
+            raise ConfigError(f"There is no --{option} '{value}'; known are {', '.join(known)}.")
+    if features == "dense":
+        _check_features("dense", border)
+    if refine_poses and radiance_run:
+        raise ConfigError("--refine-poses moves cameras with a radiance in training; leave it out with --radiance.")
     chosen = PRESETS[preset]
     radiance_training, language_training = chosen.radiance_training, chosen.language_training
     if steps is not None:
@@ -140,17 +165,32 @@ def make_settings(
         dense=dense or chosen.dense,
         features=features,  # type: ignore[arg-type]
         border=border,  # type: ignore[arg-type]
-        tile_ratios=tile_ratios,
+        tile_ratios=None if tile_ratios is None else _checked_ratios(tile_ratios),
         downscale=downscale,
         seed=seed,
         device=device,
-        weights=str(weights) if weights else None,
+        weights=str(Path(weights).resolve()) if weights else None,
         radiance_run=str(Path(radiance_run).resolve()) if radiance_run else None,
         radiance=chosen.radiance,
         radiance_training=radiance_training,
         language=language,
         language_training=language_training,
     )
+
+
+def _checked_ratios(ratios: Sequence[float]) -> tuple[float, ...]:
+    """Smallest first, as they are used and saved."""
+    ready = tuple(sorted(float(ratio) for ratio in ratios))
+    if not ready or len(set(ready)) < len(ready) or not all(0.0 < ratio <= 1.0 for ratio in ready):
+        raise ConfigError(
+            f"Tile ratios must lie in (0, 1], each given once, not {', '.join(map(str, ready)) or 'none'}."
+        )
+    return ready
+
+
+def _check_features(mode: str, border: str) -> None:
+    if mode == "dense" and border != "edge":
+        raise ConfigError(f"--border {border} is for tiles; use --features tiles with it, or leave it out.")
 
 
 @dataclass(frozen=True)
@@ -161,6 +201,7 @@ class _Work:
     settings: TrainSettings
     reporter: Reporter
     save_seconds: float
+    clock: Clock
 
 
 def train(
@@ -184,25 +225,27 @@ def train(
         LerfError: bad capture, encoder, settings or disk; what was saved stays.
         KeyboardInterrupt: after a checkpoint has been written.
     """
-    work = _Work(RunFolder(Path(output)), settings, reporter or Silent(), save_seconds)
-    run = work.run
+    run = RunFolder(Path(output))
+    clock = Clock(run)
+    work = _Work(run, settings, reporter or Silent(), save_seconds, clock)
     scene = load_scene(settings.data, settings.downscale)
     encoder = load_encoder(settings.encoder, _weights(settings), offline, settings.device)
     dense = None if settings.dense == "none" else load_dense_encoder(settings.dense, None, offline, settings.device)
+    _check_features(mode_in_use(encoder, settings.features), settings.border)
     lent = _lent_radiance(settings, scene) if settings.radiance_run and not run.has_stage("radiance") else None
     _prepare(run, settings, scene, encoder, dense)
+    if all(run.has_stage(stage) and run.load_stage(stage)[1].get("finished") for stage in STAGES):
+        return run
     if lent:
         run.save_stage("radiance", *lent)
-    clock = Clock(run)
+    sharp = _sharp_scene(work, scene)
     with clock.stage("decode"), _reported(work, "photos", len(scene.train)) as progress:
         pixels = PixelPool(scene, settings.device, progress)
     with clock.stage("radiance"):
         field = _radiance(work, scene, pixels)
         scene = _with_refined_poses(run, scene, pixels)
-    if run.has_stage("language") and run.load_stage("language")[1].get("finished"):
-        return run
     with clock.stage("features"):
-        targets, dense_targets, scales = _features(work, encoder, dense, scene)
+        targets, dense_targets, scales = _features(work, encoder, dense, scene, sharp)
     with clock.stage("language"):
         _language(work, field, pixels, targets, dense_targets, scales)
     return run
@@ -302,31 +345,54 @@ def _lent_radiance(settings: TrainSettings, scene: Scene) -> tuple[dict[str, tor
     return tensors, facts
 
 
+def _sharp_scene(work: _Work, scene: Scene) -> Scene:
+    """The capture at the resolution for features, or `scene` where the originals were not shipped."""
+    if not work.settings.downscale:
+        return scene
+    try:
+        return load_scene(work.settings.data)
+    except SceneError as error:
+        work.reporter.note(f"Features come from the reduced photos, as the originals cannot be used. {error}")
+        return scene
+
+
 def _features(
-    work: _Work, encoder: ImageTextEncoder, dense: DenseEncoder | None, scene: Scene
+    work: _Work, encoder: ImageTextEncoder, dense: DenseEncoder | None, scene: Scene, sharp: Scene
 ) -> tuple[PyramidTable, PyramidTable | None, torch.Tensor]:
     """Pyramids of the training photos, from the sharpest photos at hand, whatever resolution the radiance uses."""
-    settings = work.settings
-    sharp = load_scene(settings.data) if settings.downscale else scene
-    photos = _TrainPhotos(sharp)
-    with _reported(work, f"features ({encoder.name})", len(photos)) as progress:
-        store = build_pyramids(
-            photos, encoder, mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border,
-            progress=progress, device=settings.device,
-        )  # fmt: skip
-    targets = PyramidTable.from_store(store, device=settings.device)
-    dense_targets = None
-    if dense is not None:
-        with _reported(work, f"features ({dense.name})", len(photos)) as progress:
-            maps = build_pyramids(photos, dense, progress=progress, device=settings.device)
-        dense_targets = PyramidTable.from_store(maps, device=settings.device)
+    try:
+        targets, dense_targets = _pyramids(work, encoder, dense, sharp)
+    except SceneError as error:
+        if not work.settings.downscale:
+            raise
+        # The photos that the radiance was trained on have been decoded already.
+        work.reporter.note(f"Features come from the reduced photos, as the originals cannot be used. {error}")
+        sharp = scene
+        targets, dense_targets = _pyramids(work, encoder, dense, sharp)
     # Pixels of the pool are at the radiance's resolution, cells of the pyramid at the features'.
     factors = [
         [sharp.photos[i].camera.width / scene.photos[i].camera.width,
          sharp.photos[i].camera.height / scene.photos[i].camera.height]
         for i in scene.train
     ]  # fmt: skip
-    return targets, dense_targets, torch.tensor(factors, device=settings.device)
+    return targets, dense_targets, torch.tensor(factors, device=work.settings.device)
+
+
+def _pyramids(
+    work: _Work, encoder: ImageTextEncoder, dense: DenseEncoder | None, scene: Scene
+) -> tuple[PyramidTable, PyramidTable | None]:
+    settings, photos = work.settings, _TrainPhotos(scene)
+    with _reported(work, f"features ({encoder.name})", len(photos)) as progress:
+        store = build_pyramids(
+            photos, encoder, mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border,
+            progress=progress, device=settings.device,
+        )  # fmt: skip
+    targets = PyramidTable.from_store(store, device=settings.device)
+    if dense is None:
+        return targets, None
+    with _reported(work, f"features ({dense.name})", len(photos)) as progress:
+        maps = build_pyramids(photos, dense, progress=progress, device=settings.device)
+    return targets, PyramidTable.from_store(maps, device=settings.device)
 
 
 @dataclass(frozen=True)
@@ -384,6 +450,7 @@ def _loop(work: _Work, stage: Stage, trainer: Any, step: Any, steps: int, facts:
         if finished:
             tensors = {name: value for name, value in tensors.items() if name.startswith(("field.", "poses."))}
         run.save_stage(stage, tensors, {**(facts or {}), **counters, "finished": finished})
+        work.clock.mark()
 
     run.trim_metrics(stage, trainer.step_count)
     reporter.begin(stage, steps)
