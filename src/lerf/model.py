@@ -9,18 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf.config import TrainSettings
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import EncoderError, QueryError, RunError
+from lerf.fields.contraction import contract
 from lerf.fields.language import LanguageField
 from lerf.fields.radiance import RadianceField
 from lerf.queries.answer import Answer, Geometry, Instance, QueryResult, clean_phrases
-from lerf.queries.instances import Region, find_regions
+from lerf.queries.instances import find_regions, robust_extent
 from lerf.queries.relevancy import relevancy
-from lerf.queries.search import Phrases, candidate_scales, choose_scales, surface_relevancy
+from lerf.queries.search import Phrases, candidate_scales, choose_scales, presence, surface_relevancy
 from lerf.queries.surface import Surface, build_surface
 from lerf.queries.views import best_view, unoccluded
 from lerf.rays.bundle import RadianceSource
@@ -158,11 +159,7 @@ class Model:
             temperature: as in `query`.
             scale: as in `query`; by default each phrase's scale is chosen once for the whole scene.
         """
-        if isinstance(camera, int):
-            cameras, index = self.cameras, camera
-        else:
-            moved = camera.moved(self.scene.similarity)
-            cameras, index = CameraTable.from_cameras([moved], device=self.device, are_photos=False), 0
+        cameras, index = self._camera(camera)
         unit = self.scene.similarity.scale
         picture = render_colour(self.radiance, cameras, index)
         picture = replace(picture, depth=picture.depth / unit)
@@ -177,6 +174,40 @@ class Model:
             dict(zip(phrases.texts, maps, strict=True)),
             {text: value / unit for text, value in zip(phrases.texts, scales, strict=True)},
         )
+
+    @torch.no_grad()
+    def render_features(
+        self, camera: Camera | int, scale: float | None = None
+    ) -> tuple[Float[Tensor, "height width embedding"], Float[Tensor, "height width dense"] | None]:
+        """Rendered unit embeddings, and rendered dense features where the field was trained with a regulariser.
+
+        Args:
+            camera: as in `render`.
+            scale: tile height in capture units; by default the middle of what training saw.
+        """
+        cameras, index = self._camera(camera)
+        width, height = cameras.sizes[index].tolist()
+        low, high = self.language.scale_range
+        wanted = (low * high) ** 0.5 if scale is None else self.normalised_scale(scale)
+        embeddings, maps = [], []
+        for rays in view_rays(cameras, index):
+            stops, _ = stops_and_matter(self.source, rays, self.language.config.samples)
+            asked = torch.full((len(rays),), wanted, device=self.device)
+            at, _ = self.language.bounds.nearest_supervised(stops.median_position, asked)
+            embeddings.append(self.language.render_at_scale(stops, at))
+            if self.language.dense_head is not None:
+                maps.append(self.language.render_dense(stops))
+        shape = (height, width, -1)
+        return torch.cat(embeddings).view(shape), torch.cat(maps).view(shape) if maps else None
+
+    def _camera(self, camera: Camera | int) -> tuple[CameraTable, int]:
+        """A photo's index, or a camera in the capture frame, as a place in a table of normalised cameras."""
+        if isinstance(camera, Camera):
+            moved = camera.moved(self.scene.similarity)
+            return CameraTable.from_cameras([moved], device=self.device, are_photos=False), 0
+        if not 0 <= int(camera) < len(self.scene):
+            raise QueryError(f"The run has photos 0 to {len(self.scene) - 1}, not {camera}.")
+        return self.cameras, int(camera)
 
     @torch.no_grad()
     def relevancy_maps(
@@ -212,7 +243,10 @@ class Model:
         not lie on a surface.
         """
         phrases = self.phrases(query)
-        inside = self.scene.similarity.apply_points(np.asarray(points, dtype=np.float64))
+        array = np.asarray(points.cpu() if isinstance(points, Tensor) else points, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] != 3 or not np.isfinite(array).all():
+            raise QueryError(f"Points must be finite numbers of shape [points, 3], not of shape {list(array.shape)}.")
+        inside = self.scene.similarity.apply_points(array)
         positions = torch.from_numpy(inside.astype(np.float32)).to(self.device)
         asked = torch.full((len(positions),), self.normalised_scale(scale), device=self.device)
         scales, seen = self.language.bounds.nearest_supervised(positions, asked)
@@ -231,38 +265,38 @@ class Model:
         return scale * self.scene.similarity.scale
 
     def _answer(self, text: str, scores: Float[Tensor, " points"], scale: float, threshold: float) -> Answer:
-        best = float(scores.max())
-        if best < threshold:
-            return Answer(text, best)
-        positions = self.surface.positions
+        score = presence(scores)
+        if score < threshold:
+            return Answer(text, score)
+        # Contracted, the cells that join points grow with the distance, as the spacing of the points does.
+        positions = contract(self.surface.positions)
         low, high = torch.quantile(positions, torch.tensor([0.02, 0.98], device=positions.device), dim=0)
         # A thing ends where indifference begins; it counts when somewhere inside it passes the threshold.
-        level = min(INDIFFERENCE, best - 1e-6)
-        cell_size = CELL_SHARE * float((high - low).norm())
-        regions = find_regions(positions, scores, threshold=level, cell_size=cell_size)
-        regions = [region for region in regions if region.peak >= threshold]
-        if not regions:
-            # All that passes is a few scattered points: the best of them is the answer.
-            peak = int(scores.argmax())
-            at = positions[peak]
-            regions = [Region(torch.tensor([peak], device=positions.device), peak, best, at, at, best - level)]
-        instances = tuple(Instance(float(r.peak), self._geometry(int(r.best), r, scale)) for r in regions)
-        # A stray point outside all regions may score higher; it is noise, not an answer.
-        return Answer(text, instances[0].relevancy, instances[0].geometry, instances)
+        regions = find_regions(
+            positions,
+            scores,
+            threshold=min(INDIFFERENCE, score - 1e-6),
+            cell_size=CELL_SHARE * float((high - low).norm()),
+            min_peak=threshold,
+        )
+        # Where only scattered points pass, the best of them is the answer.
+        found = [(r.best, r.indices) for r in regions] or [(int(scores.argmax()), scores.argmax()[None])]
+        instances = tuple(
+            Instance(float(scores[best]), self._geometry(best, members, scale)) for best, members in found
+        )
+        return Answer(text, score, instances[0].geometry, instances)
 
-    def _geometry(self, index: int, region: Region, scale: float) -> Geometry:
-        """A region in the capture frame, with the photo that shows its best point best."""
+    def _geometry(self, index: int, members: Int[Tensor, " members"], scale: float) -> Geometry:
+        """A region of surface points in the capture frame, with the photo that shows its best point best."""
         similarity = self.scene.similarity.inverse()
-        members = self.surface.positions[region.indices]
-        # The frames differ by a rotation: an extent along the capture's axes needs the points, not the box.
-        captured = torch.from_numpy(similarity.apply_points(members.cpu().numpy()))
-        low, high = captured.quantile(0.02, dim=0), captured.quantile(0.98, dim=0)
+        # The frames differ by a rotation: an extent along the capture's axes needs the points, not a box around them.
+        captured = torch.from_numpy(similarity.apply_points(self.surface.positions[members].cpu().numpy()))
         position = self.surface.positions[index]
         point = similarity.apply_points(position.cpu().numpy()[None])[0]
-        low, high = np.minimum(low.numpy(), point), np.maximum(high.numpy(), point)
+        low, high = robust_extent(captured, torch.from_numpy(point))
         view, pixel = self._best_view(position)
         used, _ = self.language.bounds.nearest_supervised(position[None], torch.full_like(position[:1], scale))
-        extent = (_vector(low), _vector(high))
+        extent = (_vector(low.numpy()), _vector(high.numpy()))
         return Geometry(_vector(point), float(used) / self.scene.similarity.scale, extent, view, pixel)
 
     def _best_view(self, position: Float[Tensor, " 3"]) -> tuple[str | None, tuple[float, float] | None]:

@@ -150,6 +150,16 @@ class LanguageField(nn.Module):
             stops.weights, self.dense_head(flat).view(rays, samples, self.dense_head[-1].out_features)
         )
 
+    def render_dense(self, stops: LightStops) -> Float[Tensor, "rays dense"]:
+        """Rendered features of the dense head, which must be there."""
+        assert self.dense_head is not None
+        rays, samples = stops.weights.shape
+        each = self.features(stops.positions.reshape(-1, 3))
+        if self.config.estimator == "deferred":
+            return self.dense_head(kernels.composite(stops.weights, each.view(rays, samples, self.grid.layout.width)))
+        dense = self.dense_head(each).view(rays, samples, self.dense_head[-1].out_features)
+        return kernels.composite(stops.weights, dense)
+
     def render_at_scale(self, stops: LightStops, scale: Float[Tensor, " rays"]) -> Float[Tensor, "rays width"]:
         """Rendered unit embeddings at one physical scale for each ray, normalised units: what a query looks at."""
         if self.config.estimator == "deferred":

@@ -64,7 +64,7 @@ class Answer:
 
     text: str
     relevancy: float
-    """The highest in the scene, 0..1, whether present or not."""
+    """Of the phrase to the scene, 0..1, whether present or not (`search.presence`)."""
     geometry: Geometry | None = None
     instances: tuple[Instance, ...] = ()
     """Most relevant first; none when absent."""

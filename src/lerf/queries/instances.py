@@ -44,6 +44,7 @@ def find_regions(
     min_points: int = 4,
     min_cells: int = 1,
     min_share: float = 0.05,
+    min_peak: float = 0.0,
     trim: float = 0.02,
 ) -> list[Region]:
     """Regions of points above `threshold` that touch, the highest peak first.
@@ -58,6 +59,7 @@ def find_regions(
         min_points: Regions with fewer points are dropped.
         min_cells: Regions that occupy fewer cubes are dropped.
         min_share: Regions with less than this share of the strongest region's evidence are dropped.
+        min_peak: Regions whose best point scores lower are dropped, before the strongest is looked for.
         trim: Share of points cut from each end of each axis before the extent is taken.
 
     Raises:
@@ -82,6 +84,8 @@ def find_regions(
             continue
         indices = chosen[members]
         scores = relevancy[indices]
+        if float(scores.max()) < min_peak:
+            continue
         excess = (scores - threshold).double()
         evidence = float((excess if weights is None else excess * weights[indices].double()).sum())
         best = int(indices[scores == scores.max()][0])

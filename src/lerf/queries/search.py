@@ -12,7 +12,8 @@ from lerf.fields.language import LanguageField
 from lerf.queries.relevancy import relevancy
 from lerf.queries.surface import Surface
 
-CHUNK = 65536
+CHUNK = 32768
+"""Head evaluations at once."""
 PEAK_SHARE = 1e-3
 """A scale's peak is the mean over this share of the points: one stray point must not choose the scale."""
 PEAK_POINTS = 5
@@ -41,13 +42,23 @@ def peak(scores: Float[Tensor, "*batch points"]) -> Float[Tensor, "*batch"]:
     return scores.topk(count, dim=-1).values.mean(-1)
 
 
+def presence(scores: Float[Tensor, " points"]) -> float:
+    """How relevant a phrase is to the scene: the mean over its `PEAK_POINTS` best points, so that no stray one decides.
+
+    It is compared with the encoder's threshold, ranks phrases, and is the relevancy of the answer.
+    """
+    return float(scores.topk(min(PEAK_POINTS, len(scores))).values.mean())
+
+
 @torch.no_grad()
 def surface_relevancy(
     field: LanguageField, surface: Surface, phrases: Phrases, index: Tensor, scale: float
 ) -> Float[Tensor, "phrases points"]:
     """Relevancy of chosen surface points at one scale, or the closest that was supervised; 0 where none was."""
     parts = []
-    for part in index.split(CHUNK):
+    # The deferred estimator runs its head once a point, the other once a sample.
+    chunk = CHUNK if surface.features is not None else CHUNK // surface.stops.weights.shape[1]
+    for part in index.split(chunk):
         asked = torch.full((len(part),), scale, device=part.device)
         scales, seen = field.bounds.nearest_supervised(surface.positions[part], asked)
         embedding = surface.embed(field, part, scales)

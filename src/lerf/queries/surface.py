@@ -39,8 +39,15 @@ class Surface:
         """Rendered embeddings of chosen points at physical scales."""
         if self.features is not None:
             return field.embed(self.features[index], scale)
-        stops = LightStops(**{f.name: getattr(self.stops, f.name)[index] for f in fields(LightStops)})
-        return field.render_at_scale(stops, scale)
+        return field.render_at_scale(_take(self.stops, index), scale)
+
+
+CHUNK = 8192
+"""Points whose samples are encoded at once: bounds the memory of the first query."""
+
+
+def _take(stops: LightStops, index: Tensor | slice) -> LightStops:
+    return LightStops(**{f.name: getattr(stops, f.name)[index] for f in fields(LightStops)})
 
 
 @torch.no_grad()
@@ -63,5 +70,8 @@ def build_surface(
         owners.append(index[matter])
         depth_maps[photo] = torch.where(matter, part.median_depth, torch.nan).view(rows, columns)
     joined = LightStops(**{f.name: torch.cat([getattr(s, f.name) for s in stops]) for f in fields(LightStops)})
-    features = field.ray_features(joined) if field.config.estimator == "deferred" else None
+    features = None
+    if field.config.estimator == "deferred":
+        parts = torch.arange(len(joined.weights), device=joined.weights.device).split(CHUNK)
+        features = torch.cat([field.ray_features(_take(joined, part)) for part in parts])
     return Surface(joined, features, torch.cat(owners), depth_maps)

@@ -23,7 +23,7 @@ class ColourPicture:
     colour: Float[Tensor, "height width 3"]
     """0..1."""
     depth: Float[Tensor, "height width"]
-    """Median depth along the optical axis, normalised units."""
+    """Median depth along the optical axis, normalised units; NaN where less than half of the light met something."""
     accumulation: Float[Tensor, "height width"]
     """Share of the light that met something."""
 
@@ -53,7 +53,8 @@ def render_colour(field: RadianceField, cameras: CameraTable, index: int) -> Col
         median = (total < 0.5 * total[:, -1:]).sum(-1, keepdim=True).clamp(max=total.shape[1] - 1)
         middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
         colours.append((out.colour + 1.0 - opacity).clamp(0.0, 1.0))
-        depths.append(middle.gather(-1, median).squeeze(-1) * rays.axis_cosine)
+        depth = middle.gather(-1, median).squeeze(-1) * rays.axis_cosine
+        depths.append(torch.where(opacity.squeeze(-1) >= 0.5, depth, torch.nan))
         opacities.append(opacity.squeeze(-1).clamp(max=1.0))
     shape = (height, width)
     return ColourPicture(
