@@ -176,6 +176,20 @@ class Model:
         )
 
     @torch.no_grad()
+    def surface_features(
+        self, points: int = 5000
+    ) -> tuple[Float[Tensor, "points embedding"], Float[Tensor, "points dense"] | None]:
+        """Embeddings, at the middle of the scales seen in training, and dense features of about `points` points."""
+        chosen = torch.arange(0, len(self.surface), max(1, len(self.surface) // points), device=self.device)
+        low, high = self.language.scale_range
+        asked = torch.full((len(chosen),), (low * high) ** 0.5, device=self.device)
+        at, _ = self.language.bounds.nearest_supervised(self.surface.positions[chosen], asked)
+        dense = None
+        if self.language.dense_head is not None:
+            dense = self.language.render_dense(self.surface.stops_of(chosen))
+        return self.surface.embed(self.language, chosen, at), dense
+
+    @torch.no_grad()
     def render_features(
         self, camera: Camera | int, scale: float | None = None
     ) -> tuple[Float[Tensor, "height width embedding"], Float[Tensor, "height width dense"] | None]:

@@ -274,3 +274,19 @@ def test_an_error_of_a_process(tmp_path):
     assert done.stdout == ""
     assert done.stderr.startswith(f"Error: {tmp_path} is not a run folder")
     assert done.stderr.count("\n") == 1
+
+
+def test_rendered_features_have_the_colours_of_one_basis(drawn_run, tmp_path, capsys):
+    options = ["--views", "images/0003.png", "--features"]
+    facts = run_json(capsys, "render", drawn_run, "--output", tmp_path, *options)
+    assert {Path(name).stem.rpartition("_")[2] for name in facts["files"]} >= {"clip", "dense"}
+    for label in ("clip", "dense"):
+        picture = np.asarray(Image.open(tmp_path / f"images_0003_{label}.png"))
+        assert picture.shape == (72, 96, 3)
+        assert picture.std() > 5
+    model = lerf.load(drawn_run, device="cpu")
+    embedding, dense = model.render_features(3)
+    assert embedding.shape == (72, 96, model.encoder.width)
+    np.testing.assert_allclose(embedding.norm(dim=-1).numpy(), 1.0, atol=1e-4)
+    assert dense is not None
+    assert dense.isfinite().all()

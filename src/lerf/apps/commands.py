@@ -15,9 +15,12 @@ import lerf.model
 from lerf.apps import main as cli
 from lerf.apps.estimate import describe_capture, describe_run, size_text
 from lerf.apps.pictures import (
+    PcaBasis,
     accumulation_picture,
+    apply_pca_basis,
     centred_picture,
     depth_picture,
+    fit_pca_basis,
     normalised_picture,
     raw_picture,
     write_png,
@@ -123,6 +126,12 @@ def distinct(names: Sequence[str]) -> list[str]:
     return result
 
 
+def _feature_bases(model: lerf.model.Model) -> tuple[PcaBasis, PcaBasis | None]:
+    """Colours for embeddings and dense features, fitted once on what the training photos see."""
+    embeddings, dense = model.surface_features()
+    return fit_pca_basis(embeddings.cpu()), fit_pca_basis(dense.cpu()) if dense is not None else None
+
+
 def render(command: cli.Render, console: Console) -> dict[str, Any]:
     """One set of files a view; the raw maps also as NPY."""
     model = _open(command)
@@ -151,6 +160,7 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
     # The pair may still be that of another: a_b and c, a and b_c.
     pairs = iter(distinct([f"{stem}_{label}" for stem in stems for label in labels]))
     map_names = [[next(pairs) for _ in labels] for _ in stems]
+    bases = _feature_bases(model) if command.features else ()
     for done, index in enumerate(chosen):
         stem = stems[index]
         picture = model.render(index).picture
@@ -159,6 +169,11 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
             f"{stem}_depth": depth_picture(picture.depth),
             f"{stem}_accumulation": accumulation_picture(picture.accumulation),
         }
+        if bases:
+            maps_of_features = model.render_features(index, command.scale)
+            for label, basis, features in zip(("clip", "dense"), bases, maps_of_features, strict=True):
+                if basis is not None and features is not None:
+                    images[f"{stem}_{label}"] = apply_pca_basis(basis, features.cpu())
         if phrases:
             maps = model.relevancy_maps(model.cameras, index, phrases, scales)
             for name, raw in zip(map_names[index], maps, strict=True):

@@ -98,6 +98,8 @@ class Render:
     """Folder for the pictures."""
     query: tuple[str, ...] = ()
     """Phrases whose relevancy is rendered."""
+    features: bool = False
+    """Also write maps of the embeddings (clip) and of the dense features, in the colours of one basis for the scene."""
     split: Literal["train", "test"] = "test"
     """Photos whose cameras are used."""
     views: tuple[str, ...] | None = None

@@ -39,7 +39,11 @@ class Surface:
         """Rendered embeddings of chosen points at physical scales."""
         if self.features is not None:
             return field.embed(self.features[index], scale)
-        return field.render_at_scale(_take(self.stops, index), scale)
+        return field.render_at_scale(self.stops_of(index), scale)
+
+    def stops_of(self, index: Tensor | slice) -> LightStops:
+        """Where the light of chosen points' rays stops."""
+        return _take(self.stops, index)
 
 
 CHUNK = 8192
