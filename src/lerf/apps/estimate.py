@@ -14,9 +14,14 @@ from lerf.training.train import default_device
 
 BASE_BYTES = 700_000_000
 """Interpreter, torch, numba and an offline encoder, measured with lerf-cpu."""
-RAYS_PER_SECOND_CPU = {"lerf-cpu": (50_000, 60_000), "lerf-lite": (3_000, 4_000), "lerf": (3_000, 2_500),
-                       "lerf-big": (3_000, 1_500)}  # fmt: skip
-"""Rays a second of radiance and language training on two cores, measured; half as many cores take twice as long."""
+RAYS_PER_SECOND_CPU = {
+    "lerf-cpu": (50_000, 65_000),
+    "lerf-lite": (2_100, 1_600),
+    "lerf": (2_100, 530),
+    "lerf-big": (2_100, 300),
+}
+"""Rays a second of radiance and language training on two cores: measured for lerf-cpu and, beside other work, lerf-lite;
+language of the larger ones follows from lerf-lite by levels times samples."""
 
 
 def size_text(count: int | float) -> str:
