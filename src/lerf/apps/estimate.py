@@ -20,8 +20,8 @@ RAYS_PER_SECOND_CPU = {
     "lerf": (2_100, 530),
     "lerf-big": (2_100, 300),
 }
-"""Rays a second of radiance and language training on two cores: measured for lerf-cpu and, beside other work, lerf-lite;
-language of the larger ones follows from lerf-lite by levels times samples."""
+"""Rays a second of radiance and language training on two cores: measured for lerf-cpu and, beside other work, for
+lerf-lite; language of the larger ones follows from lerf-lite by levels times samples."""
 
 
 def size_text(count: int | float) -> str:
