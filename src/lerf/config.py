@@ -39,7 +39,7 @@ PRESETS: dict[str, Preset] = {
     "lerf-cpu": Preset(
         encoder="conse",
         dense="conse-mid",
-        radiance_training=RadianceTraining(steps=2600),
+        radiance_training=RadianceTraining(steps=3000),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),
