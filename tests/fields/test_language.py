@@ -8,7 +8,7 @@ import torch
 from lerf.fields.language import LanguageConfig, LanguageField, LightStops
 from lerf.fields.radiance import RadianceConfig, RadianceField
 from lerf.rays.bundle import RayBundle
-from lerf.rendering.stops import light_stops
+from lerf.rendering.stops import stops_and_matter
 
 SMALL = LanguageConfig(grids=((2, 4, 8), (2, 8, 16)), features=4, log2_entries=8, hidden=16, layers=2, dense_hidden=8)
 WIDTH, DENSE = 12, 5
@@ -87,7 +87,7 @@ def test_no_gradient_reaches_radiance(estimator):
     directions = torch.nn.functional.normalize(torch.randn(20, 3), dim=-1).requires_grad_()
     rays = RayBundle(torch.zeros(20, 3, requires_grad=True), directions, torch.ones(20), torch.zeros(20).long())
     field = field_of(estimator=estimator)
-    stops = light_stops(radiance, rays, heaviest=4)
+    stops, _ = stops_and_matter(radiance, rays, heaviest=4)
     embedding, dense = field(stops, torch.ones(20))
     (embedding.sum() + dense.sum()).backward()
     assert all(p.grad is None for p in radiance.parameters())

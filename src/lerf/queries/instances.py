@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -107,13 +107,6 @@ def robust_extent(
     cut = int(trim * len(points))
     ordered = points.sort(dim=0).values
     return torch.minimum(ordered[cut], inside), torch.maximum(ordered[len(points) - 1 - cut], inside)
-
-
-def members_mask(region: Region, count: int) -> Bool[Tensor, " points"]:
-    """The region as a mask over the `count` points that it was found among."""
-    mask = torch.zeros(count, dtype=torch.bool, device=region.indices.device)
-    mask[region.indices] = True
-    return mask
 
 
 def _connect(cubes: np.ndarray) -> np.ndarray:

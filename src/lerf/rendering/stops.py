@@ -10,21 +10,15 @@ from lerf.fields.language import LightStops
 from lerf.rays.bundle import RadianceSource, RayBundle
 
 
-def light_stops(source: RadianceSource, rays: RayBundle, heaviest: int) -> LightStops:
-    """The `heaviest` samples of each ray with weights that sum to one, and the median depth.
-
-    Language is read only there: the other samples of a ray hold a few per cent of its light and most of the cost.
-    """
-    return stops_and_matter(source, rays, heaviest)[0]
-
-
 @torch.no_grad()
 def stops_and_matter(
     source: RadianceSource, rays: RayBundle, heaviest: int
 ) -> tuple[LightStops, Bool[Tensor, " rays"]]:
-    """`light_stops`, and whether a ray meets something: at least half of its light.
+    """Where the light of each ray stops, and whether it meets something: at least half of its light stops.
 
-    A ray past an object into the open has stops like any other, but they lie nowhere in particular.
+    Only the `heaviest` samples of a ray are kept, with weights that sum to one: the others hold a few per cent of the
+    light and most of the cost. A ray past an object into the open has stops like any other, but they lie nowhere in
+    particular.
     """
     samples = source.sample_rays(rays)
     total = torch.cumsum(samples.weights, dim=-1)
