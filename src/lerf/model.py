@@ -181,8 +181,7 @@ class Model:
     ) -> tuple[Float[Tensor, "points embedding"], Float[Tensor, "points dense"] | None]:
         """Embeddings, at the middle of the scales seen in training, and dense features of about `points` points."""
         chosen = torch.arange(0, len(self.surface), max(1, len(self.surface) // points), device=self.device)
-        low, high = self.language.scale_range
-        asked = torch.full((len(chosen),), (low * high) ** 0.5, device=self.device)
+        asked = torch.full((len(chosen),), self.language.middle_scale, device=self.device)
         at, _ = self.language.bounds.nearest_supervised(self.surface.positions[chosen], asked)
         dense = None
         if self.language.dense_head is not None:
@@ -201,8 +200,7 @@ class Model:
         """
         cameras, index = self._camera(camera)
         width, height = cameras.sizes[index].tolist()
-        low, high = self.language.scale_range
-        wanted = (low * high) ** 0.5 if scale is None else self.normalised_scale(scale)
+        wanted = self.language.middle_scale if scale is None else self.normalised_scale(scale)
         embeddings, maps = [], []
         for rays in view_rays(cameras, index):
             stops, _ = stops_and_matter(self.source, rays, self.language.config.samples)

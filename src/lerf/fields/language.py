@@ -108,6 +108,12 @@ class LanguageField(nn.Module):
         low, high = self.log_scale_range.exp().tolist()
         return low, high
 
+    @property
+    def middle_scale(self) -> float:
+        """The middle of `scale_range` in its logarithm, normalised units."""
+        low, high = self.scale_range
+        return (low * high) ** 0.5
+
     def features(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points features"]:
         """Grid features at points of the normalised frame."""
         return self.grid(to_unit_cube(positions, self.config.contraction))

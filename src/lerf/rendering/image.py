@@ -12,6 +12,7 @@ from torch import Tensor
 from lerf.fields.radiance import RadianceField
 from lerf.rays.bundle import RayBundle
 from lerf.rays.cameras import CameraTable, image_pixels
+from lerf.rendering.stops import median_sample
 
 CHUNK = 16384
 
@@ -49,11 +50,9 @@ def render_colour(field: RadianceField, cameras: CameraTable, index: int) -> Col
         edges = field.place_samples(rays, jitter, samples=field.config.render_samples)
         out = field(rays, edges)
         opacity = out.weights.sum(-1, keepdim=True)
-        total = out.weights.cumsum(-1)
-        median = (total < 0.5 * total[:, -1:]).sum(-1, keepdim=True).clamp(max=total.shape[1] - 1)
         middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
         colours.append((out.colour + 1.0 - opacity).clamp(0.0, 1.0))
-        depth = middle.gather(-1, median).squeeze(-1) * rays.axis_cosine
+        depth = middle.gather(-1, median_sample(out.weights)).squeeze(-1) * rays.axis_cosine
         depths.append(torch.where(opacity.squeeze(-1) >= 0.5, depth, torch.nan))
         opacities.append(opacity.squeeze(-1).clamp(max=1.0))
     shape = (height, width)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lerf.fields.language import LightStops
 from lerf.rays.bundle import RadianceSource, RayBundle
+
+
+def median_sample(weights: Float[Tensor, "rays samples"]) -> Int[Tensor, "rays 1"]:
+    """Index of the sample at which half of the light that stops along a ray has stopped."""
+    total = torch.cumsum(weights, dim=-1)
+    return (total < 0.5 * total[:, -1:]).sum(-1, keepdim=True).clamp(max=total.shape[1] - 1)
 
 
 @torch.no_grad()
@@ -21,9 +27,7 @@ def stops_and_matter(
     particular.
     """
     samples = source.sample_rays(rays)
-    total = torch.cumsum(samples.weights, dim=-1)
-    middle = (total < 0.5 * total[:, -1:]).sum(-1, keepdim=True).clamp(max=total.shape[1] - 1)
-    median = samples.distances.gather(-1, middle)
+    median = samples.distances.gather(-1, median_sample(samples.weights))
     keep = min(heaviest, samples.weights.shape[1])
     weights, order = samples.weights.topk(keep, dim=-1)
     # A ray that meets nothing still needs a finite mean.
@@ -35,4 +39,4 @@ def stops_and_matter(
         median_depth=(median.squeeze(-1) * rays.axis_cosine),
         median_position=rays.origins + rays.directions * median,
     )
-    return stops, total[:, -1] >= 0.5
+    return stops, samples.weights.sum(-1) >= 0.5
