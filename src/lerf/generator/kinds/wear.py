@@ -1,0 +1,405 @@
+"""Wear: clothes and what people put on or carry about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from lerf.generator.kind import Kind, Look, Part
+from lerf.generator.mesh import (
+    Mesh,
+    arc,
+    box,
+    capsule_field,
+    cylinder,
+    ellipsoid_field,
+    from_field,
+    joined,
+    revolved,
+    rounded_profile,
+    sphere,
+    swept,
+    torus,
+    union_field,
+)
+
+
+def _squarish(mesh: Mesh, x: float, y: float, power: float) -> Mesh:
+    """A revolved mesh whose unit circle becomes a superellipse of half axes `x` and `y`; power 2 is an ellipse."""
+    horizontal = mesh.vertices[:, :2]
+    radius = np.maximum(np.linalg.norm(horizontal, axis=1, keepdims=True), 1e-12)
+    unit = horizontal / radius
+    reach = (np.abs(unit) ** power).sum(1, keepdims=True) ** (-1 / power)
+    flat = horizontal * reach * np.array([x, y])
+    return replace(mesh, vertices=np.column_stack([flat, mesh.vertices[:, 2]]))
+
+
+def _hat(rng: np.random.Generator) -> list[Part]:
+    style = rng.integers(3)
+    if style == 0:  # sun hat
+        brim, crown, top = rng.uniform(1.9, 2.4), rng.uniform(0.65, 0.9), rng.uniform(0.8, 0.95)
+    elif style == 1:  # bowler, fedora
+        brim, crown, top = rng.uniform(1.5, 1.8), rng.uniform(0.85, 1.15), rng.uniform(0.75, 0.95)
+    else:  # top hat
+        brim, crown, top = rng.uniform(1.45, 1.7), rng.uniform(1.3, 1.7), rng.uniform(0.95, 1.12)
+    round_ = rng.uniform(0.05, 0.15) if style == 2 else rng.uniform(0.3, 0.5)
+    curl, oval = rng.uniform(0.0, 0.22), rng.uniform(0.86, 1.0)
+    dome = [(1.0, 0.0), (0.5 + 0.5 * top, 0.5 * crown), (top, crown - round_ * 0.8)]
+    dome += [(top - 0.3 * round_, crown - 0.2 * round_), (top - round_, crown), (0.0, crown)]
+    body = revolved(rounded_profile(dome, 6) if style < 2 else dome, smooth=style < 2)
+    edge = [(0.9, 0.0), (0.5 + 0.5 * brim, 0.0), (brim, curl), (brim, curl + 0.06), (0.5 + 0.5 * brim, 0.06)]
+    rim = revolved([*edge, (0.9, 0.07), (0.9, 0.0)])
+    tall = rng.uniform(0.18, 0.3)
+    wide = 1.0 + (top - 1.0) * tall / crown
+    swell = 1.05 if style == 2 else 1.07
+    band = revolved(
+        [(0.9, 0.03), (swell, 0.03), (max(swell * wide, 1.0), 0.05 + tall), (0.85, 0.05 + tall), (0.9, 0.03)]
+    )
+    return [
+        Part("body", body.scaled(oval, 1, 1), "main"),
+        Part("brim", rim.scaled(oval, 1, 1), "main"),
+        Part("band", band.scaled(oval, 1, 1), "accent"),
+    ]
+
+
+def _shoe(rng: np.random.Generator) -> list[Part]:
+    long, wide = 1.0, rng.uniform(0.34, 0.4)
+    sole_high, ankle = rng.uniform(0.1, 0.18), rng.uniform(0.55, 0.95)
+    toe_high = rng.uniform(0.28, 0.36)
+
+    def footprint(mesh: Mesh, grow: float) -> Mesh:
+        """A round body drawn to the outline of a sole, toe towards -y."""
+        x, y, z = mesh.vertices.T
+        waist = 0.86 + 0.14 * np.cos(2.2 * (y + 0.45)) - 0.06 * y
+        return replace(mesh, vertices=np.stack([(wide + grow) * x * waist, (long + grow) * y, z], -1))
+
+    tread = footprint(revolved([(0, 0), (0.97, 0), (1, 0.03), (1, sole_high), (0, sole_high)]), 0.03)
+    # The upper: its front draws back from the toe to the instep as it rises.
+    rise = np.array([0.0, 0.45 * toe_high, 0.8 * toe_high, toe_high, 0.6 * ankle, 0.8 * ankle, ankle])
+    rise = np.maximum.accumulate(rise + np.arange(7) * 1e-3)
+    front = np.array([-1.0, -1.0, -0.9, -0.65, -0.22, -0.04, 0.06])
+    back = np.array([0.98, 1.0, 1.0, 0.99, 0.97, 0.96, 0.97])
+    half = wide * np.array([0.97, 1.0, 0.95, 0.85, 0.68, 0.6, 0.58])
+    levels = np.linspace(0, ankle, 18)
+
+    def upper(mesh: Mesh, shrink: float) -> Mesh:
+        x, y, z = mesh.vertices.T
+        first, last = np.interp(z, rise, front) + shrink, np.interp(z, rise, back) - shrink
+        side = np.interp(z, rise, half) - shrink
+        waist = 0.9 + 0.1 * np.cos(2.2 * (y + 0.45))
+        return replace(mesh, vertices=np.stack([side * x * waist, (first + last) / 2 + (last - first) / 2 * y, z], -1))
+
+    shell = upper(revolved([(0, 0), *((1.0, float(z)) for z in levels), (0, ankle)]), 0.0).moved(z=sole_high)
+    rim_path = upper(Mesh([*arc(1.0, 0, 345, 24, plane="xy"), 0, 0, ankle], np.zeros((0, 3), int)), 0.02).vertices
+    rim = swept([*rim_path, 0, 0, sole_high], 0.055, closed=True, segments=8)
+    opening = upper(revolved([(0, ankle), (1, ankle), (1, ankle + 0.01), (0, ankle + 0.01)]), 0.05)
+    laces = []
+    rows = int(rng.integers(3, 6))
+    for z in np.linspace(toe_high + 0.02, ankle - 0.12, rows):
+        y = float(np.interp(z, rise, front))
+        reach = float(np.interp(z, rise, half)) * 0.62
+        for lean in (-0.05, 0.05):
+            path = [
+                (reach * u, y + 0.1 * u * u - 0.035, z + sole_high + lean * u + 0.025) for u in (-1, -0.5, 0, 0.5, 1)
+            ]
+            laces.append(swept(path, 0.032, segments=8))
+    light = Look(str(rng.choice(["white", "black", "beige"], p=[0.6, 0.25, 0.15])), "fabric")
+    parts = [
+        Part("body", shell, "main"),
+        Part("body", opening.moved(z=sole_high + 0.005), Look("black", "fabric")),
+        Part("body", rim, "accent"),
+        Part("sole", tread, Look(str(rng.choice(["white", "black", "brown"], p=[0.6, 0.25, 0.15])), "plastic")),
+        *(Part("lace", lace, light) for lace in laces),
+    ]
+    if rng.random() < 0.5:
+        cap = upper(revolved([(0, 0), *((1.0, float(z)) for z in levels[:7]), (0, float(levels[6]))]), -0.012)
+        keep = cap.vertices[cap.faces][:, :, 1].max(1) < -0.5
+        parts.append(Part("toe cap", replace(cap, faces=cap.faces[keep]).moved(z=sole_high), "accent"))
+    return parts
+
+
+def _handbag(rng: np.random.Generator) -> list[Part]:
+    wide, deep, high = rng.uniform(0.85, 1.1), rng.uniform(0.28, 0.42), rng.uniform(1.0, 1.5)
+    top_wide, top_deep = rng.uniform(0.68, 0.98), rng.uniform(0.3, 0.6)
+    levels = np.linspace(0, 1, 10)
+    mesh = revolved([(0, 0), (0.93, 0), *((1.0, float(high * z)) for z in 0.05 + 0.95 * levels), (0.0, high)], 56)
+    mesh = _squarish(mesh, wide, deep, 4.5)
+    share = mesh.vertices[:, 2:] / high
+    shape = np.column_stack([1 - (1 - top_wide) * share, 1 - (1 - top_deep) * share**1.5, np.ones_like(share)])
+    mesh = replace(mesh, vertices=mesh.vertices * shape)
+    span, rise = wide * top_wide * rng.uniform(0.5, 0.68), rng.uniform(0.55, 0.95)
+    brown = Look(str(rng.choice(["brown", "black"])), "leather")
+    strap = brown if rng.random() < 0.4 else "accent"
+    out = deep * top_deep
+    angles = np.linspace(0, np.pi, 22)
+    handles = []
+    for side in (-1, 1):
+        path = [
+            (span * np.cos(a), side * out * (0.9 - 0.3 * np.sin(a)), high + rise * np.sin(a) ** 0.8) for a in angles
+        ]
+        ends = [(x, side * out * 1.04, high - 0.25) for x in (span, -span)]
+        handles.append(swept([ends[0], *path, ends[1]], 0.06, segments=10))
+    flap_high = high * rng.uniform(0.3, 0.55)
+    flap = revolved([(0, high - flap_high), (1, high - flap_high), (1, high + 0.03), (0, high + 0.03)], 56)
+    flap = _squarish(flap, wide * (1 - (1 - top_wide) * 0.75) + 0.03, deep * 1.02, 4.5)
+    share = (flap.vertices[:, 2:] / high).clip(0, 1)
+    narrow = np.column_stack([np.ones_like(share), 1.06 - (1 - top_deep) * share**1.5, np.ones_like(share)])
+    flap = replace(flap, vertices=flap.vertices * narrow)
+    gold = Look(str(rng.choice(["gold", "silver"])), "metal")
+    front = -deep * (1.08 - (1 - top_deep) * (1 - flap_high / high) ** 1.5)
+    clasp = sphere(0.11, 10).scaled(1, 0.6, 1).moved(0, front - 0.01, high - flap_high + 0.08)
+    parts = [Part("body", mesh, "main"), *(Part("handle", handle, strap) for handle in handles)]
+    if rng.random() < 0.65:
+        parts.append(Part("flap", flap, "main" if rng.random() < 0.4 else "accent"))
+    return [*parts, Part("clasp", clasp, gold)]
+
+
+def _umbrella(rng: np.random.Generator) -> list[Part]:
+    gores, dome, scallop = int(rng.integers(6, 10)), rng.uniform(0.42, 0.65), rng.uniform(0.06, 0.12)
+    turn = np.deg2rad(np.linspace(90, 0, 12))
+    outside = [(float(np.cos(t)), float(dome * np.sin(t))) for t in turn]
+    mesh = revolved([*((0.985 * r, 0.96 * z - 0.02) for r, z in outside), *outside[::-1]], 8 * gores)
+    x, y, z = mesh.vertices.T
+    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    # Cloth is drawn in and up between the ribs.
+    between = np.abs(np.sin(gores * angle / 2)) * radius**2
+    factor = 1 - scallop * between
+    canopy = replace(mesh, vertices=np.stack([x * factor, y * factor, z + 0.8 * scallop * between**2], -1))
+    ribs = []
+    for k in range(gores):
+        way = 2 * np.pi * k / gores
+        path = [(1.012 * r * np.cos(way), 1.012 * r * np.sin(way), 1.012 * z) for r, z in outside[1:]]
+        ribs.append(swept(path, 0.014, segments=6))
+    long, hook = rng.uniform(0.75, 1.05), rng.uniform(0.13, 0.19)
+    grip = rng.uniform(0.2, 0.32)
+    bend = [*arc(hook, 180, 370, 14), hook, 0.0, -long - grip]
+    handle = swept(np.concatenate([[[0, 0, -long]], bend]), rng.uniform(0.05, 0.065), segments=12)
+    metal = Look(str(rng.choice(["silver", "black"])), "metal")
+    return [
+        Part("body", canopy, "main"),
+        Part("rib", joined(*ribs), "accent"),
+        Part("shaft", cylinder(0.026, long + dome + 0.02).moved(z=-long), metal),
+        Part("tip", cylinder(0.03, 0.17, 0.012).moved(z=dome - 0.01), metal),
+        Part("handle", handle, Look(str(rng.choice(["brown", "black"])), "wooden") if rng.random() < 0.5 else "accent"),
+    ]
+
+
+def _watch(rng: np.random.Generator) -> list[Part]:
+    face, wide = rng.uniform(0.4, 0.52), rng.uniform(0.24, 0.34)
+    loop, squash = rng.uniform(0.62, 0.75), rng.uniform(0.75, 0.95)
+    around = np.deg2rad(np.linspace(0, 360, 49)[:-1])
+    centre = np.stack([np.zeros(48), loop * np.cos(around), squash * loop * np.sin(around)], -1)
+    strap = swept(centre, wide, flatten=1.0, closed=True, segments=16)
+    # The section is pressed flat towards the loop.
+    near = strap.vertices
+    angle = np.arctan2(near[:, 2] / squash, near[:, 1])
+    middle = np.stack([np.zeros(len(near)), loop * np.cos(angle), squash * loop * np.sin(angle)], -1)
+    away = near - middle
+    away[:, 1:] *= 0.12
+    across = np.clip(away[:, :1] * 1.25, -wide, wide)
+    strap = replace(strap, vertices=middle + np.column_stack([across, away[:, 1:]]))
+    power = 2.0 if rng.random() < 0.65 else 5.0
+    oval = rng.uniform(0.9, 1.0)
+
+    def disc(radius: float, height: float, bevel: float = 0.03) -> Mesh:
+        return _squarish(cylinder(1.0, height, bevel=bevel), radius * oval, radius, power)
+
+    top = squash * loop
+    dial = Look(str(rng.choice(["white", "black", "blue"], p=[0.6, 0.25, 0.15])), "plastic")
+    ink = Look("white" if dial.colour != "white" else "black", "plastic")
+    case = Look(str(rng.choice(["gold", "silver", "black"], p=[0.4, 0.45, 0.15])), "metal")
+    hands = [
+        box(0.05, reach, 0.012).moved(0, 0.45 * reach).turned("z", degrees)
+        for reach, degrees in ((0.55 * face, rng.uniform(0, 360)), (0.75 * face, rng.uniform(0, 360)))
+    ]
+    marks = [box(0.035, 0.1, 0.01).moved(0, 0.72 * face).turned("z", 30 * k) for k in range(0, 12, 3)]
+    parts = [
+        Part("body", disc(face, 0.16).moved(z=top - 0.04), case),
+        Part("body", cylinder(0.06, 0.1).turned("y", 90).moved(face * oval - 0.02, 0, top + 0.04), case),
+        Part("face", disc(0.84 * face, 0.02, 0.002).moved(z=top + 0.11), dial),
+        Part("hand", joined(*hands, *marks).moved(z=top + 0.128), ink),
+        Part("strap", strap, "main"),
+        Part("buckle", box(2.3 * wide, 0.22, 0.16).moved(z=-top - 0.08), case),
+    ]
+    lean = rng.uniform(25, 50)
+    return [replace(part, mesh=part.mesh.turned("x", lean)) for part in parts]
+
+
+def _glasses(rng: np.random.Generator) -> list[Part]:
+    half, tall = rng.uniform(0.42, 0.52), rng.uniform(0.34, 0.46)
+    power, thick = rng.uniform(2.0, 4.5), rng.uniform(0.06, 0.095)
+    gap = rng.uniform(0.1, 0.18)
+    middle = half + gap
+    angles = np.linspace(0, 2 * np.pi, 41)[:-1]
+    reach = (np.abs(np.cos(angles)) ** power + np.abs(np.sin(angles)) ** power) ** (-1 / power)
+    ring: Float[np.ndarray, "points 3"] = np.stack(
+        [half * reach * np.cos(angles), np.zeros(40), tall * reach * np.sin(angles)], -1
+    )
+    pane = _squarish(revolved([(0, 0), (1, 0), (1, 0.03), (0, 0.03)], 40, smooth=False), half, tall, power)
+    pane = pane.turned("x", 90).moved(y=0.015)
+    tint = Look(str(rng.choice(["black", "blue", "white", "grey"], p=[0.45, 0.2, 0.15, 0.2])), "glass")
+    long, drop = rng.uniform(1.2, 1.5), rng.uniform(0.25, 0.4)
+    frame = []
+    arms = []
+    for side in (-1, 1):
+        frame.append(swept([*ring, side * middle, 0, 0], thick, closed=True, segments=10))
+        hinge = (side * (middle + half + 0.02), 0.0, 0.35 * tall)
+        x = hinge[0]
+        path = [
+            hinge, (x + side * 0.06, 0.06, hinge[2]), (x + side * 0.06, 0.15, hinge[2]), (x, 0.7 * long, hinge[2]),
+            (x, 0.88 * long, hinge[2] - 0.1), (x - side * 0.03, long, hinge[2] - drop - 0.2),
+        ]  # fmt: skip
+        arms.append(swept(path, 0.8 * thick, segments=10))
+    bridge = swept([(-gap - 0.04, 0, 0.1), (0, -0.02, 0.1 + 0.08), (gap + 0.04, 0, 0.1)], thick, segments=10)
+    two_tone = rng.random() < 0.25
+    return [
+        *(Part("body", rim, "main") for rim in frame),
+        Part("body", bridge, "main"),
+        *(Part("lens", pane.moved(x=side * middle), tint) for side in (-1, 1)),
+        *(Part("arm", arm, "accent" if two_tone else "main") for arm in arms),
+    ]
+
+
+def _crown(rng: np.random.Generator) -> list[Part]:
+    points = int(rng.integers(5, 9))
+    low, high, flare = rng.uniform(0.35, 0.5), rng.uniform(0.5, 0.85), rng.uniform(0.0, 0.25)
+    sharp = rng.uniform(0.8, 1.4)
+    per = 12
+    segments = per * points
+    mesh = revolved([(0.95, 0), (1, 0), (1, 1), (0.95, 1), (0.95, 0)], segments, smooth=False)
+    x, y, z = mesh.vertices.T
+    phase = np.abs(((np.arctan2(y, x) * points / (2 * np.pi)) % 1.0) - 0.5) * 2
+    top = low + high * phase**sharp
+    height = z * top
+    spread = 1 + flare * height
+    parts = [
+        Part("body", replace(mesh, vertices=np.stack([x * spread, y * spread, height], -1)), "main"),
+        Part("rim", torus(1.0, 0.085).moved(z=0.085), "main" if rng.random() < 0.5 else "accent"),
+    ]
+    tip, jewel = rng.uniform(0.08, 0.13), rng.uniform(0.09, 0.14)
+    out = 1 + flare * (low + high)
+    gems = Look(str(rng.choice(["red", "blue", "green", "purple"])), "glass")
+    for k in range(points):
+        degrees = 360 * k / points
+        ball = sphere(tip, 8).moved(x=0.975 * out, z=low + high).turned("z", degrees)
+        gem = sphere(jewel, 8).scaled(0.5, 1, 1.2).moved(x=1 + flare * 0.35, z=0.35).turned("z", degrees)
+        parts += [Part("point", ball, "main"), Part("jewel", gem, gems)]
+    return parts
+
+
+def _mitten(rng: np.random.Generator) -> list[Part]:
+    wide, tall, thick = rng.uniform(0.4, 0.5), rng.uniform(0.6, 0.75), rng.uniform(0.2, 0.28)
+    spread, reach, thumb = rng.uniform(0.28, 0.5), rng.uniform(0.45, 0.62), rng.uniform(0.15, 0.19)
+    side = float(rng.choice([-1, 1]))
+    root = (side * 0.6 * wide, 0.0, 0.32 * tall)
+    tip = (side * (0.8 * wide + spread), 0.0, 0.32 * tall + reach)
+    cuff, flare = rng.uniform(0.3, 0.5), rng.uniform(1.0, 1.15)
+    hand = from_field(
+        union_field(
+            ellipsoid_field((0, 0, tall), (wide, thick, tall)),
+            ellipsoid_field((0, 0, 0.5 * tall), (0.86 * wide, 0.95 * thick, 0.62 * tall)),
+            blend=0.08,
+        ),
+        (-0.65, -0.4, -0.25),
+        (0.65, 0.4, 1.65),
+        34,
+    )
+    finger = from_field(capsule_field(root, tip, 0.9 * thumb, thumb), (-1.3, -0.3, -0.2), (1.3, 0.3, 1.3), 34)
+    sleeve = [(0.0, -cuff), (0.96, -cuff), (1.0, -cuff + 0.04), (0.98, 0.06), (0.9, 0.12), (0.0, 0.12)]
+    band = _squarish(revolved(sleeve), 0.86 * wide * flare, 0.95 * thick * flare, 2.4)
+    return [
+        Part("body", hand, "main"),
+        Part("thumb", finger, "main"),
+        Part("cuff", band, "accent"),
+    ]
+
+
+_ON = "something to wear"
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "hat",
+        _hat,
+        (0.24, 0.30),
+        hypernyms=("clothing", "headgear", "accessory"),
+        uses=(_ON, "something to wear on the head", "something to keep the sun off"),
+        materials=("fabric",),
+        patterns=True,
+        askable_parts=("brim", "band"),
+    ),
+    Kind(
+        "shoe",
+        _shoe,
+        (0.22, 0.28),
+        synonyms=("sneaker", "trainer"),
+        hypernyms=("clothing", "footwear"),
+        uses=(_ON, "something to wear on the foot", "something to walk in"),
+        materials=("fabric", "leather"),
+        askable_parts=("sole",),
+    ),
+    Kind(
+        "handbag",
+        _handbag,
+        (0.20, 0.28),
+        synonyms=("purse", "ladies' bag"),
+        hypernyms=("bag", "accessory"),
+        uses=("something to carry things in",),
+        materials=("fabric", "leather"),
+        patterns=True,
+        askable_parts=("handle",),
+    ),
+    Kind(
+        "umbrella",
+        _umbrella,
+        (0.24, 0.30),
+        synonyms=("brolly",),
+        hypernyms=("accessory",),
+        uses=("something to keep off the rain", "something to carry on a rainy day"),
+        materials=("fabric",),
+        patterns=True,
+        askable_parts=("handle",),
+    ),
+    Kind(
+        "watch",
+        _watch,
+        (0.12, 0.17),
+        synonyms=("wristwatch",),
+        hypernyms=("accessory",),
+        uses=(_ON, "something to wear on the wrist", "something to tell the time"),
+        materials=("leather", "plastic", "metal"),
+        askable_parts=("strap", "face"),
+    ),
+    Kind(
+        "glasses",
+        _glasses,
+        (0.15, 0.21),
+        synonyms=("spectacles", "eyeglasses"),
+        hypernyms=("accessory",),
+        uses=(_ON, "something to see better with", "something to wear on the nose"),
+        materials=("plastic",),
+        askable_parts=("lens",),
+    ),
+    Kind(
+        "crown",
+        _crown,
+        (0.18, 0.24),
+        synonyms=("royal crown",),
+        hypernyms=("headgear", "accessory"),
+        uses=(_ON, "something to wear on the head", "something for a king"),
+        colours=("yellow", "yellow", "yellow", "grey", "red", "blue", "purple", "pink", "green", "white"),
+        materials=("metal", "plastic"),
+    ),
+    Kind(
+        "mitten",
+        _mitten,
+        (0.18, 0.24),
+        hypernyms=("clothing", "accessory"),
+        uses=(_ON, "something to wear on the hand", "something to keep a hand warm"),
+        materials=("fabric",),
+        patterns=True,
+        askable_parts=("cuff", "thumb"),
+    ),
+)
+"""Every kind of this family."""
