@@ -82,7 +82,7 @@ def _zone(radius: float, low: float, high: float) -> Mesh:
 
 def _ball(rng: np.random.Generator) -> list[Part]:
     parts = [Part("body", sphere(1.0), "main")]
-    style = rng.integers(3)
+    style = int(rng.integers(3))
     tilt, spin = rng.uniform(10, 80), rng.uniform(0, 360)
     bands: list[tuple[float, float]] = []
     if style == 1:

@@ -37,7 +37,7 @@ def _squarish(mesh: Mesh, x: float, y: float, power: float) -> Mesh:
 
 
 def _hat(rng: np.random.Generator) -> list[Part]:
-    style = rng.integers(3)
+    style = int(rng.integers(3))
     if style == 0:  # sun hat
         brim, crown, top = rng.uniform(1.9, 2.4), rng.uniform(0.65, 0.9), rng.uniform(0.8, 0.95)
     elif style == 1:  # bowler, fedora
