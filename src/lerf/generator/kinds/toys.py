@@ -464,7 +464,7 @@ def _sail(corners: list[tuple[float, float]], bulge: float) -> Mesh:
             point = (1 - u) * (tack + v * (clew - tack)) + u * head
             belly = bulge * 4 * v * (1 - v) * (1 - u) * min(1.0, 4 * u + 0.3)
             front.append([*point, belly + thick / 2, 0, 0])
-            back.append([*point, belly - thick / 2, 0, 0])
+            back.append(point + np.array([belly - thick / 2, 0, 0]))
     i, j = (a.reshape(-1) for a in np.meshgrid(np.arange(count - 1), np.arange(count - 1), indexing="ij"))
     a = i * count + j
     quads = np.concatenate([np.stack([a, a + 1, a + count + 1], -1), np.stack([a, a + count + 1, a + count], -1)])
