@@ -54,14 +54,14 @@ def _blade(
     path = np.concatenate([np.zeros((1, 3)), np.cumsum(steps[:-1], 0)])
     t = np.linspace(0.0, 1.0, count)
     half = 0.5 * width * np.maximum(np.sin(np.pi * (0.12 + 0.86 * t) ** 0.8), 0.03)
-    return swept(path, thickness * half, flatten=1 / thickness, segments=segments)
+    return swept(path, (thickness * half).tolist(), flatten=1 / thickness, segments=segments)
 
 
 def _stalk(height: float, radius: float, bend: float, base: float) -> Mesh:
     """A short stem of a fruit, from z = `base` up, leaning by `bend` at its top."""
     t = np.linspace(0.0, 1.0, 8)
     path = np.stack([bend * t**2, np.zeros(8), base + height * t], -1)
-    return swept(path, radius * np.interp(t, [0.0, 0.6, 1.0], [1.0, 0.8, 1.25]), segments=8)
+    return swept(path, (radius * np.interp(t, [0.0, 0.6, 1.0], [1.0, 0.8, 1.25])).tolist(), segments=8)
 
 
 def _banana(rng: np.random.Generator) -> list[Part]:
@@ -73,7 +73,7 @@ def _banana(rng: np.random.Generator) -> list[Part]:
     shape = [0.3, 0.55, 0.85, 1.0, 1.0, 0.85, 0.5, 0.32, 0.3]
     radii = thick * np.interp(t, [0.0, 0.04, 0.15, 0.35, 0.65, 0.82, 0.91, 0.95, 1.0], shape)
     # Five soft edges run along a banana.
-    tube = swept(path, radii, segments=20)
+    tube = swept(path, radii.tolist(), segments=20)
     x, y, z = tube.vertices.T
     from_axis = np.hypot(x, y)
     around = np.arctan2(z, from_axis - radius)
@@ -204,11 +204,11 @@ def _mushroom(rng: np.random.Generator) -> list[Part]:
 
 
 def _donut(rng: np.random.Generator) -> list[Part]:
-    tube, tall = rng.uniform(0.32, 0.46), rng.uniform(0.8, 1.0)
+    tube, tall = rng.uniform(0.3, 0.42), rng.uniform(0.8, 1.0)
     ring = 1.0 - tube
     angles = np.linspace(0.0, 2 * np.pi, 25)
     dough = revolved([(float(ring + tube * np.cos(a)), float(tall * tube * np.sin(a))) for a in angles])
-    over = np.linspace(np.deg2rad(0), np.deg2rad(180), 16)
+    over = np.linspace(np.deg2rad(14), np.deg2rad(166), 16)
     thick = tube * np.concatenate([[0.98], np.full(14, rng.uniform(1.06, 1.1)), [0.98]])
     shell = [(float(ring + s * np.cos(a)), float(tall * s * np.sin(a))) for a, s in zip(over, thick, strict=True)]
     lining = [(float(ring + 0.9 * tube * np.cos(a)), float(tall * 0.9 * tube * np.sin(a))) for a in over[::-3]]
@@ -226,7 +226,7 @@ def _donut(rng: np.random.Generator) -> list[Part]:
     parts = [Part("body", dough, "main"), Part("icing", replace(icing, vertices=flowed), "accent")]
     if rng.random() < 0.6:
         grains: dict[str, list[Mesh]] = {"white": [], "yellow": [], "blue": [], "red": []}
-        for index in range(28):
+        for index in range(20):
             lean = np.deg2rad(rng.uniform(-45, 45))
             grain = swept(
                 [(-0.06, 0, 0), (-0.03, 0, 0), (0.03, 0, 0), (0.06, 0, 0)], [0.012, 0.022, 0.022, 0.012], segments=6
@@ -246,12 +246,12 @@ def _carrot(rng: np.random.Generator) -> list[Part]:
     radii *= 1 + 0.035 * np.sin(70 * t + rng.uniform(0, 6)) * np.sin(23 * t + rng.uniform(0, 6))
     # The root lies on the table along its whole length: its axis sinks as it thins.
     path = np.stack([t, bend * np.sin(np.pi * t), radii], -1)
-    root = swept(path, radii, segments=18)
+    root = swept(path, radii.tolist(), segments=18)
     leaves = []
-    for _ in range(int(rng.integers(7, 11))):
+    for _ in range(int(rng.integers(9, 13))):
         length = rng.uniform(0.32, 0.58)
-        frond = _blade(length, rng.uniform(0.06, 0.11), 0, rng.uniform(-25, 25), thickness=0.35, count=8)
-        frond = frond.turned("y", -90 + rng.uniform(-5, 32)).turned("z", rng.uniform(-28, 28))
+        frond = _blade(length, rng.uniform(0.08, 0.14), 0, rng.uniform(-25, 25), thickness=0.35, count=8)
+        frond = frond.turned("y", -90 + rng.uniform(-5, 38)).turned("z", rng.uniform(-34, 34))
         leaves.append(frond.moved(x=0.02, z=thick))
     return [Part("body", root, "main"), Part("leaves", joined(*leaves), _LEAF)]
 
@@ -329,13 +329,12 @@ def _pineapple(rng: np.random.Generator) -> list[Part]:
 
 def _cheese(rng: np.random.Generator) -> list[Part]:
     angle, height = np.deg2rad(rng.uniform(32, 58)), rng.uniform(0.3, 0.52)
-    normals = [(np.sin(angle / 2), np.cos(angle / 2)), (np.sin(angle / 2), -np.cos(angle / 2))]
-    wide = float(np.sin(angle / 2))
+    deep, wide = float(np.cos(angle / 2)), float(np.sin(angle / 2))
     holes = []
     for side in (-1, 1):
         for _ in range(int(rng.integers(2, 4))):
             along, size = rng.uniform(0.4, 0.88), rng.uniform(0.05, 0.115)
-            place = (along * np.cos(angle / 2), side * along * wide, rng.uniform(0.22, 0.8) * height)
+            place = (along * deep, side * along * wide, rng.uniform(0.22, 0.8) * height)
             holes.append(ellipsoid_field(place, (size, size, size)))
     for _ in range(int(rng.integers(3, 6))):
         along, turn, size = rng.uniform(0.4, 0.88), rng.uniform(-0.35, 0.35) * angle, rng.uniform(0.05, 0.115)
@@ -343,13 +342,11 @@ def _cheese(rng: np.random.Generator) -> list[Part]:
         holes.append(ellipsoid_field(place, (size, size, 0.8 * size)))
 
     def wedge(p: np.ndarray) -> np.ndarray:
-        walls = [
-            -normal[0] * p[:, 0] + side * normal[1] * p[:, 1] for normal, side in zip(normals, (1, 1), strict=True)
-        ]
-        outside = np.max([*walls, np.hypot(p[:, 0], p[:, 1]) - 1, p[:, 2] - height, -p[:, 2]], axis=0)
+        sides = deep * np.abs(p[:, 1]) - wide * p[:, 0]
+        outside = np.max([sides, np.hypot(p[:, 0], p[:, 1]) - 1, p[:, 2] - height, -p[:, 2]], axis=0)
         return np.max([outside, *[-hole(p) for hole in holes]], axis=0)
 
-    body = from_field(wedge, (-0.03, -wide - 0.03, -0.03), (1.03, wide + 0.03, height + 0.03), 34)
+    body = from_field(wedge, (-0.03, -wide - 0.03, -0.03), (1.03, wide + 0.03, height + 0.03), 31)
     sweep = np.linspace(-angle / 2, angle / 2, 17)
     outline = [(1.03 * float(np.cos(a)), 1.03 * float(np.sin(a))) for a in sweep]
     outline += [(0.985 * float(np.cos(a)), 0.985 * float(np.sin(a))) for a in sweep[::-1]]

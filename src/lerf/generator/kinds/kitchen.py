@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -136,7 +137,7 @@ def _teapot(rng: np.random.Generator) -> list[Part]:
     return [
         Part("body", body, "main"),
         Part("lid", lid, "accent" if contrast else "main"),
-        Part("spout", swept(spout_path, radii), "main"),
+        Part("spout", swept(spout_path, radii.tolist()), "main"),
         # The mouth of the spout is a dark disc: so small a hole shows nothing else.
         Part("spout", swept(opening, 0.72 * thin), Look("black", "plastic")),
         Part("handle", handle, "accent" if contrast else "main"),
@@ -174,16 +175,18 @@ def _bottle(rng: np.random.Generator) -> list[Part]:
         ]
     )
     parts = [Part("body", glass, "main"), Part("cap", cap, "accent")]
-    if waist == 0.0 and rng.random() < 0.5:
+    if rng.random() < 0.4:
         low, high = body * rng.uniform(0.15, 0.3), body * rng.uniform(0.65, 0.85)
-        parts.append(Part("label", _band(radius + 0.002, low, high), Look("white", "paper")))
+        parts.append(_label(side, low, high))
     return parts
 
 
-def _band(radius: float, low: float, high: float) -> Mesh:
-    """A thin sleeve about the z axis."""
-    inside = 0.985 * radius
-    return revolved([(inside, low), (radius, low), (radius, high), (inside, high), (inside, low)])
+def _label(side: Outline, low: float, high: float) -> Part:
+    """Paper round a vessel between two heights, a little outside the outline of its wall."""
+    levels = np.linspace(low, high, 8)
+    outside = [(1.01 * _radius_at(side, z), float(z)) for z in levels]
+    inside = [(0.98 * _radius_at(side, z), float(z)) for z in levels[::-1]]
+    return Part("label", revolved([*outside, *inside, outside[0]]), Look("white", "paper"))
 
 
 def _wine_glass(rng: np.random.Generator) -> list[Part]:
@@ -269,11 +272,11 @@ def _frying_pan(rng: np.random.Generator) -> list[Part]:
     path = np.stack([0.47 + t * length, np.zeros(30), start + rise * np.sin(0.5 * np.pi * t)], -1)
     grip = rng.uniform(0.05, 0.075)
     radii = grip * np.interp(t, [0.0, 0.2, 0.5, 0.9, 0.97, 1.0], [0.55, 0.65, 1.0, 1.0, 0.8, 0.3])
-    looks: list[Look | str] = [Look("brown", "wooden"), Look("black", "plastic"), "main"]
+    looks: list[Look | Literal["main"]] = [Look("brown", "wooden"), Look("black", "plastic"), "main"]
     look = looks[int(rng.integers(len(looks)))]
     return [
         Part("body", _shell(outline, 0.025), "main"),
-        Part("handle", swept(path, radii, flatten=rng.uniform(0.55, 0.8)), look if isinstance(look, Look) else "main"),
+        Part("handle", swept(path, radii.tolist(), flatten=rng.uniform(0.55, 0.8)), look),
     ]
 
 
@@ -291,7 +294,7 @@ def _spoon(rng: np.random.Generator) -> list[Part]:
         return np.where(at < 0.6 * bowl, oval, np.maximum(oval, handle))
 
     straight = np.stack([x, np.zeros_like(x), np.zeros_like(x)], -1)
-    rod = swept(straight, np.maximum(half_width(x), 1e-3), segments=24)
+    rod = swept(straight, np.maximum(half_width(x), 1e-3).tolist(), segments=24)
     at, across, up = rod.vertices.T
     size = np.maximum(half_width(at), 1e-3)
     hollow = depth * np.clip(1 - (across / size) ** 2, 0.0, 1.0) * np.clip(4 * at / bowl * (1 - at / bowl), 0.0, 1.0)
@@ -325,13 +328,13 @@ def _jar(rng: np.random.Generator) -> list[Part]:
     else:
         lid = revolved([*lid_profile, (0.0, top)])
     parts = [Part("body", body, "main"), Part("lid", lid, "accent")]
-    if belly < 0.045 and rng.random() < 0.6:
+    if rng.random() < 0.4:
         low, high = height * rng.uniform(0.15, 0.25), height * rng.uniform(0.55, 0.68)
-        parts.append(Part("label", _band(0.505 + belly, low, high), Look("white", "paper")))
+        parts.append(_label(side, low, high))
     return parts
 
 
-_GLASS_COLOURS = ("white", "green", "blue", "brown", "purple", "pink", "red", "grey", "yellow")
+_GLASS_COLOURS = ("white", "green", "blue", "purple", "pink", "red", "grey", "yellow")
 
 KINDS: tuple[Kind, ...] = (
     Kind(
@@ -362,7 +365,7 @@ KINDS: tuple[Kind, ...] = (
         (0.24, 0.30),
         hypernyms=("container",),
         uses=("something to keep a drink in", "something to pour from"),
-        colours=_GLASS_COLOURS,
+        colours=(*_GLASS_COLOURS, "brown"),
         materials=("glass", "plastic", "metal"),
         askable_parts=("cap",),
     ),
