@@ -463,7 +463,7 @@ def _sail(corners: list[tuple[float, float]], bulge: float) -> Mesh:
         for v in rows:
             point = (1 - u) * (tack + v * (clew - tack)) + u * head
             belly = bulge * 4 * v * (1 - v) * (1 - u) * min(1.0, 4 * u + 0.3)
-            front.append([*point, belly + thick / 2, 0, 0])
+            front.append(point + np.array([belly + thick / 2, 0, 0]))
             back.append(point + np.array([belly - thick / 2, 0, 0]))
     i, j = (a.reshape(-1) for a in np.meshgrid(np.arange(count - 1), np.arange(count - 1), indexing="ij"))
     a = i * count + j

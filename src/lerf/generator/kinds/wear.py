@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -92,8 +93,8 @@ def _shoe(rng: np.random.Generator) -> list[Part]:
         return replace(mesh, vertices=np.stack([side * x * waist, (first + last) / 2 + (last - first) / 2 * y, z], -1))
 
     shell = upper(revolved([(0, 0), *((1.0, float(z)) for z in levels), (0, ankle)]), 0.0).moved(z=sole_high)
-    rim_path = upper(Mesh([*arc(1.0, 0, 345, 24, plane="xy"), 0, 0, ankle], np.zeros((0, 3), int)), 0.02).vertices
-    rim = swept([*rim_path, 0, 0, sole_high], 0.055, closed=True, segments=8)
+    rim_path = upper(Mesh(arc(1.0, 0, 345, 24, plane="xy") + np.array([0, 0, ankle]), np.zeros((0, 3), int)), 0.02).vertices
+    rim = swept(rim_path + np.array([0, 0, sole_high]), 0.055, closed=True, segments=8)
     opening = upper(revolved([(0, ankle), (1, ankle), (1, ankle + 0.01), (0, ankle + 0.01)]), 0.05)
     laces = []
     rows = int(rng.integers(3, 6))
@@ -131,7 +132,7 @@ def _handbag(rng: np.random.Generator) -> list[Part]:
     mesh = replace(mesh, vertices=mesh.vertices * shape)
     span, rise = wide * top_wide * rng.uniform(0.5, 0.68), rng.uniform(0.55, 0.95)
     brown = Look(str(rng.choice(["brown", "black"])), "leather")
-    strap = brown if rng.random() < 0.4 else "accent"
+    strap: Look | Literal["main", "accent"] = brown if rng.random() < 0.4 else "accent"
     out = deep * top_deep
     angles = np.linspace(0, np.pi, 22)
     handles = []
@@ -174,7 +175,7 @@ def _umbrella(rng: np.random.Generator) -> list[Part]:
         ribs.append(swept(path, 0.014, segments=6))
     long, hook = rng.uniform(0.75, 1.05), rng.uniform(0.13, 0.19)
     grip = rng.uniform(0.2, 0.32)
-    bend = [*arc(hook, 180, 370, 14), hook, 0.0, -long - grip]
+    bend = arc(hook, 180, 370, 14) + np.array([hook, 0.0, -long - grip])
     handle = swept(np.concatenate([[[0, 0, -long]], bend]), rng.uniform(0.05, 0.065), segments=12)
     metal = Look(str(rng.choice(["silver", "black"])), "metal")
     return [
@@ -244,7 +245,7 @@ def _glasses(rng: np.random.Generator) -> list[Part]:
     frame = []
     arms = []
     for side in (-1, 1):
-        frame.append(swept([*ring, side * middle, 0, 0], thick, closed=True, segments=10))
+        frame.append(swept(ring + np.array([side * middle, 0, 0]), thick, closed=True, segments=10))
         hinge = (side * (middle + half + 0.02), 0.0, 0.35 * tall)
         x = hinge[0]
         path = [
