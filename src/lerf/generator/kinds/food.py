@@ -46,7 +46,7 @@ def _blade(
     *,
     thickness: float = 0.12,
     count: int = 9,
-    segments: int = 6,
+,
 ) -> Mesh:
     """A pointed leaf from the origin: starts `lean` degrees off +z towards +x and bends `droop` degrees further."""
     angles = np.deg2rad(lean + droop * np.linspace(0.0, 1.0, count))
@@ -54,7 +54,7 @@ def _blade(
     path = np.concatenate([np.zeros((1, 3)), np.cumsum(steps[:-1], 0)])
     t = np.linspace(0.0, 1.0, count)
     half = 0.5 * width * np.maximum(np.sin(np.pi * (0.12 + 0.86 * t) ** 0.8), 0.03)
-    return swept(path, (thickness * half).tolist(), flatten=1 / thickness, segments=segments)
+    return swept(path, (thickness * half).tolist(), flatten=1 / thickness, segments=6)
 
 
 def _stalk(height: float, radius: float, bend: float, base: float) -> Mesh:

@@ -191,7 +191,7 @@ def _label(side: Outline, low: float, high: float) -> Part:
 
 def _wine_glass(rng: np.random.Generator) -> list[Part]:
     foot, stem = rng.uniform(0.17, 0.22), rng.uniform(0.28, 0.48)
-    thick = rng.uniform(0.012, 0.02)
+    thick = rng.uniform(0.015, 0.024)
     bowl, wide, rim = 1.0 - stem, rng.uniform(0.17, 0.27), rng.uniform(0.66, 1.0)
     belly = rng.uniform(0.35, 0.5)
     outline = rounded_profile(
