@@ -436,18 +436,21 @@ def _boat(rng: np.random.Generator) -> list[Part]:
     deck = hull([(0, 0.78 * deep), (0.88, 0.78 * deep), (0.88, 0.82 * deep), (0, 0.82 * deep)])
     tall, mast = rng.uniform(1.2, 1.7), -long * rng.uniform(0.02, 0.15)
     foot, boom = deep + rng.uniform(0.12, 0.25), long * rng.uniform(0.6, 0.85)
+    # The sail is let out to one side, so that it shows from ahead and astern too.
+    swing = rng.uniform(18, 40)
     bulge = rng.uniform(0.06, 0.16)
-    main = _sail([(mast + 0.05, foot), (mast + boom, foot), (mast + 0.05, deep + 0.95 * tall)], bulge)
+    main = _sail([(0.05, foot), (boom, foot), (0.05, deep + 0.95 * tall)], bulge).turned("z", -swing).moved(y=mast)
     sails = [Part("sail", main, "accent")]
     if rng.random() < 0.7:
         jib = _sail([(-long * 1.05, deep * 1.35), (mast - 0.08, foot), (mast - 0.06, deep + 0.8 * tall)], bulge)
         sails.append(Part("sail", jib, "accent"))
     wood = Look("brown", "wooden")
+    spar = swept([(0, 0, foot - 0.03), (0, boom, foot - 0.03)], 0.022, segments=8).turned("z", -swing).moved(y=mast)
     return [
         Part("body", body, "main"),
         Part("deck", deck, wood),
         Part("mast", cylinder(0.035, tall + 0.05, 0.025).moved(0, mast, 0.8 * deep), wood),
-        Part("mast", swept([(0, mast, foot - 0.03), (0, mast + boom, foot - 0.03)], 0.022, segments=8), wood),
+        Part("mast", spar, wood),
         *sails,
         *([Part("flag", _side([(mast, 0), (mast + 0.3, 0.08), (mast, 0.16)], 0.02).moved(z=deep * 0.8 + tall - 0.1), "main")] if rng.random() < 0.5 else []),
     ]  # fmt: skip
@@ -495,7 +498,7 @@ def _drum(rng: np.random.Generator) -> list[Part]:
     hoop = [(0.95, 0), (1.06, 0), (1.08, 0.3 * rim), (1.08, 0.7 * rim), (1.06, rim), (0.95, rim), (0.95, 0)]
     ring = revolved(hoop)
     parts = [
-        Part("body", revolved([(0, 0), (1, 0), (1, high), (0, high)], smooth=False), "main"),
+        Part("body", revolved([(0, 0), (1, 0), (1, high - 0.08), (0, high - 0.08)], smooth=False), "main"),
         Part("rim", joined(ring, ring.moved(z=high - rim)), "accent"),
         Part("drumhead", cylinder(0.96, 0.05).moved(z=high - 0.06), Look("white", "plastic")),
     ]
@@ -525,7 +528,7 @@ def _guitar(rng: np.random.Generator) -> list[Part]:
     x, y, z = disc.vertices.T
     reach = np.interp(np.arctan2(y, x), angle[order], np.hypot(*outline.T)[order], period=2 * np.pi)
     body = replace(disc, vertices=np.stack([x * reach, y * reach, z], -1))
-    long, head = rng.uniform(0.95, 1.25), rng.uniform(0.28, 0.36)
+    long, head = rng.uniform(0.7, 1.0), rng.uniform(0.26, 0.34)
     end = tall - middle
     hole_at = 0.18 * tall
     dark = Look("brown", "wooden")
@@ -537,7 +540,7 @@ def _guitar(rng: np.random.Generator) -> list[Part]:
         for side in (-1, 1)
         for k in range(3)
     ]
-    lines = [box(0.012, 0, 0.01)] * 0
+    lines = []
     bridge = -0.26 * tall
     for k in range(4):
         span = end + long - bridge
@@ -610,16 +613,16 @@ def _train(rng: np.random.Generator) -> list[Part]:
 
 def _stacking_rings(rng: np.random.Generator) -> list[Part]:
     count = int(rng.integers(4, 7))
-    widest, narrowest = 1.0, rng.uniform(0.45, 0.6)
+    widest, narrowest, flat = 1.0, rng.uniform(0.45, 0.65), rng.uniform(0.55, 0.85)
     base = rng.uniform(0.12, 0.2)
     parts = [Part("base", cylinder(rng.uniform(0.85, 1.1), base, 0.85, bevel=0.05), "main")]
     height = base
     for k in range(count):
         outer = widest + (narrowest - widest) * k / (count - 1)
-        tube = outer * rng.uniform(0.24, 0.28) / (1 + 0.04 * k)
-        ring = torus(outer - tube, tube, 40)
-        parts.append(Part("ring", ring.moved(z=height + tube), "accent" if k % 2 else "main"))
-        height += 1.93 * tube
+        tube = (outer - 0.18) / 2
+        ring = torus(outer - tube, tube, 28).scaled(1, 1, flat)
+        parts.append(Part("ring", ring.moved(z=height + flat * tube), "accent" if k % 2 else "main"))
+        height += 1.93 * flat * tube
     knob = rng.uniform(0.2, 0.28)
     parts += [
         Part("pole", cylinder(0.14, height + 0.05), Look("white", "plastic")),

@@ -32,7 +32,7 @@ def _squarish(mesh: Mesh, x: float, y: float, power: float) -> Mesh:
     horizontal = mesh.vertices[:, :2]
     radius = np.maximum(np.linalg.norm(horizontal, axis=1, keepdims=True), 1e-12)
     unit = horizontal / radius
-    reach = (np.abs(unit) ** power).sum(1, keepdims=True) ** (-1 / power)
+    reach = np.maximum((np.abs(unit) ** power).sum(1, keepdims=True), 1e-12) ** (-1 / power)
     flat = horizontal * reach * np.array([x, y])
     return replace(mesh, vertices=np.column_stack([flat, mesh.vertices[:, 2]]))
 
@@ -93,7 +93,9 @@ def _shoe(rng: np.random.Generator) -> list[Part]:
         return replace(mesh, vertices=np.stack([side * x * waist, (first + last) / 2 + (last - first) / 2 * y, z], -1))
 
     shell = upper(revolved([(0, 0), *((1.0, float(z)) for z in levels), (0, ankle)]), 0.0).moved(z=sole_high)
-    rim_path = upper(Mesh(arc(1.0, 0, 345, 24, plane="xy") + np.array([0, 0, ankle]), np.zeros((0, 3), int)), 0.02).vertices
+    rim_path = upper(
+        Mesh(arc(1.0, 0, 345, 24, plane="xy") + np.array([0, 0, ankle]), np.zeros((0, 3), int)), 0.02
+    ).vertices
     rim = swept(rim_path + np.array([0, 0, sole_high]), 0.055, closed=True, segments=8)
     opening = upper(revolved([(0, ankle), (1, ankle), (1, ankle + 0.01), (0, ankle + 0.01)]), 0.05)
     laces = []
