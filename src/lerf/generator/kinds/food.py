@@ -46,7 +46,6 @@ def _blade(
     *,
     thickness: float = 0.12,
     count: int = 9,
-,
 ) -> Mesh:
     """A pointed leaf from the origin: starts `lean` degrees off +z towards +x and bends `droop` degrees further."""
     angles = np.deg2rad(lean + droop * np.linspace(0.0, 1.0, count))
