@@ -124,7 +124,7 @@ def _cactus(rng: np.random.Generator) -> list[Part]:
             path = np.concatenate(
                 [[[0.0, 0.0, 0.0]], bend, [[reach, 0.0, rise * 0.6], [reach, 0.0, rise * 0.9], [reach, 0.0, rise]]]
             )
-            sizes = arm * np.array([*np.ones(len(path) - 2), 0.8, 0.35])
+            sizes = [arm] * (len(path) - 2) + [arm * 0.8, arm * 0.35]
             limb = swept(path, sizes).turned("z", facing + 180 * side).moved(z=tall * rng.uniform(0.28, 0.48))
             pieces.append(limb)
         plant = joined(*pieces)
@@ -218,7 +218,7 @@ def _bell(rng: np.random.Generator) -> list[Part]:
     outside = rounded_profile(shape, 5)
     inside = [(max(r - 0.04, 0.0), z - 0.03) for r, z in reversed(outside[1:])]
     body = revolved([(mouth - 0.04, 0.0), *outside, *inside, (mouth - 0.04, 0.0)], 40)
-    lip = torus(mouth - 0.01, 0.035, 32).moved(z=0.035)
+    lip = torus(mouth - 0.01, 0.035, 24).moved(z=0.035)
     grip, thick = rng.uniform(0.45, 0.7), rng.uniform(0.1, 0.14)
     outline = [
         (0.06, 0.0),
@@ -227,7 +227,7 @@ def _bell(rng: np.random.Generator) -> list[Part]:
         (thick * 0.6, grip * 0.75),
         (thick * 0.85, grip * 0.92),
     ]
-    handle = revolved([(0.0, 0.0), *rounded_profile([*outline, (0.0, grip)])], 32).moved(z=tall - 0.02)
+    handle = revolved([(0.0, 0.0), *rounded_profile([*outline, (0.0, grip)], 4)], 24).moved(z=tall - 0.02)
     clapper = joined(sphere(0.1, 10).moved(z=0.1), cylinder(0.025, tall * 0.8).moved(z=0.1))
     wood = Look("brown", "wooden") if rng.random() < 0.7 else Look("black", "wooden")
     return [
@@ -250,8 +250,8 @@ def _hourglass(rng: np.random.Generator) -> list[Part]:
     above = [(r, 2 * half - z) for r, z in reversed(lower)]
     funnel = [(r, z) for r, z in above if z <= half + left]
     rest = [(r, z) for r, z in above if z >= half + left]
-    glass = joined(revolved([(r, z) for r, z in lower if z >= fill], 40), revolved(rest, 40))
-    sand = joined(revolved([(0.0, 0.0), *heap], 40), revolved([*funnel, (0.0, funnel[-1][1])], 40))
+    glass = joined(revolved([(r, z) for r, z in lower if z >= fill], 36), revolved(rest, 36))
+    sand = joined(revolved([(0.0, 0.0), *heap], 36), revolved([*funnel, (0.0, funnel[-1][1])], 36))
     caps = [cylinder(radius, plate, bevel=0.03).moved(z=-plate), cylinder(radius, plate, bevel=0.03).moved(z=2 * half)]
     count, thick = int(rng.integers(3, 5)), rng.uniform(0.045, 0.065)
     bulge = [thick, thick * 1.5, thick, thick * 1.5, thick]
@@ -272,7 +272,7 @@ def _hourglass(rng: np.random.Generator) -> list[Part]:
 def _basket(rng: np.random.Generator) -> list[Part]:
     tall, foot = rng.uniform(0.5, 0.8), rng.uniform(0.5, 0.65)
     belly, mouth = foot * rng.uniform(1.12, 1.3), foot * rng.uniform(1.1, 1.4)
-    rows, strands, wall = int(rng.integers(6, 10)), 18, 0.05
+    rows, strands, wall = int(rng.integers(6, 9)), 18, 0.05
     levels = np.linspace(0.0, tall, 2 * rows + 1)
     share = levels / tall
     radii = (1 - share) ** 2 * foot + 2 * share * (1 - share) * belly * 1.05 + share**2 * mouth
