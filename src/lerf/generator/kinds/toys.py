@@ -30,7 +30,7 @@ _BLACK = Look("black", "plastic")
 _BRIGHT = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black", "white", "grey")
 
 
-def _rounded_box(x: float, y: float, z: float, radius: float, steps: int = 4) -> Mesh:
+def _rounded_box(x: float, y: float, z: float, radius: float, steps: int = 3) -> Mesh:
     """Full sides, edges rounded; centred on the z axis, standing on z = 0. A few hundred triangles."""
     half = np.array([x, y, z]) / 2
     inner = half - radius
@@ -106,7 +106,7 @@ _PIPS: dict[int, tuple[tuple[int, int], ...]] = {
 
 
 def _dice(rng: np.random.Generator) -> list[Part]:
-    body = _rounded_box(1, 1, 1, rng.uniform(0.05, 0.22)).moved(z=-0.5)
+    body = _rounded_box(1, 1, 1, rng.uniform(0.05, 0.22), 5).moved(z=-0.5)
     dot = _ellipsoid(rng.uniform(0.09, 0.125), 1.0, 1.0, 6)
     radius = float(dot.box[1, 0])
     dot = dot.scaled(1.0, radius, 0.03)
@@ -176,7 +176,7 @@ def _rubber_duck(rng: np.random.Generator) -> list[Part]:
         ),
         (-0.8, -1.1, -0.1),
         (0.8, 1.3, 1.7),
-        34,
+        30,
     )
     low = float(body.vertices[:, 2].min())
     flat = body.vertices.copy()
@@ -233,22 +233,17 @@ def _toy_car(rng: np.random.Generator) -> list[Part]:
     places = [(side * 0.48 * wide, y, wheel) for side in (-1, 1) for y in axles]
     hub = Look(str(rng.choice(["silver", "white", "yellow"])), "plastic")
     glass = Look(str(rng.choice(["black", "blue", "white"], p=[0.5, 0.35, 0.15])), "glass")
+    lamp = sphere(0.09, 8).moved(0, -long / 2 + 0.02, ground + 0.6 * high)
+    bumper = _rounded_box(0.95 * wide, 0.14, 0.12, 0.05).moved(z=ground + 0.03)
     return [
         Part("body", body, "main"),
         Part("body", cabin, "main"),
         *(Part("window", pane, glass) for pane in panes),
         *(Part("wheel", _wheel(wheel, 0.22).moved(*place), _BLACK) for place in places),
         *(Part("wheel", _wheel(0.5 * wheel, 0.25).moved(*place), hub) for place in places),
-        *(
-            Part("headlight", sphere(0.09, 8).moved(side * 0.32 * wide, -long / 2 + 0.02, ground + 0.6 * high),
-                 Look("yellow", "plastic"))
-            for side in (-1, 1)
-        ),
-        *(
-            Part("bumper", _rounded_box(0.95 * wide, 0.14, 0.12, 0.05).moved(0, y, ground + 0.03), Look("grey", "plastic"))
-            for y in (-long / 2, long / 2)
-        ),
-    ]  # fmt: skip
+        *(Part("headlight", lamp.moved(side * 0.32 * wide), Look("yellow", "plastic")) for side in (-1, 1)),
+        *(Part("bumper", bumper.moved(y=y), Look("grey", "plastic")) for y in (-long / 2, long / 2)),
+    ]
 
 
 def _house(rng: np.random.Generator) -> list[Part]:
@@ -266,7 +261,6 @@ def _house(rng: np.random.Generator) -> list[Part]:
             gable, roof, wide, deep = gable.turned("z", 90), roof.turned("z", 90), deep, wide
     else:
         gable = box(wide, deep, high)
-        roof = cylinder(np.sqrt(0.5), rise, 0.0)
         roof = revolved([(0, 0), (np.sqrt(0.5), 0), (np.sqrt(0.5), 0.06), (0, rise)], 4, smooth=False).turned("z", 45)
         roof = roof.scaled(wide + 2 * eaves, deep + 2 * eaves, 1).moved(z=high - 0.01)
     door_wide, door_high = rng.uniform(0.2, 0.28), high * rng.uniform(0.5, 0.62)
@@ -370,20 +364,16 @@ def _teddy_bear(rng: np.random.Generator) -> list[Part]:
     at = 1.7 * tall + 0.62 * head
     light = Look(str(rng.choice(["beige", "white"])), "fabric")
     muzzle = (0.0, -0.84 * head, at - 0.2 * head)
+    nose = _ellipsoid(0.17 * head, 0.12 * head, 0.12 * head, 8)
     parts = [
-        Part("body", _ellipsoid(fat, 0.85 * fat, tall, 16).moved(z=0.95 * tall), "main"),
+        Part("body", _ellipsoid(fat, 0.85 * fat, tall, 14).moved(z=0.95 * tall), "main"),
         Part("body", _ellipsoid(0.66 * fat, 0.2 * fat, 0.64 * tall).moved(0, -0.72 * fat, 0.95 * tall), light),
-        Part("head", _ellipsoid(1.06 * head, 0.95 * head, 0.97 * head, 16).moved(z=at), "main"),
+        Part("head", _ellipsoid(1.06 * head, 0.95 * head, 0.97 * head, 14).moved(z=at), "main"),
         Part("head", _ellipsoid(0.46 * head, 0.4 * head, 0.36 * head).moved(*muzzle), light),
-        Part(
-            "nose",
-            _ellipsoid(0.17 * head, 0.12 * head, 0.12 * head, 8).moved(
-                0, muzzle[1] - 0.36 * head, muzzle[2] + 0.12 * head
-            ),
-            Look("black", "plastic"),
-        ),
+        Part("nose", nose.moved(0, muzzle[1] - 0.36 * head, muzzle[2] + 0.12 * head), _BLACK),
     ]
     lift = rng.uniform(-0.1, 0.3)
+    paw = _ellipsoid(0.7 * limb, 0.15 * limb, 0.8 * limb, 8)
     for side in (-1, 1):
         ear_at = (side * 0.78 * head, 0.0, at + 0.74 * head)
         hip = np.array([side * 0.6 * fat, -0.25 * fat, limb])
@@ -395,9 +385,9 @@ def _teddy_bear(rng: np.random.Generator) -> list[Part]:
             Part("ear", _ellipsoid(0.6 * ear, 0.2 * ear, 0.6 * ear, 8).moved(ear_at[0], -0.42 * ear, ear_at[2]), light),
             Part("eye", sphere(0.1 * head, 8).moved(side * 0.4 * head, -0.86 * head, at + 0.17 * head), _BLACK),
             Part("leg", _limb(hip, toe, limb), "main"),
-            Part("leg", _ellipsoid(0.7 * limb, 0.15 * limb, 0.8 * limb, 8).turned("z", side * spread).moved(*(toe + (toe - hip) * (limb * 1.02 / 0.55))), light),
+            Part("leg", paw.turned("z", side * spread).moved(*(toe + (toe - hip) * (limb * 1.02 / 0.55))), light),
             Part("arm", _limb(shoulder, hand, 0.8 * limb), "main"),
-        ]  # fmt: skip
+        ]
     if rng.random() < 0.4:
         bow = [_ellipsoid(0.15, 0.07, 0.1, 8).moved(side * 0.14, -0.78 * fat, 1.62 * tall) for side in (-1, 1)]
         parts.append(Part("bow", joined(*bow, sphere(0.07, 8).moved(0, -0.82 * fat, 1.62 * tall)), "accent"))
@@ -425,17 +415,14 @@ def _boat(rng: np.random.Generator) -> list[Part]:
         bow = np.clip(-y, 0, 1)
         narrow = np.where(y < 0, 1 - 0.55 * bow**2, 1.0)
         rise = np.clip(z / deep, 0, 1)
-        return replace(
-            mesh,
-            vertices=np.stack(
-                [wide * x * narrow, np.where(y < 0, long * y * (1 + rake * rise), long * blunt * y), z + 0.3 * deep * bow**2 * rise], -1
-            ),
-        )  # fmt: skip
+        along = np.where(y < 0, long * y * (1 + rake * rise), long * blunt * y)
+        return replace(mesh, vertices=np.stack([wide * x * narrow, along, z + 0.3 * deep * bow**2 * rise], -1))
 
-    body = hull([(0, 0), (0.5, 0), (0.75, 0.25 * deep), (0.95, 0.7 * deep), (1, deep), (0.88, deep), (0.86, 0.8 * deep), (0, 0.8 * deep)])  # fmt: skip
+    side = [(0, 0), (0.5, 0), (0.75, 0.25 * deep), (0.95, 0.7 * deep), (1, deep)]
+    body = hull([*side, (0.88, deep), (0.86, 0.8 * deep), (0, 0.8 * deep)])
     deck = hull([(0, 0.78 * deep), (0.88, 0.78 * deep), (0.88, 0.82 * deep), (0, 0.82 * deep)])
     tall, mast = rng.uniform(1.2, 1.7), -long * rng.uniform(0.02, 0.15)
-    foot, boom = deep + rng.uniform(0.12, 0.25), long * rng.uniform(0.6, 0.85)
+    foot, boom = deep + rng.uniform(0.12, 0.25), long * rng.uniform(0.7, 0.95)
     # The sail is let out to one side, so that it shows from ahead and astern too.
     swing = rng.uniform(18, 40)
     bulge = rng.uniform(0.06, 0.16)
@@ -446,14 +433,16 @@ def _boat(rng: np.random.Generator) -> list[Part]:
         sails.append(Part("sail", jib, "accent"))
     wood = Look("brown", "wooden")
     spar = swept([(0, 0, foot - 0.03), (0, boom, foot - 0.03)], 0.022, segments=8).turned("z", -swing).moved(y=mast)
+    if rng.random() < 0.5:
+        flag = _side([(mast, 0), (mast + 0.3, 0.08), (mast, 0.16)], 0.02).moved(z=0.8 * deep + tall - 0.1)
+        sails.append(Part("flag", flag, "main"))
     return [
         Part("body", body, "main"),
         Part("deck", deck, wood),
         Part("mast", cylinder(0.035, tall + 0.05, 0.025).moved(0, mast, 0.8 * deep), wood),
         Part("mast", spar, wood),
         *sails,
-        *([Part("flag", _side([(mast, 0), (mast + 0.3, 0.08), (mast, 0.16)], 0.02).moved(z=deep * 0.8 + tall - 0.1), "main")] if rng.random() < 0.5 else []),
-    ]  # fmt: skip
+    ]
 
 
 def _sail(corners: list[tuple[float, float]], bulge: float) -> Mesh:
@@ -519,8 +508,17 @@ def _guitar(rng: np.random.Generator) -> list[Part]:
     tall, thick = rng.uniform(1.05, 1.25), rng.uniform(0.18, 0.28)
     middle = 0.56 * tall
     half = rounded_profile(
-        [(0.0, 0), (0.62 * lower, 0.03 * tall), (lower, 0.26 * tall), (waist, 0.6 * tall), (upper, 0.82 * tall), (0.55 * upper, 0.98 * tall), (0.0, tall)], 8
-    )  # fmt: skip
+        [
+            (0.0, 0),
+            (0.62 * lower, 0.03 * tall),
+            (lower, 0.26 * tall),
+            (waist, 0.6 * tall),
+            (upper, 0.82 * tall),
+            (0.55 * upper, 0.98 * tall),
+            (0.0, tall),
+        ],
+        8,
+    )
     outline = np.array(half + [(-r, z) for r, z in half[-2:0:-1]]) - [0.0, middle]
     angle = np.arctan2(outline[:, 1], outline[:, 0])
     order = np.argsort(angle)
@@ -620,7 +618,9 @@ def _stacking_rings(rng: np.random.Generator) -> list[Part]:
     for k in range(count):
         outer = widest + (narrowest - widest) * k / (count - 1)
         tube = (outer - 0.18) / 2
-        ring = torus(outer - tube, tube, 28).scaled(1, 1, flat)
+        around = np.linspace(0, 2 * np.pi, 15)
+        section = [(float(outer + tube * (np.cos(a) - 1)), float(flat * tube * np.sin(a))) for a in around]
+        ring = revolved(section, 32)
         parts.append(Part("ring", ring.moved(z=height + flat * tube), "accent" if k % 2 else "main"))
         height += 1.93 * flat * tube
     knob = rng.uniform(0.2, 0.28)
@@ -671,7 +671,7 @@ KINDS: tuple[Kind, ...] = (
         _rubber_duck,
         (0.12, 0.18),
         synonyms=("toy duck", "bath duck"),
-        hypernyms=("toy", "animal figure"),
+        hypernyms=("toy", "toy animal"),
         uses=(_PLAY, "something to play with in the bath"),
         colours=("yellow", "yellow", "yellow", "pink", "blue", "green", "white", "black", "purple"),
         materials=("plastic",),
@@ -713,7 +713,7 @@ KINDS: tuple[Kind, ...] = (
         _robot,
         (0.18, 0.26),
         synonyms=("toy robot",),
-        hypernyms=("toy", "machine"),
+        hypernyms=("toy",),
         uses=(_PLAY,),
         colours=_BRIGHT,
         materials=("plastic", "metal"),
@@ -724,7 +724,7 @@ KINDS: tuple[Kind, ...] = (
         _teddy_bear,
         (0.20, 0.27),
         synonyms=("stuffed bear", "teddy", "plush bear"),
-        hypernyms=("toy", "animal figure", "soft toy"),
+        hypernyms=("toy", "toy animal", "soft toy"),
         uses=(_PLAY, "something to cuddle"),
         colours=("brown", "brown", "brown", "white", "black", "pink", "grey", "blue"),
         materials=("fabric",),

@@ -109,18 +109,13 @@ def _shoe(rng: np.random.Generator) -> list[Part]:
             ]
             laces.append(swept(path, 0.032, segments=8))
     light = Look(str(rng.choice(["white", "black", "beige"], p=[0.6, 0.25, 0.15])), "fabric")
-    parts = [
+    return [
         Part("body", shell, "main"),
         Part("body", opening.moved(z=sole_high + 0.005), Look("black", "fabric")),
         Part("body", rim, "accent"),
         Part("sole", tread, Look(str(rng.choice(["white", "black", "brown"], p=[0.6, 0.25, 0.15])), "plastic")),
         *(Part("lace", lace, light) for lace in laces),
     ]
-    if rng.random() < 0.5:
-        cap = upper(revolved([(0, 0), *((1.0, float(z)) for z in levels[:7]), (0, float(levels[6]))]), -0.012)
-        keep = cap.vertices[cap.faces][:, :, 1].max(1) < -0.5
-        parts.append(Part("toe cap", replace(cap, faces=cap.faces[keep]).moved(z=sole_high), "accent"))
-    return parts
 
 
 def _handbag(rng: np.random.Generator) -> list[Part]:
@@ -243,7 +238,7 @@ def _glasses(rng: np.random.Generator) -> list[Part]:
     pane = _squarish(revolved([(0, 0), (1, 0), (1, 0.03), (0, 0.03)], 40, smooth=False), half, tall, power)
     pane = pane.turned("x", 90).moved(y=0.015)
     tint = Look(str(rng.choice(["black", "blue", "white", "grey"], p=[0.45, 0.2, 0.15, 0.2])), "glass")
-    long, drop = rng.uniform(1.2, 1.5), rng.uniform(0.25, 0.4)
+    long, bend = rng.uniform(1.2, 1.5), rng.uniform(0.75, 0.88)
     frame = []
     arms = []
     for side in (-1, 1):
@@ -251,9 +246,13 @@ def _glasses(rng: np.random.Generator) -> list[Part]:
         hinge = (side * (middle + half + 0.02), 0.0, 0.35 * tall)
         x = hinge[0]
         path = [
-            hinge, (x + side * 0.06, 0.06, hinge[2]), (x + side * 0.06, 0.15, hinge[2]), (x, 0.7 * long, hinge[2]),
-            (x, 0.88 * long, hinge[2] - 0.1), (x - side * 0.03, long, hinge[2] - drop - 0.2),
-        ]  # fmt: skip
+            hinge,
+            (x + side * 0.06, 0.06, hinge[2]),
+            (x + side * 0.06, 0.15, hinge[2]),
+            (x, (bend - 0.16) * long, hinge[2]),
+            (x, bend * long, hinge[2] - 0.08),
+            (x - side * 0.03, long, -tall - 0.2 * thick),
+        ]
         arms.append(swept(path, 0.8 * thick, segments=10))
     bridge = swept([(-gap - 0.04, 0, 0.1), (0, -0.02, 0.1 + 0.08), (gap + 0.04, 0, 0.1)], thick, segments=10)
     two_tone = rng.random() < 0.25
