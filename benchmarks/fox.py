@@ -19,14 +19,10 @@ import torch.nn.functional as F
 
 import lerf
 from lerf.apps.pictures import depth_picture, normalised_picture, raw_picture, write_row
+from lerf.evaluation.baseline import pyramid_map
 from lerf.evaluation.labels import read_labels
 from lerf.evaluation.metrics import average_precision, best_iou, iou_at, pixel_auc
 from lerf.model import INDIFFERENCE, Model
-from lerf.pyramids.lookup import PyramidTable
-from lerf.pyramids.store import build_pyramids
-from lerf.queries.relevancy import relevancy
-from lerf.queries.search import Phrases
-from lerf.rays.cameras import image_pixels
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 
@@ -34,25 +30,6 @@ DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 def resized(mask: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """A mask drawn on the original photo at the resolution of the rendered view."""
     return F.interpolate(mask[None, None].float(), (height, width), mode="area")[0, 0] > 0.5
-
-
-def pyramid_map(model: Model, phrases: Phrases, photo: int) -> torch.Tensor:
-    """Best relevancy over the pyramid's levels at each pixel of one photo: the 2D baseline, scale chosen per view."""
-    store = build_pyramids([lambda: model.scene.pixels(photo)], model.encoder, device=model.device)
-    table = PyramidTable.from_store(store, device=model.device)
-    width, height = model.cameras.sizes[photo].tolist()
-    pixels = image_pixels(width, height, model.device)
-    maps = []
-    for ratio in table.ratios.tolist():
-        rows = []
-        for part in pixels.split(65536):
-            where = torch.zeros(len(part), dtype=torch.int64, device=model.device)
-            asked = torch.full((len(part),), ratio, device=model.device)
-            embedding = table.interpolate(where, part, asked, renormalise=True)
-            rows.append(relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)[0])
-        maps.append(torch.cat(rows).view(height, width))
-    stack = torch.stack(maps)
-    return stack[stack.flatten(1).amax(-1).argmax()].cpu()
 
 
 def centre_map(height: int, width: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -133,13 +133,14 @@ class Model:
         fixed = None if scale is None else self.normalised_scale(scale)
         scales = self.choose_scales(phrases) if fixed is None else [fixed] * len(phrases.texts)
         everything = torch.arange(len(self.surface), device=self.device)
-        answers = []
-        for row, (text, chosen) in enumerate(zip(phrases.texts, scales, strict=True)):
-            one = Phrases((text,), phrases.queries[row : row + 1], phrases.canonical, phrases.temperature)
-            scores = surface_relevancy(self.language, self.surface, one, everything, chosen)[0]
-            answers.append(self._answer(text, scores, chosen, limit))
+        answers: dict[int, Answer] = {}
+        for rows, together, chosen in _at_equal_scales(phrases, scales):
+            scores = surface_relevancy(self.language, self.surface, together, everything, chosen)
+            for row, text, own in zip(rows, together.texts, scores, strict=True):
+                answers[row] = self._answer(text, own, chosen, limit)
         names = self.canonical if canonical is None else tuple(clean_phrases(list(canonical)))
-        return QueryResult(self.encoder.name, names, phrases.temperature, limit, tuple(answers))
+        in_order = tuple(answers[row] for row in range(len(answers)))
+        return QueryResult(self.encoder.name, names, phrases.temperature, limit, in_order)
 
     def render(
         self,
@@ -231,8 +232,8 @@ class Model:
         for rays in view_rays(cameras, index):
             stops, matter = stops_and_matter(self.source, rays, self.language.config.samples)
             features = self.language.ray_features(stops) if self.language.config.estimator == "deferred" else None
-            rows = []
-            for row, scale in enumerate(scales):
+            scores = torch.empty(len(scales), len(rays), device=self.device)
+            for rows, together, scale in _at_equal_scales(phrases, scales):
                 asked = torch.full((len(rays),), scale, device=self.device)
                 at, seen = self.language.bounds.nearest_supervised(stops.median_position, asked)
                 embedding = (
@@ -240,9 +241,9 @@ class Model:
                     if features is not None
                     else self.language.render_at_scale(stops, at)
                 )
-                scores = relevancy(embedding, phrases.queries[row : row + 1], phrases.canonical, phrases.temperature)[0]
-                rows.append(scores * seen * matter)
-            parts.append(torch.stack(rows))
+                found = relevancy(embedding, together.queries, phrases.canonical, phrases.temperature)
+                scores[rows] = found * (seen & matter)
+            parts.append(scores)
         return torch.cat(parts, dim=1).view(len(scales), height, width)
 
     @torch.no_grad()
@@ -341,6 +342,14 @@ class Model:
         if not (0 <= x < width and 0 <= y < height):
             return torch.tensor(torch.nan, device=depth_map.device)
         return depth_map[int(y * rows / height), int(x * columns / width)]
+
+
+def _at_equal_scales(phrases: Phrases, scales: Sequence[float]) -> Iterator[tuple[list[int], Phrases, float]]:
+    """Phrases that are asked at one scale together: their rows, themselves and the scale. Embedding is what costs."""
+    for scale in dict.fromkeys(scales):
+        rows = [row for row, own in enumerate(scales) if own == scale]
+        texts = tuple(phrases.texts[row] for row in rows)
+        yield rows, Phrases(texts, phrases.queries[rows], phrases.canonical, phrases.temperature), scale
 
 
 def _vector(values: np.ndarray) -> tuple[float, float, float]:

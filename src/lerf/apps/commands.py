@@ -14,6 +14,7 @@ from rich.table import Table
 import lerf.model
 from lerf.apps import main as cli
 from lerf.apps.estimate import describe_capture, describe_run, size_text
+from lerf.apps.eval_tables import report_tables
 from lerf.apps.pictures import (
     PcaBasis,
     accumulation_picture,
@@ -27,8 +28,9 @@ from lerf.apps.pictures import (
 )
 from lerf.apps.progress import TerminalReporter
 from lerf.errors import QueryError
-from lerf.evaluation.colour import evaluate_colour
 from lerf.evaluation.lpips import load_lpips
+from lerf.evaluation.report import evaluate as evaluate_run
+from lerf.evaluation.truth import read_absent
 from lerf.files import write_atomically, write_json
 from lerf.scenes.load import load_scene
 from lerf.training.run import RunFolder
@@ -201,7 +203,7 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
 
 
 def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:
-    """PSNR and SSIM on the held-out views, and LPIPS where its weights are given."""
+    """The protocols asked for, or all that the scene's material allows."""
     model = _open(command)
     capture = None
     if command.data is not None:
@@ -209,18 +211,29 @@ def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:
         capture = load_scene(command.data, settings.downscale)
     lpips = None if command.lpips_weights is None else load_lpips(command.lpips_weights, model.device)
     reporter = TerminalReporter(console)
-    reporter.begin("held-out views", len(model.scene.test))
+
+    def advance(stage: str, done: int, total: int) -> None:
+        if reporter.stage != stage:
+            reporter.begin(stage, total)
+        reporter.advance(done)
+
     try:
-        report = evaluate_colour(model, lambda done, total: reporter.advance(done), lpips, capture)
+        report = evaluate_run(
+            model,
+            command.protocol or None,
+            labels=command.labels,
+            maps=command.maps,
+            absent=None if command.absent is None else read_absent(command.absent),
+            capture=capture,
+            run=command.run,
+            lpips=lpips,
+            progress=advance,
+        )
     finally:
         reporter.close()
-    columns = {"psnr": ("PSNR dB", ".2f"), "ssim": ("SSIM", ".3f"), "lpips": ("LPIPS", ".3f")}
-    scores = [score for score in columns if score in report]
-    table = Table("held-out photo", *(columns[score][0] for score in scores))
-    for name, row in [*((view["photo"], view) for view in report["views"]), ("mean", report)]:
-        table.add_row(name, *(format(row[score], columns[score][1]) for score in scores))
     if not command.json:
-        console.print(table)
+        for table in report_tables(report):
+            console.print(table)
     for view in report.get("left_out", []):
         console.print(f"{view['photo']} is left out: {view['reason']}.", markup=False, highlight=False)
     return report

@@ -120,12 +120,26 @@ class Render:
     """Print the list of files as JSON."""
 
 
+ProtocolName = Literal["colour", "lerf-localisation", "lerf-ovs", "existence", "3d"]
+
+
 @dataclass(frozen=True)
 class Eval:
-    """Measure the colour of the held-out views."""
+    """Measure a run on its held-out views: their colour and, where the truth is known, its answers to phrases."""
 
     run: Positional[Path]
     """Run folder."""
+    protocol: tuple[ProtocolName, ...] = ()
+    """What to measure; by default everything that the scene's material allows: always colour, all of a generated
+    scene."""
+    labels: Path | None = None
+    """Ground truth: a folder of LangSplat's label files, of box files, or of a generated scene; by default the
+    capture's own."""
+    maps: Path | None = None
+    """Score another method's relevancy maps, DIR/<view stem>/<phrase>.npy, instead of the run's."""
+    absent: Path | None = None
+    """Text file of phrases that are not in the scene, one a line; by default what the label folders beside --labels
+    name."""
     data: Path | None = None
     """The capture, where it is not where it was when the run was trained."""
     lpips_weights: Path | None = None

@@ -1,0 +1,102 @@
+"""Where the relevancy maps of a view come from: the run, the 2D baseline, or the files of another method.
+
+Files of another method are NPY arrays of floats [height, width], higher meaning more relevant, one for each view and
+phrase, at DIR/<view stem>/<phrase>.npy. The view stem is the photo's file name without folder and suffix; in the phrase
+every character but ASCII letters, digits, space and `_ . - ~` is written as in URLs, %XX for each byte of its UTF-8
+(`urllib.parse.quote(phrase, safe=" ")`): "a mug's handle" is `a mug%27s handle.npy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+from urllib.parse import quote
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.errors import ConfigError
+from lerf.evaluation.baseline import pyramid_maps
+from lerf.evaluation.truth import check_aspect
+from lerf.model import Model
+from lerf.queries.search import Phrases
+from lerf.scenes.scene import Scene
+
+
+@runtime_checkable
+class MapSource(Protocol):
+    """A method that is scored."""
+
+    def maps(self, photo: int, texts: Sequence[str]) -> list[Float[Tensor, "_height _width"]]:
+        """Relevancy of phrases over a photo, each at any resolution."""
+        ...
+
+
+class FieldMaps:
+    """Maps rendered from the run, every phrase at one scale for the whole scene."""
+
+    def __init__(self, model: Model, phrases: Phrases, scales: Sequence[float]) -> None:
+        """`scales` in normalised units, one for each phrase."""
+        self.model, self.phrases, self.scales = model, phrases, list(scales)
+
+    def maps(self, photo: int, texts: Sequence[str]) -> list[Float[Tensor, "_height _width"]]:
+        chosen, rows = _subset(self.phrases, texts)
+        scales = [self.scales[row] for row in rows]
+        return list(self.model.relevancy_maps(self.model.cameras, photo, chosen, scales).cpu())
+
+
+class PyramidMaps:
+    """The 2D baseline: the encoder's pyramid of the photo itself."""
+
+    def __init__(self, model: Model, phrases: Phrases, capture: Scene | None = None) -> None:
+        self.model, self.phrases, self.capture = model, phrases, capture
+
+    def maps(self, photo: int, texts: Sequence[str]) -> list[Float[Tensor, "_height _width"]]:
+        return list(pyramid_maps(self.model, _subset(self.phrases, texts)[0], photo, self.capture))
+
+
+class StoredMaps:
+    """Another method's maps."""
+
+    def __init__(self, folder: Path, scene: Scene) -> None:
+        self.folder, self.scene = Path(folder), scene
+
+    def maps(self, photo: int, texts: Sequence[str]) -> list[Float[Tensor, "_height _width"]]:
+        return [self._read(photo, text) for text in texts]
+
+    def _read(self, photo: int, text: str) -> Float[Tensor, "height width"]:
+        path = map_path(self.folder, self.scene.photos[photo].name, text)
+        try:
+            array = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            raise ConfigError(f"There is no map {path}; write the relevancy of {text!r} in that view there.") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise ConfigError(f"The map {path} cannot be read ({error}); write it with numpy.save.") from error
+        if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ConfigError(
+                f"The map {path} holds {array.dtype} of shape {list(array.shape)}; write finite floats [height, width]."
+            )
+        check_aspect(self.scene, photo, array.shape[1], array.shape[0], f"The maps like {path}")
+        return torch.from_numpy(array.astype(np.float32))
+
+
+def map_path(folder: Path, photo: str, text: str) -> Path:
+    """Where the map of a phrase lies, for a photo by its name."""
+    return Path(folder) / Path(photo).stem / f"{quote(text, safe=' ')}.npy"
+
+
+def at_size(scores: Float[Tensor, "_h _w"], height: int, width: int) -> Float[Tensor, "height width"]:
+    """A map at the resolution of the truth, bilinear."""
+    if tuple(scores.shape) == (height, width):
+        return scores
+    return F.interpolate(scores[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
+
+
+def _subset(phrases: Phrases, texts: Sequence[str]) -> tuple[Phrases, list[int]]:
+    place = {text: row for row, text in enumerate(phrases.texts)}
+    rows = [place[text] for text in texts]
+    return Phrases(tuple(texts), phrases.queries[rows], phrases.canonical, phrases.temperature), rows

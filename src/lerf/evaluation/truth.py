@@ -1,0 +1,270 @@
+"""What is true of a scene, view by view: the common form of label files, box files and generated annotations.
+
+Pixels are counted in the resolution of the labels. Boxes are x1, y1, x2, y2 in columns and rows, both edges included: a
+pixel lies in a box when its column and row do, as in LangSplat's evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from lerf.errors import ConfigError, SceneError
+from lerf.evaluation.labels import PhotoLabels
+from lerf.evaluation.lerf_boxes import Box, PhotoBoxes
+from lerf.evaluation.lerf_boxes import read_photo as read_labelled_photo
+from lerf.generator.annotation import Annotation, read_annotation, read_labels_of_view
+from lerf.generator.annotation import Phrase as AnnotatedPhrase
+from lerf.scenes.scene import Scene
+
+MIN_PIXELS = 30
+"""A phrase is asked of a generated view that shows at least so many pixels of what it is true of."""
+ASPECT_TOLERANCE = 0.02
+"""By how much the aspect ratios of a photo, its labels and its maps may differ: sizes are rounded."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A phrase whose answer is known."""
+
+    text: str
+    type: str
+    """An annotation's type of phrase; "category" of label files; "absent" for nothing in the scene."""
+    unseen: bool = False
+    """Whether it joins words that training captions never joined."""
+
+    @property
+    def present(self) -> bool:
+        """Whether it is true of something in the scene."""
+        return self.type != "absent"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one view shows what a phrase is true of."""
+
+    boxes: tuple[Box, ...]
+    """One for each instance."""
+    mask: Bool[Tensor, "height width"] | None
+    """Union of the instances; None where only boxes are known."""
+
+
+@dataclass(frozen=True)
+class ViewTruth:
+    """What one view shows."""
+
+    height: int
+    width: int
+    targets: dict[int, Target]
+    """By index of the question; questions whose truth the view does not show are missing."""
+
+
+@dataclass(frozen=True)
+class AnnotatedTruth:
+    """Truth of a generated scene: masks, and around each visible instance a box."""
+
+    folder: Path
+    """Holds `annotation.json` and `labels/`."""
+    annotation: Annotation
+    scene: Scene
+    rule: Literal["mask", "boxes"] = "mask"
+    """What LERF's localisation looks a peak up in."""
+    has_masks: bool = True
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        return tuple(Question(phrase.text, phrase.type, phrase.unseen) for phrase in self.annotation.phrases)
+
+    @property
+    def views(self) -> tuple[int, ...]:
+        return tuple(range(len(self.scene)))
+
+    def view(self, photo: int) -> ViewTruth:
+        name = Path(self.scene.photos[photo].name).stem
+        try:
+            labels = read_labels_of_view(self.folder, name)
+        except (OSError, ValueError) as error:
+            raise SceneError(
+                f"Cannot read the labels {self.folder / 'labels' / name}.png ({error}); make the scene again."
+            ) from error
+        height, width = labels.shape
+        check_aspect(self.scene, photo, width, height, f"The labels of {name}")
+        found = {
+            number: self._target(phrase, labels)
+            for number, phrase in enumerate(self.annotation.phrases)
+            if int(self.annotation.mask(phrase, labels).sum()) >= MIN_PIXELS
+        }
+        return ViewTruth(height, width, found)
+
+    def _target(self, phrase: AnnotatedPhrase, labels: UInt8[np.ndarray, "height width"]) -> Target:
+        boxes = []
+        for thing in self.annotation.things:
+            if thing.identifier in phrase.things:
+                wanted = [part.label for part in thing.parts if not phrase.part or part.name == phrase.part]
+                box = box_of(np.isin(labels, wanted))
+                if box is not None:
+                    boxes.append(box)
+        return Target(tuple(boxes), torch.from_numpy(self.annotation.mask(phrase, labels)))
+
+
+@dataclass(frozen=True)
+class LabelledTruth:
+    """Truth of label files or box files, one a photo."""
+
+    photos: dict[int, PhotoLabels | PhotoBoxes]
+    absent: tuple[str, ...] = ()
+    """Phrases that are in no photo."""
+    rule: Literal["mask", "boxes"] = "boxes"
+    categories: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        named = (category for labels in self.photos.values() for category in categories_of(labels))
+        object.__setattr__(self, "categories", tuple(dict.fromkeys(named)))
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        present = [Question(text, "category") for text in self.categories]
+        return (*present, *(Question(text, "absent") for text in self.absent))
+
+    @property
+    def has_masks(self) -> bool:
+        return all(isinstance(labels, PhotoLabels) for labels in self.photos.values())
+
+    @property
+    def views(self) -> tuple[int, ...]:
+        return tuple(sorted(self.photos))
+
+    def view(self, photo: int) -> ViewTruth:
+        labels = self.photos[photo]
+        if isinstance(labels, PhotoBoxes):
+            found = {self.categories.index(text): Target(boxes, None) for text, boxes in labels.boxes.items()}
+        else:
+            found = {
+                self.categories.index(text): Target(
+                    tuple(item.box for item in labels.objects if item.category == text), mask
+                )
+                for text, mask in labels.masks().items()
+            }
+        return ViewTruth(labels.height, labels.width, found)
+
+
+SceneTruth = AnnotatedTruth | LabelledTruth
+
+
+def box_of(mask: Bool[np.ndarray, "height width"]) -> Box | None:
+    """The smallest box around the pixels of a mask; None around none."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return None
+    return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
+
+
+def categories_of(labels: PhotoLabels | PhotoBoxes) -> list[str]:
+    """Categories of one photo, in the order of first appearance."""
+    if isinstance(labels, PhotoBoxes):
+        return list(labels.boxes)
+    return list(dict.fromkeys(item.category for item in labels.objects))
+
+
+def read_label_folder(folder: Path) -> list[PhotoLabels | PhotoBoxes]:
+    """All label or box files of a folder, by name.
+
+    Raises:
+        SceneError: when there is none, or one cannot be read.
+    """
+    paths = sorted(Path(folder).glob("*.json"))
+    if not paths:
+        raise SceneError(f"{folder} holds no label file; give a folder with one JSON a labelled photo.")
+    return [read_labelled_photo(path) for path in paths]
+
+
+def find_truth(scene: Scene, labels: str | Path | None, absent: Sequence[str] | None = None) -> SceneTruth | None:
+    """The truth that `labels`, or else the capture itself, tells; None where there is none.
+
+    Raises:
+        SceneError: when it is there and cannot be read.
+    """
+    folder = scene.root if labels is None else Path(labels)
+    if (folder / "annotation.json").is_file():
+        return AnnotatedTruth(folder, read_annotation(folder), scene)
+    return None if labels is None else labelled_truth(folder, scene, absent)
+
+
+def labelled_truth(folder: Path, scene: Scene, absent: Sequence[str] | None = None) -> LabelledTruth:
+    """Truth of a folder of label or box files.
+
+    Args:
+        folder: one JSON a labelled photo, which is the photo of the same name without folder and suffix.
+        scene: where the photos are looked for.
+        absent: phrases of nothing in the scene; by default the categories of the other scenes' folders beside `folder`.
+
+    Raises:
+        SceneError: when a file cannot be read, or belongs to no photo of the scene.
+    """
+    by_stem = {Path(photo.name).stem: index for index, photo in enumerate(scene.photos)}
+    photos = {}
+    for labels in read_label_folder(folder):
+        index = by_stem.get(Path(labels.name).stem)
+        if index is None:
+            raise SceneError(
+                f"The labels in {folder} are of the photo {labels.name}, which the scene does not have; "
+                f"its photos are named like {scene.photos[0].name}."
+            )
+        check_aspect(scene, index, labels.width, labels.height, f"The labels of {labels.name}")
+        photos[index] = labels
+    here = {text.casefold() for labels in photos.values() for text in categories_of(labels)}
+    elsewhere = other_categories(folder) if absent is None else absent
+    missing = dict.fromkeys(text for text in elsewhere if text.casefold() not in here)
+    return LabelledTruth(photos, tuple(missing))
+
+
+def other_categories(folder: Path) -> list[str]:
+    """Categories of the label folders beside this one, by folder and file: what other scenes hold."""
+    folder = Path(folder).resolve()
+    beside = [other for other in sorted(folder.parent.iterdir()) if other.is_dir() and other != folder]
+    names: list[str] = []
+    for other in beside:
+        for path in sorted(other.glob("*.json")):
+            try:
+                names += categories_of(read_labelled_photo(path))
+            except SceneError:
+                # What lies beside the labels need not be labels.
+                continue
+    return list(dict.fromkeys(names))
+
+
+def read_absent(path: Path) -> list[str]:
+    """Phrases of a text file, one a line; blank lines are skipped.
+
+    Raises:
+        ConfigError: when it cannot be read or is empty.
+    """
+    try:
+        lines = [" ".join(line.split()) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the absent phrases {path} ({error}); give a text file.") from error
+    phrases = [line for line in lines if line]
+    if not phrases:
+        raise ConfigError(f"{path} holds no phrase; write one a line.")
+    return phrases
+
+
+def check_aspect(scene: Scene, photo: int, width: int, height: int, what: str) -> None:
+    """Refuse a picture that cannot lie over a photo.
+
+    Raises:
+        SceneError: when its aspect ratio is another.
+    """
+    camera = scene.photos[photo].camera
+    if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
+        raise SceneError(
+            f"{what} have {width}x{height} pixels and the photo {camera.width}x{camera.height}: the shapes differ; "
+            "give those of this photo."
+        )

@@ -1,0 +1,256 @@
+"""`lerf eval` with every protocol: on a scene whose truth is known, on label files, on another method's maps."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from annotated import PHRASES, annotated_copy
+
+import lerf
+from lerf.apps.main import main
+from lerf.errors import ConfigError, SceneError
+from lerf.evaluation.map_sources import map_path
+from lerf.evaluation.report import evaluate
+from lerf.evaluation.truth import MIN_PIXELS, AnnotatedTruth, find_truth, other_categories, read_absent
+from lerf.model import Model
+from lerf.scenes.load import load_scene
+
+HELD_OUT = ["images/0000.png", "images/0008.png", "images/0016.png"]
+
+
+@pytest.fixture(scope="module")
+def scene_folder(drawn: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return annotated_copy(drawn, tmp_path_factory.mktemp("annotated") / "capture")
+
+
+@pytest.fixture
+def model(drawn_run: Path, tiny: None) -> Model:
+    return lerf.load(drawn_run, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def full(drawn_run: Path, scene_folder: Path) -> dict[str, Any]:
+    """The whole report."""
+    model = lerf.load(drawn_run, device="cpu")
+    return evaluate(model, capture=load_scene(scene_folder), run=drawn_run)
+
+
+def true_masks(folder: Path, model: Model) -> dict[tuple[str, str], torch.Tensor]:
+    """By photo and phrase, where a held-out view shows what it is true of."""
+    truth = find_truth(load_scene(folder), None)
+    assert isinstance(truth, AnnotatedTruth)
+    views = {photo: truth.view(photo) for photo in model.scene.test}
+    return {
+        (model.scene.photos[photo].name, truth.questions[number].text): target.mask
+        for photo, view in views.items()
+        for number, target in view.targets.items()
+    }
+
+
+def write_maps(folder: Path, model: Model, masks: dict[tuple[str, str], torch.Tensor], worth: float = 1.0) -> None:
+    """Maps that know the truth: `worth` where the phrase is true, 0.5 elsewhere."""
+    for photo in model.scene.test:
+        name = model.scene.photos[photo].name
+        for phrase in PHRASES:
+            mask = masks.get((name, phrase.text), torch.zeros(72, 96, dtype=torch.bool))
+            path = map_path(folder, name, phrase.text)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, np.where(mask.numpy(), worth, 0.5))
+
+
+def test_a_generated_scene_allows_every_protocol(full: dict[str, Any]) -> None:
+    json.dumps(full, allow_nan=False)
+    assert full["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence", "3d"]
+    assert full["split"] == HELD_OUT
+    assert [view["photo"] for view in full["views"]] == HELD_OUT
+    assert full["encoder"]["name"] == "colour-words"
+    assert len(full["checkpoint"]) == 64
+    assert full["scale_choice"] == "per scene"
+    assert full["settings"]["localisation_rule"] == "mask"
+    assert full["settings"]["existence"] == {"present": 2, "absent": 2}
+    assert [row["text"] for row in full["phrases"]] == [phrase.text for phrase in PHRASES]
+
+
+def test_a_trained_scene_is_answered(full: dict[str, Any]) -> None:
+    assert full["localisation"] > 0.6
+    assert 0 < full["miou"] <= 1
+    assert full["average_precision"] == 1.0
+    assert full["point_accuracy"] >= 0.75
+    assert set(full["localisation_by_type"]) == {"name", "colour", "hypernym", "part"}
+    assert set(full["localisation_by_unseen"]) == {"unseen", "seen"}
+    baseline = full["baseline_2d"]
+    assert baseline["localisation"] > 0.6
+    assert baseline["average_precision"] == 1.0
+    assert baseline["scale_choice"] == "per view"
+    rows = {row["text"]: row for row in full["phrases"]}
+    assert rows["red"]["views"] == len(HELD_OUT)
+    assert rows["red"]["true_count"] == 1
+    assert "point_hit" not in rows["red yellow"]
+    assert "localisation" not in rows["purple"]
+    assert full["part_scale_smaller"] in (0.0, 1.0) if "part_scale_smaller" in full else True
+
+
+def test_scores_are_means_over_queries(full: dict[str, Any]) -> None:
+    rows = [row for row in full["phrases"] if "localisation" in row]
+    views = sum(row["views"] for row in rows)
+    for key, name in (("localisation", "localisation"), ("iou", "miou"), ("ovs_localisation", "ovs_localisation")):
+        assert full[name] == pytest.approx(sum(row[key] * row["views"] for row in rows) / views)
+    assert full["localisation_by_unseen"]["unseen"] == next(r["localisation"] for r in rows if r["unseen"])
+
+
+def test_maps_that_know_the_truth_score_full_marks(model: Model, scene_folder: Path, tmp_path: Path) -> None:
+    write_maps(tmp_path, model, true_masks(scene_folder, model))
+    report = evaluate(model, capture=load_scene(scene_folder), maps=tmp_path)
+    assert report["protocol"] == ["lerf-localisation", "lerf-ovs", "existence"]
+    assert report["localisation"] == report["average_precision"] == 1.0
+    # A box of 30 pixels is wide in pictures of 96x72: peaks slide off small solids that others hide.
+    assert report["ovs_localisation"] > 0.8
+    assert report["settings"]["maps"] == str(tmp_path)
+    assert "scale" not in report["phrases"][0]
+    assert report["baseline_2d"]["localisation"] > 0.6
+
+
+def test_maps_that_are_wrong_score_nothing(model: Model, scene_folder: Path, tmp_path: Path) -> None:
+    write_maps(tmp_path, model, true_masks(scene_folder, model), worth=0.0)
+    report = evaluate(model, ["lerf-localisation"], capture=load_scene(scene_folder), maps=tmp_path)
+    assert report["localisation"] == 0.0
+    assert "miou" not in report
+
+
+def test_a_map_that_is_missing_or_garbled_is_named(model: Model, scene_folder: Path, tmp_path: Path) -> None:
+    write_maps(tmp_path, model, true_masks(scene_folder, model))
+    capture = load_scene(scene_folder)
+    path = tmp_path / "0008" / "a green one.npy"
+    good = np.load(path)
+    for bad in (good[None], good > 0.5, np.full_like(good, np.nan)):
+        np.save(path, bad)
+        with pytest.raises(ConfigError, match=r"0008/a green one\.npy holds"):
+            evaluate(model, ["lerf-ovs"], capture=capture, maps=tmp_path)
+    np.save(path, good.T)
+    with pytest.raises(SceneError, match="have 72x96 pixels and the photo 96x72"):
+        evaluate(model, ["lerf-ovs"], capture=capture, maps=tmp_path)
+    path.write_bytes(b"no array")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        evaluate(model, ["lerf-ovs"], capture=capture, maps=tmp_path)
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"There is no map .*0008/a green one\.npy"):
+        evaluate(model, ["lerf-ovs"], capture=capture, maps=tmp_path)
+    with pytest.raises(ConfigError, match="3d cannot be measured: maps of another method"):
+        evaluate(model, ["3d"], capture=capture, maps=tmp_path)
+
+
+def test_names_of_maps_are_escaped() -> None:
+    assert map_path(Path("m"), "images/a b.png", "a mug's handle/lid") == Path("m/a b/a mug%27s handle%2Flid.npy")
+    assert map_path(Path("m"), "0001.png", "..") == Path("m/0001/...npy")
+    assert map_path(Path("m"), "0001.png", "Käse").name == "K%C3%A4se.npy"
+
+
+def test_a_view_asks_only_for_what_it_shows(scene_folder: Path) -> None:
+    scene = load_scene(scene_folder)
+    truth = find_truth(scene, None)
+    assert isinstance(truth, AnnotatedTruth)
+    view = truth.view(0)
+    for number, phrase in enumerate(truth.annotation.phrases):
+        if number in view.targets:
+            target = view.targets[number]
+            assert int(target.mask.sum()) >= MIN_PIXELS
+            assert len(target.boxes) <= len(phrase.things)
+            for x1, y1, x2, y2 in target.boxes:
+                assert target.mask[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1].any()
+    assert not any(truth.questions[number].type == "absent" for number in view.targets)
+
+
+def write_labels(folder: Path, photo: str, category: str, width: int = 96, height: int = 72) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    square = [[10, 10], [50, 10], [50, 50], [10, 50]]
+    item = {"category": category, "segmentation": square, "bbox": [10, 10, 50, 50]}
+    content = {"info": {"name": photo, "width": width, "height": height}, "objects": [item]}
+    (folder / f"{Path(photo).stem}.json").write_text(json.dumps(content))
+
+
+def test_label_files(model: Model, tmp_path: Path) -> None:
+    for photo in ("0000.jpg", "0003.jpg"):
+        write_labels(tmp_path / "label" / "here", photo, "red")
+    write_labels(tmp_path / "label" / "there", "x.jpg", "purple")
+    write_labels(tmp_path / "label" / "there", "y.jpg", "Red")
+    (tmp_path / "label" / "there" / "z.json").write_text("{}")
+    folder = tmp_path / "label" / "here"
+    assert other_categories(folder) == ["purple", "Red"]
+    report = evaluate(model, labels=folder)
+    assert report["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence"]
+    assert report["settings"]["localisation_rule"] == "boxes"
+    assert report["training_views"] == ["images/0003.png"]
+    # LangSplat scores all labelled frames, LERF's localisation only the held-out one.
+    assert [row["text"] for row in report["phrases"]] == ["red", "purple"]
+    assert report["phrases"][0]["views"] == 2
+    assert report["average_precision"] == 1.0
+    alone = evaluate(model, ["lerf-ovs"], labels=folder)
+    assert alone["localisation"] == alone["ovs_localisation"] == report["ovs_localisation"]
+    assert alone["miou"] == report["miou"]
+
+
+def test_truth_at_another_resolution(model: Model, scene_folder: Path, tmp_path: Path) -> None:
+    """Labels twice as large as the photos in use: maps are brought to their size."""
+    write_labels(tmp_path, "0000.jpg", "red", 192, 144)
+    assert evaluate(model, ["lerf-ovs"], labels=tmp_path)["miou"] >= 0
+    write_labels(tmp_path, "0000.jpg", "red", 100, 100)
+    with pytest.raises(SceneError, match="have 100x100 pixels and the photo 96x72"):
+        evaluate(model, ["lerf-ovs"], labels=tmp_path)
+
+
+def test_box_files(model: Model, tmp_path: Path) -> None:
+    boxes = {"name": "0008.png", "width": 96, "height": 72, "boxes": {"red": [[0, 0, 96, 72]], "blue": [[0, 0, 0, 0]]}}
+    (tmp_path / "0008.json").write_text(json.dumps(boxes))
+    report = evaluate(model, labels=tmp_path, absent=["purple"])
+    assert report["protocol"] == ["colour", "lerf-localisation", "existence"]
+    assert report["localisation"] == 0.5
+    with pytest.raises(ConfigError, match="lerf-ovs cannot be measured: box files have no masks"):
+        evaluate(model, ["lerf-ovs"], labels=tmp_path)
+
+
+def test_what_cannot_be_measured_is_said(model: Model, scene_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no protocol 'lerf'; choose among colour, lerf-localisation"):
+        evaluate(model, ["lerf"])
+    with pytest.raises(ConfigError, match="3d cannot be measured: no labels are known"):
+        evaluate(model, ["3d"])
+    write_labels(tmp_path / "a", "0003.jpg", "red")
+    with pytest.raises(ConfigError, match="no held-out photo has labels"):
+        evaluate(model, ["lerf-localisation"], labels=tmp_path / "a")
+    with pytest.raises(ConfigError, match="give --absent FILE"):
+        evaluate(model, ["existence"], labels=tmp_path / "a")
+    write_labels(tmp_path / "b", "frame_7.jpg", "red")
+    with pytest.raises(SceneError, match=r"of the photo frame_7\.jpg, which the scene does not have"):
+        evaluate(model, labels=tmp_path / "b")
+    with pytest.raises(SceneError, match="holds no label file"):
+        evaluate(model, labels=tmp_path)
+
+
+def test_absent_phrases_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "absent.txt"
+    path.write_text("tiger\n\n  a  red car \n")
+    assert read_absent(path) == ["tiger", "a red car"]
+    path.write_text("\n")
+    with pytest.raises(ConfigError, match="holds no phrase"):
+        read_absent(path)
+    with pytest.raises(ConfigError, match="Cannot read"):
+        read_absent(tmp_path / "nowhere")
+
+
+def test_command(drawn_run: Path, scene_folder: Path, tiny: None, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["eval", str(drawn_run), "--labels", str(scene_folder), "--protocol", "lerf-ovs", "3d"]
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["protocol"] == ["lerf-ovs", "3d"]
+    assert "psnr" not in report
+    assert len(report["checkpoint"]) == 64
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "LERF-OVS mIoU" in shown
+    assert "2D baseline" in shown
+    assert main(["eval", str(drawn_run), "--protocol", "existence"]) == 2
+    assert "no labels are known" in capsys.readouterr().err
