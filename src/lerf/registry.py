@@ -18,10 +18,12 @@ from lerf.errors import EncoderError
 ENCODERS = {
     "conse": "lerf.encoders.conse:load",
     "conse-lite2": "lerf.encoders.conse:load_lite2",
+    "mini": "lerf.encoders.mini:load",
 }
 """Image-text encoders that come with the package."""
 DENSE_ENCODERS = {
     "conse-mid": "lerf.encoders.mid_level:load",
+    "mini-map": "lerf.encoders.mini:load_map",
 }
 """Dense encoders that come with the package."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 
 from lerf.generator.kind import Kind
@@ -9,6 +10,7 @@ from lerf.generator.kind import Kind
 FAMILIES = ("kitchen", "food", "desk", "home", "toys", "wear")
 
 
+@cache
 def all_kinds() -> dict[str, Kind]:
     """Every kind by name, in a fixed order."""
     kinds: list[Kind] = []

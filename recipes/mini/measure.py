@@ -1,0 +1,126 @@
+"""How well `mini` names what it sees on pictures that it was not trained on: the numbers of its model card.
+
+    python recipes/mini/measure.py PICTURES [--weights FILE] [--json]
+
+`PICTURES` holds scenes of `render_data.py --measure`: other seeds, and pairs that training never joined. Every object
+with 150 visible pixels or more gives one window, as large as the object and centred on its pixels.
+
+- name, synonym: the share of windows whose highest cosine over all names (or one synonym a kind) is the right one;
+- colour, material: the same over the colours (materials) that the kind may have, said with its name; pairs that
+  training had and pairs that it had not are counted apart;
+- part: for windows on parts that may be asked for, over all such parts of the kind;
+- use: the share of windows whose best use, over all uses, is true of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from captions import uses
+from train import Pictures, embed_windows
+from windows import Labels, Window, as_float, whole_windows
+
+from lerf.encoders.mini import Mini
+from lerf.encoders.mini_tower import padded_to
+from lerf.generator.annotation import Thing
+from lerf.generator.kind import COLOURS, MATERIALS
+from lerf.generator.kinds import all_kinds
+from lerf.generator.pairs import held_out
+
+
+class Choices:
+    """Phrase embeddings, made once each."""
+
+    def __init__(self, encoder: Mini) -> None:
+        self._encoder, self._known = encoder, {}
+
+    def best(self, embedding: torch.Tensor, texts: list[str]) -> str:
+        missing = [text for text in texts if text not in self._known]
+        if missing:
+            self._known |= dict(zip(missing, self._encoder.encode_text(missing), strict=True))
+        return texts[int((torch.stack([self._known[text] for text in texts]) @ embedding).argmax())]
+
+
+def score_thing(embedding: torch.Tensor, thing: Thing, choices: Choices, hits: dict[str, list[bool]]) -> None:
+    """Ask everything that has one answer about a window on one thing."""
+    kinds = all_kinds()
+    kind = kinds[thing.kind]
+    hits["name"].append(choices.best(embedding, list(kinds)) == kind.name)
+    if kind.synonyms:
+        listed = [k.synonyms[0] for k in kinds.values() if k.synonyms]
+        hits["synonym"].append(choices.best(embedding, listed) == kind.synonyms[0])
+    if kind.uses:
+        hits["use"].append(choices.best(embedding, list(uses())) in kind.uses)
+    colours = [colour for colour in kind.colours if colour in COLOURS]
+    if len(colours) > 2 and thing.colour in colours:
+        found = choices.best(embedding, [f"{colour} {kind.name}" for colour in colours])
+        hits[f"colour, {pair(kind.name, thing.colour)}"].append(found == f"{thing.colour} {kind.name}")
+    materials = [material for material in kind.materials if material in MATERIALS]
+    if len(materials) > 1 and thing.material in materials:
+        found = choices.best(embedding, [f"{material} {kind.name}" for material in materials])
+        hits[f"material, {pair(kind.name, thing.material)}"].append(found == f"{thing.material} {kind.name}")
+
+
+def pair(kind: str, word: str) -> str:
+    """Whether training joined the two."""
+    return "unseen pairs" if held_out(kind, word) else "seen pairs"
+
+
+def part_windows(labels: Labels, raw: np.ndarray) -> list[tuple[Thing, str, float, float, float]]:
+    """A window on every visible part that may be asked for, of kinds that have two or more such parts."""
+    found = []
+    for thing in labels.things.values():
+        parts = () if thing.furniture else all_kinds()[thing.kind].askable_parts
+        for part in thing.parts:
+            rows, columns = np.nonzero(raw == part.label)
+            if part.name in parts and len(parts) > 1 and len(rows) >= 60:
+                found.append(
+                    (thing, part.name, columns.mean() + 0.5, rows.mean() + 0.5, max(14.0, 1.2 * len(rows) ** 0.5))
+                )
+    return found
+
+
+@torch.inference_mode()
+def measure(encoder: Mini, pictures: Pictures) -> dict[str, dict[str, float]]:
+    """Share of right answers and number of windows of every question."""
+    hits: dict[str, list[bool]] = defaultdict(list)
+    choices, tower = Choices(encoder), encoder.image_tower
+    for index in range(len(pictures)):
+        picture, labels = pictures.picture(index), pictures.labels(index)
+        features = tower.feature_map(padded_to(torch.from_numpy(as_float(picture))[None]))
+        wholes = whole_windows(labels)
+        parts = part_windows(labels, pictures.raw_labels(index))
+        windows = [Window(x, y, side, [], None) for _, x, y, side in wholes]
+        windows += [Window(x, y, side, [], None) for _, _, x, y, side in parts]
+        if not windows:
+            continue
+        embeddings = embed_windows(tower, features, [windows], picture.shape[:2])
+        for (thing, *_), embedding in zip(wholes, embeddings, strict=False):
+            score_thing(embedding, thing, choices, hits)
+        for (thing, part, *_), embedding in zip(parts, embeddings[len(wholes) :], strict=True):
+            said = [f"{thing.kind} {name}" for name in all_kinds()[thing.kind].askable_parts]
+            hits["part"].append(choices.best(embedding, said) == f"{thing.kind} {part}")
+    return {name: {"right": float(np.mean(rows)), "windows": len(rows)} for name, rows in sorted(hits.items())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    found = measure(Mini(arguments.weights), Pictures(arguments.pictures))
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return
+    for name, row in found.items():
+        print(f"{name:24} {100 * row['right']:5.1f} %  of {row['windows']}")
+
+
+if __name__ == "__main__":
+    main()

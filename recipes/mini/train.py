@@ -1,0 +1,238 @@
+"""Train `mini`: image and text tower together, by symmetric InfoNCE on windows and their captions.
+
+    python recipes/mini/train.py DATA OUT [--steps 6000]
+
+InfoNCE (van den Oord et al. 2018, arXiv 1807.03748; symmetric as in CLIP, arXiv 2103.00020) over the windows of one
+batch. A caption that is true of another window as well (the annotation knows) is left out of that window's
+denominator. Generic captions ("object", "things") are ordinary captions: negatives of all windows that drew another.
+Every `SAVE_EVERY` steps the whole state is written; the command goes on from there, with the same batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from captions import Caption, Truth, all_words, loose_captions
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from windows import LARGEST, SMALLEST, Labels, Window, as_float, draw_windows
+
+from lerf.encoders.mini_text import TextTower, Vocabulary
+from lerf.encoders.mini_tower import ImageTower, padded_to, tent
+from lerf.files import write_atomically
+from lerf.generator.annotation import LabelledPart, Thing
+
+WIDTH = 128
+CROP_H, CROP_W = 224, 288
+BATCH, WINDOWS, LOOSE = 8, 40, 160
+RATE, DECAY, WARM_UP = 2e-3, 0.02, 200
+SAVE_EVERY = 250
+HOTTEST = 30.0
+"""The factor on cosines is learnt up to this."""
+
+
+class Towers(nn.Module):
+    """Both towers and the factor on cosines."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.image, self.text = ImageTower(WIDTH), TextTower(words, WIDTH)
+        self.log_factor = nn.Parameter(torch.tensor(float(np.log(10.0))))
+
+    @property
+    def factor(self) -> Tensor:
+        return self.log_factor.exp().clamp(max=HOTTEST)
+
+
+class Pictures:
+    """Rendered scenes; index 0.. over all views of the scenes given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = sorted(folder.glob("*.npz"))
+        self.views = len(np.load(self.files[0])["pictures"])
+
+    def __len__(self) -> int:
+        return len(self.files) * self.views
+
+    @lru_cache(maxsize=2000)  # noqa: B019 - one instance lives as long as the programme
+    def _scene(self, number: int) -> tuple[np.ndarray, np.ndarray, tuple[Thing, ...]]:
+        with np.load(self.files[number]) as archive:
+            return archive["pictures"], archive["labels"], read_things(str(archive["things"]))
+
+    @lru_cache(maxsize=20_000)  # noqa: B019
+    def labels(self, index: int) -> Labels:
+        _, labels, things = self._scene(index // self.views)
+        return Labels(labels[index % self.views], things)
+
+    def raw_labels(self, index: int) -> np.ndarray:
+        return self._scene(index // self.views)[1][index % self.views]
+
+    def picture(self, index: int) -> np.ndarray:
+        return self._scene(index // self.views)[0][index % self.views]
+
+
+def read_things(text: str) -> tuple[Thing, ...]:
+    """Things as `render_data.py` described them; boxes were not kept."""
+    corner = (0.0, 0.0, 0.0)
+    return tuple(
+        Thing(**{**entry, "parts": tuple(LabelledPart(label, name, corner, corner) for label, name in entry["parts"])},
+              minimum=corner, maximum=corner)
+        for entry in json.loads(text)
+    )  # fmt: skip
+
+
+def crop(pictures: Pictures, index: int, random: np.random.Generator) -> tuple[Tensor, list[Window]]:
+    """A part of a picture, resized and mirrored at random, and its windows in pixels of the crop."""
+    picture, labels = pictures.picture(index), pictures.labels(index)
+    height, width = picture.shape[:2]
+    zoom = float(np.exp(random.uniform(np.log(0.85), np.log(1.7))))
+    high, wide = min(height, CROP_H / zoom), min(width, CROP_W / zoom)
+    y0, x0 = random.uniform(0, height - high), random.uniform(0, width - wide)
+    y0, x0, high, wide = int(y0), int(x0), int(high), int(wide)
+    scale_y, scale_x = CROP_H / high, CROP_W / wide
+    cut = torch.from_numpy(as_float(picture[y0 : y0 + high, x0 : x0 + wide]))[None]
+    cut = F.interpolate(cut, (CROP_H, CROP_W), mode="bilinear", antialias=True)[0]
+    zoom = float(np.sqrt(scale_x * scale_y))
+    frame = (x0, y0, x0 + wide, y0 + high)
+    windows = draw_windows(labels, frame, SMALLEST / zoom, LARGEST / zoom, WINDOWS, random)
+    mirrored = random.random() < 0.5
+    if mirrored:
+        cut = cut.flip(-1)
+    placed = []
+    for w in windows:
+        x = (w.x - x0) * scale_x
+        placed.append(Window(CROP_W - x if mirrored else x, (w.y - y0) * scale_y, w.side * zoom, w.seen, w.caption))
+    gain = random.uniform(0.8, 1.2) * random.uniform(0.95, 1.05, 3)
+    cut = (cut * torch.from_numpy(gain.astype(np.float32))[:, None, None]) ** random.uniform(0.85, 1.15)
+    # Blur stands for pictures of more light paths than these, whose noise is finer.
+    if random.random() < 0.4:
+        cut = F.avg_pool2d(F.pad(cut[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
+    noise = torch.from_numpy(random.standard_normal(cut.shape, dtype=np.float32))
+    return (cut + random.uniform(0.0, 0.02) * noise).clamp(0.0, 1.0), placed
+
+
+def embed_windows(tower: ImageTower, features: Tensor, windows: list[list[Window]], inside: tuple[int, int]) -> Tensor:
+    """Embeddings of the windows of each picture, one after the other."""
+    rows, columns = features.shape[-2:]
+    parts = []
+    for feature, chosen in zip(features, windows, strict=True):
+        if not chosen:
+            continue
+        x, y, side = (torch.tensor([getattr(w, name) for w in chosen]) for name in ("x", "y", "side"))
+        across, down = tent(x, side, columns, inside[1]), tent(y, side, rows, inside[0])
+        means = torch.einsum("nr,crn->nc", down, feature @ across.T)
+        parts.append(tower.embed(means, side))
+    return torch.cat(parts)
+
+
+def contrast(image: Tensor, text: Tensor, loose: Tensor, factor: Tensor, true: np.ndarray) -> Tensor:
+    """Symmetric InfoNCE; `true` [windows, captions + loose] marks what must not count as a negative."""
+    count = len(image)
+    mask = torch.from_numpy(true.astype(bool)).clone()
+    own = torch.arange(count)
+    mask[own, own] = False
+    logits = factor * image @ torch.cat([text, loose]).T
+    by_image = logits.masked_fill(mask, -1e4)
+    by_text = logits[:, :count].masked_fill(mask[:, :count], -1e4).T
+    return 0.5 * (F.cross_entropy(by_image, own) + F.cross_entropy(by_text, own))
+
+
+def batch_of(pictures: Pictures, step: int, seed: int) -> tuple[Tensor, list[list[Window]], list[Caption]]:
+    """Pictures, windows and loose captions of a step: a function of the step alone."""
+    random = np.random.default_rng([seed, step])
+    epoch, place = divmod(step * BATCH, len(pictures))
+    order = np.concatenate([np.random.default_rng([seed, 1, epoch + i]).permutation(len(pictures)) for i in (0, 1)])
+    crops = [crop(pictures, int(index), random) for index in order[place : place + BATCH]]
+    return torch.stack([c for c, _ in crops]), [w for _, w in crops], loose_captions(random, LOOSE)
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Linear warm-up, then half a cosine to a hundredth."""
+    if step < WARM_UP:
+        return RATE * (step + 1) / WARM_UP
+    progress = (step - WARM_UP) / max(1, steps - WARM_UP)
+    return RATE * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
+
+
+def save_state(path: Path, towers: Towers, optimiser: torch.optim.Optimizer, step: int) -> None:
+    """Everything that going on needs, without pickle."""
+    state = {f"model.{name}": value.contiguous() for name, value in towers.state_dict().items()}
+    for index, values in optimiser.state_dict()["state"].items():
+        state |= {f"optimiser.{index}.{name}": value.contiguous() for name, value in values.items()}
+    data = save(state, metadata={"step": str(step)})
+    write_atomically(path, lambda file: file.write(data))
+
+
+def load_state(path: Path, towers: Towers, optimiser: torch.optim.Optimizer) -> int:
+    """The step that the state was saved after."""
+    with safe_open(path, framework="pt") as archive:
+        entries = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        step = int(archive.metadata()["step"])
+    towers.load_state_dict({n.removeprefix("model."): v for n, v in entries.items() if n.startswith("model.")})
+    kept = optimiser.state_dict()
+    kept["state"] = {}
+    for name, value in entries.items():
+        if name.startswith("optimiser."):
+            _, index, field = name.split(".")
+            kept["state"].setdefault(int(index), {})[field] = value
+    optimiser.load_state_dict(kept)
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
+    vocabulary = Vocabulary(all_words())
+    towers = Towers(len(vocabulary)).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(towers.parameters(), lr=RATE, weight_decay=DECAY, betas=(0.9, 0.98))
+    state = arguments.out / "state.safetensors"
+    first = load_state(state, towers, optimiser) if state.exists() else 0
+    pictures, truth = Pictures(arguments.data), Truth()
+    towers.train()
+    start, losses = time.monotonic(), []
+    for step in range(first, arguments.steps):
+        batch, windows, loose = batch_of(pictures, step, arguments.seed)
+        flat = [window for chosen in windows for window in chosen]
+        captions = [window.caption for window in flat] + loose
+        true = truth.table([window.seen for window in flat], captions)
+        texts = np.array([caption.text for caption in captions])
+        # Between windows and generic captions only an equal caption is exempt.
+        same = texts[: len(flat), None] == texts[None, :]
+        true = np.where(true < 0, same, (true > 0) | same)
+        with torch.autocast("cpu", torch.bfloat16):
+            features = towers.image.feature_map(padded_to(batch).contiguous(memory_format=torch.channels_last))
+        image = embed_windows(towers.image, features.float(), windows, (CROP_H, CROP_W))
+        text = towers.text(vocabulary.encode(list(texts)))
+        loss = contrast(image, text[: len(flat)], text[len(flat) :], towers.factor, true)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, arguments.steps)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
+        optimiser.step()
+        losses.append(float(loss))
+        if (step + 1) % 50 == 0:
+            rate = (step + 1 - first) / (time.monotonic() - start)
+            mean = np.mean(losses[-50:])
+            print(
+                f"step {step + 1}  loss {mean:.3f}  factor {float(towers.factor):.1f}  {rate:.2f} steps/s", flush=True
+            )
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == arguments.steps:
+            save_state(state, towers, optimiser, step + 1)
+
+
+if __name__ == "__main__":
+    main()
