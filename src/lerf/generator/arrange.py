@@ -305,6 +305,7 @@ def _spread(things: list[Placed], fields: list[_Field], setting: Setting, rng: n
     footprints = {id(thing): np.concatenate([s.mesh.vertices[:, :2] for s in thing.surfaces]) for thing in things}
     for thing in sorted(things, key=lambda t: -_area(footprints[id(t)])):
         height = max(surface.mesh.box[1, 2] for surface in thing.surfaces)
+        outline_at_rest = _hull(footprints[id(thing)])
         best: tuple[float, int, float, np.ndarray, np.ndarray] | None = None
         found = 0
         for _ in range(220):
@@ -314,7 +315,7 @@ def _spread(things: list[Placed], fields: list[_Field], setting: Setting, rng: n
                 continue
             # Seen from one side only, things mostly show their fronts.
             yaw = float(rng.uniform(0, 360)) if setting == "table" else float(rng.normal(scale=30))
-            turned = _hull(footprints[id(thing)]) @ rotation("z", yaw)[:2, :2].T
+            turned = outline_at_rest @ rotation("z", yaw)[:2, :2].T
             limits = np.array([field.half[0], field.half[-1]])
             spot = rng.uniform(-limits, limits)
             outline = turned + spot

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 from jaxtyping import Float, Int, UInt8
 from scipy.ndimage import gaussian_filter
 
@@ -47,7 +48,11 @@ def box_coordinates(
 
 def _noise(size: int, spread: float | tuple[float, float], rng: np.random.Generator) -> Float[np.ndarray, "size size"]:
     """Seamless noise of unit deviation, blurred over `spread` pixels."""
-    noise = gaussian_filter(rng.normal(size=(size, size)).astype(np.float32), spread, mode="wrap")
+    down, across = (spread, spread) if isinstance(spread, int | float) else spread
+    y, x = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
+    blur = np.exp(-2 * np.pi**2 * ((down * y) ** 2 + (across * x) ** 2)).astype(np.float32)
+    white = rng.standard_normal((size, size), dtype=np.float32)
+    noise = scipy.fft.irfft2(scipy.fft.rfft2(white) * blur, s=(size, size))
     return noise / noise.std()
 
 
@@ -181,8 +186,11 @@ def surface(rng: np.random.Generator) -> tuple[str, str, Texture, float, bool]:
         )
     if draw < 0.82:
         tints = {
-            "red": (0.66, 0.16, 0.15), "blue": (0.22, 0.36, 0.62), "green": (0.27, 0.47, 0.32), "grey": (0.45, 0.45, 0.46)
-        }  # fmt: skip
+            "red": (0.66, 0.16, 0.15),
+            "blue": (0.22, 0.36, 0.62),
+            "green": (0.27, 0.47, 0.32),
+            "grey": (0.45, 0.45, 0.46),
+        }
         colour = str(rng.choice(list(tints)))
         return colour, "fabric", check((0.88, 0.87, 0.84), tints[colour], rng), float(rng.uniform(0.35, 0.55)), False
     if draw < 0.92:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from lerf.errors import ConfigError
 from lerf.generator.arrange import Composition, Light, Placed, Surface, light_axes
@@ -16,8 +17,8 @@ from lerf.generator.mesh import rotation
 from lerf.generator.path import walk
 from lerf.generator.visible import seen_through
 
-DEPTH = 5
-"""Longest light path, in segments."""
+DEPTH = 3
+"""Longest light path, in segments: light from lamps, and once reflected. The rest is a twentieth of the light."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def renderer() -> Any:
 class Photographer:
     """Takes pictures of one composition; building it costs as much as a picture or two."""
 
-    def __init__(self, composition: Composition) -> None:
+    def __init__(self, composition: Composition, depth: int = DEPTH) -> None:
+        """`depth`: longest light path, in segments."""
         self._mi = renderer()
         self._exposure = composition.exposure
         self._materials: dict[str, Any] = {}
@@ -60,9 +62,9 @@ class Photographer:
             scene[f"s{number:04d}"] = shape
         for number, light in enumerate(composition.lights):
             scene[f"t{number}"] = self._light(light)
-        scene["z"] = {"type": "constant", "radiance": _rgb(composition.ambient), "sampling_weight": 0.6}
+        scene["z"] = {"type": "constant", "radiance": _rgb(composition.ambient), "sampling_weight": 0.35}
         self._scene = self._mi.load_dict(scene, optimize=False)
-        self._path = self._mi.load_dict({"type": "path", "max_depth": DEPTH, "rr_depth": 4})
+        self._path = self._mi.load_dict({"type": "path", "max_depth": depth, "rr_depth": 4})
         self._triangles = np.concatenate([
             thing.in_scene(surface.mesh.vertices)[surface.mesh.faces] for thing, surface in surfaces
         ])  # fmt: skip
@@ -86,7 +88,7 @@ class Photographer:
         focal = 0.5 * width / np.tan(np.deg2rad(fov) / 2)
         labels, depth = seen_through(self._triangles, self._owners, np.asarray(pose, float), focal, width, height)
         return Picture(
-            developed(radiance * self._exposure),
+            developed(denoised(radiance * self._exposure, labels, spp)),
             np.maximum(labels, 0).astype(np.uint8),
             depth.astype(np.float32),
         )
@@ -94,8 +96,8 @@ class Photographer:
     def _metered(self, composition: Composition) -> float:
         """Correction of the exposure after a look from the front: nearly the brightest of the objects comes to 0.72."""
         values = []
-        for camera in walk(composition, 4, 0)[0]:
-            values.append(self._render(camera.pose, camera.fov, 48, 36, 8, 0)[..., :3].mean(-1).ravel())
+        for camera in walk(composition, 3, 0)[0]:
+            values.append(self._render(camera.pose, camera.fov, 40, 30, 8, 0)[..., :3].mean(-1).ravel())
         bright = float(np.quantile(np.concatenate(values), 0.95))
         return float(np.clip(0.72 / max(bright * self._exposure, 1e-6), 0.6, 3.0))
 
@@ -209,3 +211,56 @@ def developed(values: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, 
     rolled = np.minimum(values, knee) + (1 - knee) * (1 - np.exp(-excess / (1 - knee)))
     curve = np.where(rolled <= 0.0031308, 12.92 * rolled, 1.055 * np.maximum(rolled, 0.0) ** (1 / 2.4) - 0.055)
     return np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+NOISE = 0.42
+"""Relative deviation of a pixel of one light path; of n paths it is this over the root of n."""
+
+
+def denoised(
+    values: Float[np.ndarray, "height width 3"], labels: Int[np.ndarray, "height width"], spp: int
+) -> Float[np.ndarray, "height width 3"]:
+    """Linear values averaged over near pixels of the same part whose surroundings differ by noise only."""
+    # On a logarithmic scale the noise is about as strong in shadow as in light.
+    logs = np.log(np.maximum(values, 0.0) + 0.02)
+    smooth = np.empty_like(logs)
+    _average_alike(logs, labels, NOISE / np.sqrt(spp), smooth)
+    return np.exp(smooth) - 0.02
+
+
+@numba.njit(cache=True, fastmath=True)
+def _average_alike(values: np.ndarray, labels: np.ndarray, noise: float, out: np.ndarray) -> None:
+    """Non-local means: 3 x 3 patches, within 3 pixels."""
+    height, width, _ = values.shape
+    for i in range(height):
+        for j in range(width):
+            total = 1e-6
+            r = g = b = 0.0
+            for k in range(max(0, i - 3), min(height, i + 4)):
+                for m in range(max(0, j - 3), min(width, j + 4)):
+                    if labels[k, m] != labels[i, j]:
+                        continue
+                    distance = 0.0
+                    count = 0
+                    for u in range(-1, 2):
+                        for v in range(-1, 2):
+                            y, x, q, p = i + u, j + v, k + u, m + v
+                            if min(y, x, q, p) < 0 or max(y, q) >= height or max(x, p) >= width:
+                                continue
+                            d = (
+                                values[y, x, 0] + values[y, x, 1] + values[y, x, 2]
+                                - values[q, p, 0] - values[q, p, 1] - values[q, p, 2]
+                            )  # fmt: skip
+                            e = values[y, x, 0] - values[y, x, 2] - values[q, p, 0] + values[q, p, 2]
+                            distance += d * d / 9.0 + e * e
+                            count += 1
+                    # Two patches of one surface differ by twice the variance.
+                    excess = max(distance / count - 2.0 * noise * noise, 0.0)
+                    weight = np.exp(-excess / (0.5 * noise * noise + 1e-9))
+                    total += weight
+                    r += weight * values[k, m, 0]
+                    g += weight * values[k, m, 1]
+                    b += weight * values[k, m, 2]
+            out[i, j, 0] = r / total
+            out[i, j, 1] = g / total
+            out[i, j, 2] = b / total
