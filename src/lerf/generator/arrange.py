@@ -279,7 +279,7 @@ def _furnished(
     elif setting == "desk":
         across, deep = float(rng.uniform(0.62, 0.7)), float(rng.uniform(0.34, 0.4))
         pieces = furniture.desk(rng, (across, deep), floor)
-        walls = {"+y": deep + 0.05}
+        walls = {"+y": deep + 0.05, "-x": 2.6, "+x": 2.6}
         fields = [_Field(0.0, (across - 0.03, deep - 0.03), 1.0)]
         extents = (across, deep, 0.15)
     else:
@@ -291,7 +291,7 @@ def _furnished(
         boards = int(rng.integers(2, 4))
         heights = tuple(rise * (k - boards / 2) for k in range(boards))
         pieces = furniture.shelf(rng, (across, deep), heights)
-        walls = {"+y": deep + 0.02}
+        walls = {"+y": deep + 0.02, "-x": 2.6, "+x": 2.6}
         rooms = [rise - 0.03] * (boards - 1) + [1.0]
         fields = [_Field(z, (across - 0.015, deep - 0.008), room) for z, room in zip(heights, rooms, strict=True)]
         extents = (across, deep, rise * boards / 2)

@@ -211,8 +211,8 @@ def room(rng: np.random.Generator, floor_height: float, walls: dict[str, float])
         texture, colour, material, tile = tiles(_pale(rng), _pale(rng, 0.25, 0.7), rng), "grey", "ceramic", 1.2
     else:
         colour = str(rng.choice(["grey", "blue", "brown"]))
-        base = {"grey": (0.5, 0.5, 0.5), "blue": (0.33, 0.40, 0.52), "brown": (0.47, 0.38, 0.30)}[colour]
-        texture, material, tile = mottled(base, rng, 0.16), "fabric", 0.8
+        tufts = {"grey": (0.5, 0.5, 0.5), "blue": (0.33, 0.40, 0.52), "brown": (0.47, 0.38, 0.30)}[colour]
+        texture, material, tile = mottled(tufts, rng, 0.16), "fabric", 0.8
     floor = box(2 * half, 2 * half, 0.1).moved(z=floor_height - 0.1)
     pieces.append(Covered("floor", colour, material, "body", floor, texture, tile))
     draw = rng.random()
@@ -224,7 +224,8 @@ def room(rng: np.random.Generator, floor_height: float, walls: dict[str, float])
         texture, material = wallpaper(base, rng), "paper"
     else:
         red = rng.random() < 0.6
-        texture = bricks((0.56, 0.30, 0.23) if red else (0.72, 0.70, 0.66), rng)
+        clay = (0.56, 0.30, 0.23) if red else (0.72, 0.70, 0.66)
+        texture = bricks(clay, rng)
         colour = "brown" if red else "white"
     height = 2.7
     for side, distance in walls.items():
@@ -282,7 +283,7 @@ def desk(rng: np.random.Generator, half: tuple[float, float], floor_height: floa
 
 def shelf(rng: np.random.Generator, half: tuple[float, float], heights: tuple[float, ...]) -> list[Covered]:
     """A shelf open to -y: boards whose upper sides are at `heights`, cheeks and a back."""
-    colour = str(rng.choice(["brown", "brown", "white", "grey", "black"]))
+    colour = str(rng.choice(["brown", "brown", "brown", "white", "white", "grey", "grey", "black"]))
     texture, thick = wood(colour, rng, 4), 0.022
     boards = [box(2 * half[0], 2 * half[1], thick).moved(z=z - thick) for z in heights]
     low, high = heights[0] - thick, heights[-1] + 0.06

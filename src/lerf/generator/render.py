@@ -8,6 +8,7 @@ from typing import Any
 import numba
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from scipy.ndimage import uniform_filter
 
 from lerf.errors import ConfigError
 from lerf.generator.arrange import Composition, Light, Placed, Surface, light_axes
@@ -84,11 +85,15 @@ class Photographer:
             spp: light paths a pixel: less noise for more time.
             seed: of the noise.
         """
-        radiance = self._render(pose, fov, width, height, spp, seed)[..., :3]
+        # Two halves: how much they differ is how much noise there is.
+        halves = [
+            self._render(pose, fov, width, height, paths, 2 * seed + k)[..., :3] * self._exposure
+            for k, paths in enumerate(((spp + 1) // 2, max(spp // 2, 1)))
+        ]
         focal = 0.5 * width / np.tan(np.deg2rad(fov) / 2)
         labels, depth = seen_through(self._triangles, self._owners, np.asarray(pose, float), focal, width, height)
         return Picture(
-            developed(denoised(radiance * self._exposure, labels, spp)),
+            developed(denoised(halves[0], halves[1], labels)),
             np.maximum(labels, 0).astype(np.uint8),
             depth.astype(np.float32),
         )
@@ -213,27 +218,49 @@ def developed(values: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, 
     return np.clip(curve * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-NOISE = 0.42
-"""Relative deviation of a pixel of one light path; of n paths it is this over the root of n."""
-
-
 def denoised(
-    values: Float[np.ndarray, "height width 3"], labels: Int[np.ndarray, "height width"], spp: int
+    first: Float[np.ndarray, "height width 3"],
+    second: Float[np.ndarray, "height width 3"],
+    labels: Int[np.ndarray, "height width"],
 ) -> Float[np.ndarray, "height width 3"]:
-    """Linear values averaged over near pixels of the same part whose surroundings differ by noise only."""
+    """The mean of two linear pictures of like noise, averaged over near pixels that differ from it by noise only.
+
+    Pixels are averaged within a part, and where their surroundings are alike in view of how the two pictures differ.
+    """
     # On a logarithmic scale the noise is about as strong in shadow as in light.
-    logs = np.log(np.maximum(values, 0.0) + 0.02)
-    smooth = np.empty_like(logs)
-    _average_alike(logs, labels, NOISE / np.sqrt(spp), smooth)
-    return np.exp(smooth) - 0.02
+    offset = 0.03
+    a, b = (np.log(np.maximum(half, 0.0) + offset) for half in (first, second))
+    variance = uniform_filter(((a - b).mean(-1) / 2) ** 2, 9)
+    smooth = np.empty(a.shape)
+    _average_alike(_without_specks((a + b) / 2, labels), labels, variance + 1e-6, smooth)
+    return np.exp(smooth) - offset
+
+
+def _without_specks(
+    values: Float[np.ndarray, "height width 3"], labels: Int[np.ndarray, "height width"]
+) -> Float[np.ndarray, "height width 3"]:
+    """Pixels that are brighter or darker than all neighbours of their part get the nearest neighbour's value."""
+    padded = np.pad(values, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    parts = np.pad(labels, 1, constant_values=-2)
+    height, width = labels.shape
+    low, high = np.full(values.shape, np.inf), np.full(values.shape, -np.inf)
+    for i in range(3):
+        for j in range(3):
+            if (i, j) == (1, 1):
+                continue
+            same = (parts[i : i + height, j : j + width] == labels)[..., None]
+            near = padded[i : i + height, j : j + width]
+            low, high = np.where(same, np.minimum(low, near), low), np.where(same, np.maximum(high, near), high)
+    return np.where(high >= low, np.clip(values, low, high), values)
 
 
 @numba.njit(cache=True, fastmath=True)
-def _average_alike(values: np.ndarray, labels: np.ndarray, noise: float, out: np.ndarray) -> None:
+def _average_alike(values: np.ndarray, labels: np.ndarray, variances: np.ndarray, out: np.ndarray) -> None:
     """Non-local means: 3 x 3 patches, within 3 pixels."""
     height, width, _ = values.shape
     for i in range(height):
         for j in range(width):
+            variance = variances[i, j]
             total = 1e-6
             r = g = b = 0.0
             for k in range(max(0, i - 3), min(height, i + 4)):
@@ -255,8 +282,8 @@ def _average_alike(values: np.ndarray, labels: np.ndarray, noise: float, out: np
                             distance += d * d / 9.0 + e * e
                             count += 1
                     # Two patches of one surface differ by twice the variance.
-                    excess = max(distance / count - 2.0 * noise * noise, 0.0)
-                    weight = np.exp(-excess / (0.5 * noise * noise + 1e-9))
+                    excess = max(distance / count - 2.0 * variance, 0.0)
+                    weight = np.exp(-excess / (0.6 * variance))
                     total += weight
                     r += weight * values[k, m, 0]
                     g += weight * values[k, m, 1]
