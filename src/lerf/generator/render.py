@@ -232,7 +232,11 @@ def denoised(
     a, b = (np.log(np.maximum(half, 0.0) + offset) for half in (first, second))
     variance = uniform_filter(((a - b).mean(-1) / 2) ** 2, 9)
     smooth = np.empty(a.shape)
-    _average_alike(_without_specks((a + b) / 2, labels), labels, variance + 1e-6, smooth)
+    values = _without_specks((a + b) / 2, labels)
+    # What patches are compared by: brightness and tint.
+    features = np.stack([values.sum(-1) / 3, values[..., 0] - values[..., 2]], -1)
+    features = np.pad(features, ((1, 1), (1, 1), (0, 0)), mode="edge").astype(np.float32)
+    _average_alike(values, features, labels, variance + 1e-6, smooth)
     return np.exp(smooth) - offset
 
 
@@ -255,39 +259,37 @@ def _without_specks(
 
 
 @numba.njit(cache=True, fastmath=True)
-def _average_alike(values: np.ndarray, labels: np.ndarray, variances: np.ndarray, out: np.ndarray) -> None:
-    """Non-local means: 3 x 3 patches, within 3 pixels."""
+def _average_alike(
+    values: np.ndarray, features: np.ndarray, labels: np.ndarray, variances: np.ndarray, out: np.ndarray
+) -> None:
+    """Non-local means: 3 x 3 patches, within 3 pixels; `features` have a border of one pixel."""
     height, width, _ = values.shape
     for i in range(height):
         for j in range(width):
             variance = variances[i, j]
-            total = 1e-6
+            scale = 1.0 / (0.6 * variance)
+            total = 0.0
             r = g = b = 0.0
             for k in range(max(0, i - 3), min(height, i + 4)):
                 for m in range(max(0, j - 3), min(width, j + 4)):
                     if labels[k, m] != labels[i, j]:
                         continue
                     distance = 0.0
-                    count = 0
-                    for u in range(-1, 2):
-                        for v in range(-1, 2):
-                            y, x, q, p = i + u, j + v, k + u, m + v
-                            if min(y, x, q, p) < 0 or max(y, q) >= height or max(x, p) >= width:
-                                continue
-                            d = (
-                                values[y, x, 0] + values[y, x, 1] + values[y, x, 2]
-                                - values[q, p, 0] - values[q, p, 1] - values[q, p, 2]
-                            )  # fmt: skip
-                            e = values[y, x, 0] - values[y, x, 2] - values[q, p, 0] + values[q, p, 2]
-                            distance += d * d / 9.0 + e * e
-                            count += 1
+                    for u in range(3):
+                        for v in range(3):
+                            d = features[i + u, j + v, 0] - features[k + u, m + v, 0]
+                            e = features[i + u, j + v, 1] - features[k + u, m + v, 1]
+                            distance += d * d + e * e
                     # Two patches of one surface differ by twice the variance.
-                    excess = max(distance / count - 2.0 * variance, 0.0)
-                    weight = np.exp(-excess / (0.6 * variance))
+                    excess = (distance / 9.0 - 2.0 * variance) * scale
+                    if excess > 6.0:
+                        continue
+                    weight = np.exp(-max(excess, 0.0))
                     total += weight
                     r += weight * values[k, m, 0]
                     g += weight * values[k, m, 1]
                     b += weight * values[k, m, 2]
+            # A pixel is always alike to itself, so that the sum of weights is 1 at least.
             out[i, j, 0] = r / total
             out[i, j, 1] = g / total
             out[i, j, 2] = b / total
