@@ -69,6 +69,7 @@ def test_points_counts_and_extents() -> None:
     assert rows[1] == {"point_hit": False, "count": 1, "true_count": 1, "extent_iou": pytest.approx(0.5)}
     scales = {0: 0.2, 1: 0.2, 2: 0.5, 3: 0.1, 4: 0.2, 5: 0.2}
     assert summary(ANNOTATION, rows, scales) == {
+        "answered": 1.0,
         "point_accuracy": 0.5,
         "count_accuracy": 1.0,
         "extent_iou": pytest.approx(0.5),
@@ -81,6 +82,7 @@ def test_an_answer_of_absence_is_wrong_everywhere() -> None:
     rows = score_answers(ANNOTATION, {0: answer("mug"), 1: answer("red thing")})
     assert rows[0] == {"point_hit": False, "count": 0, "true_count": 2}
     assert rows[1] == {"point_hit": False, "count": 0, "true_count": 1, "extent_iou": 0.0}
+    assert summary(ANNOTATION, rows, dict.fromkeys(range(6), 0.1))["answered"] == 0.0
 
 
 def test_a_part_is_paired_with_the_names_of_its_owners_only() -> None:

@@ -1,6 +1,7 @@
 """`lerf eval` with every protocol: on a scene whose truth is known, on label files, on another method's maps."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -254,3 +255,14 @@ def test_command(drawn_run: Path, scene_folder: Path, tiny: None, capsys: pytest
     assert "2D baseline" in shown
     assert main(["eval", str(drawn_run), "--protocol", "existence"]) == 2
     assert "no labels are known" in capsys.readouterr().err
+
+
+def test_without_held_out_photos_only_answers_are_measured(model: Model, scene_folder: Path) -> None:
+    capture = load_scene(scene_folder)
+    model.scene = replace(model.scene, test=())
+    report = evaluate(model, capture=capture)
+    assert report["protocol"] == ["existence", "3d"]
+    assert report["average_precision"] == 1.0
+    assert "average_precision" not in report["baseline_2d"]
+    with pytest.raises(ConfigError, match="lerf-ovs cannot be measured: no held-out photo has labels"):
+        evaluate(model, ["lerf-ovs"], capture=capture)

@@ -14,6 +14,7 @@ SCORES = {
     "ovs_localisation": "LERF-OVS localisation",
     "miou": "LERF-OVS mIoU",
     "average_precision": "existence, average precision",
+    "answered": "3D answered",
     "point_accuracy": "3D point on the thing",
     "count_accuracy": "count right",
     "extent_iou": "extent, median IoU",

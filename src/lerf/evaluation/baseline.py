@@ -37,18 +37,19 @@ def pyramid_maps(
     table = PyramidTable.from_store(store, device=model.device)
     width, height = model.cameras.sizes[photo].tolist()
     pixels = image_pixels(width, height, model.device)
-    best = torch.full((len(phrases.texts), len(pixels)), -1.0, device=model.device)
+    best = torch.full((len(phrases.texts), len(pixels)), -torch.inf, device=model.device)
     for level in range(len(table.ratios)):
-        scores = _level_relevancy(table, level, pixels, phrases)
-        higher = scores.amax(-1) > best.amax(-1)
-        best[higher] = scores[higher]
-    return best.view(-1, height, width).cpu()
+        leads = _level_leads(table, level, pixels, phrases)
+        higher = leads.amax(-1) > best.amax(-1)
+        best[higher] = leads[higher]
+    # As in `relevancy`, which grows with the lead.
+    return torch.sigmoid(phrases.temperature * best).view(-1, height, width).cpu()
 
 
-def _level_relevancy(
+def _level_leads(
     table: PyramidTable, level: int, pixels: Float[Tensor, "pixels 2"], phrases: Phrases
 ) -> Float[Tensor, "phrases pixels"]:
-    """Relevancy of the unit embedding interpolated between the cells of one level.
+    """Lead of phrases over canonical phrases, in cosines, of the unit embedding interpolated between one level's cells.
 
     Dot products are linear in the embedding, so those of the cells are interpolated instead of the embeddings; its
     length follows from the dot products of the four cells with one another, the same for all pixels between them.
@@ -63,9 +64,9 @@ def _level_relevancy(
     corners = cells[rows[first]]
     gram = torch.einsum("qid,qjd->qij", corners, corners)[quad]
     length = torch.einsum("pi,pij,pj->p", weights, gram, weights).clamp_min(1e-12).sqrt()
-    cosines = products.T / length
     count = len(phrases.queries)
-    return torch.sigmoid(phrases.temperature * (cosines[:count] - cosines[count:].amax(0)))
+    rival = products[:, count:].amax(-1, keepdim=True)
+    return ((products[:, :count] - rival) / length[:, None]).T
 
 
 def _four_corners(

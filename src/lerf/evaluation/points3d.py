@@ -98,6 +98,8 @@ def summary(
 ) -> dict[str, Any]:
     """Means over phrases, and the median of the extents' IoU; a score that nothing was asked for is left out.
 
+    `answered` is the share of the phrases that were said to be in the scene.
+
     Args:
         annotation: of the scene.
         rows: from `score_answers`.
@@ -109,6 +111,7 @@ def summary(
     smaller = [scales[part] < scales[owner] for part, owner in pairs]
     report: dict[str, Any] = {}
     if rows:
+        report["answered"] = sum(row["count"] > 0 for row in rows.values()) / len(rows)
         report["point_accuracy"] = sum(row["point_hit"] for row in rows.values()) / len(rows)
     if counted:
         report["count_accuracy"] = sum(counted) / len(counted)

@@ -8,7 +8,7 @@ A report holds, where they apply:
     localisation_by_type, localisation_by_unseen   the same, split; "seen": phrases of the types that have unseen ones
     ovs_localisation, miou, miou_by_type   of `lerf-ovs`
     average_precision, precision_recall, at_threshold   of `existence`
-    point_accuracy, count_accuracy, extent_iou, part_scale_smaller   of `3d`
+    answered, point_accuracy, count_accuracy, extent_iou, part_scale_smaller   of `3d`
     baseline_2d       the scores of the 2D protocols, of the encoder's pyramid of each photo alone
     phrases           one row a phrase
     encoder, checkpoint, split, training_views, scale_choice   what was measured, and on what
@@ -40,6 +40,7 @@ from lerf.evaluation.truth import (
     Question,
     SceneTruth,
     Target,
+    ViewTruth,
     find_truth,
 )
 from lerf.files import sha256_of
@@ -142,6 +143,10 @@ def obstacles(truth: SceneTruth | None, scene: Scene, other_maps: bool) -> dict[
         return found | dict.fromkeys(PROTOCOLS[1:], known)
     if not set(truth.views) & set(scene.test):
         found["lerf-localisation"] = "no held-out photo has labels"
+        if isinstance(truth, AnnotatedTruth):
+            found["lerf-ovs"] = found["lerf-localisation"]
+            if other_maps:
+                found["existence"] = found["lerf-localisation"]
     if not truth.has_masks:
         found["lerf-ovs"] = "box files have no masks; give label files"
     kinds = {question.present for question in truth.questions}
@@ -151,8 +156,6 @@ def obstacles(truth: SceneTruth | None, scene: Scene, other_maps: bool) -> dict[
         found["3d"] = "only generated scenes, with an annotation.json, know it"
     if other_maps:
         found |= dict.fromkeys(("colour", "3d"), "maps of another method do not show it")
-        if not scene.test:
-            found.setdefault("existence", "the capture has no held-out photos")
     return found
 
 
@@ -202,13 +205,13 @@ class _Evaluation:
             "lerf-localisation": LerfLocalisation(truth.rule),
             "lerf-ovs": LerfOvs(),
         }
-        held_out = [photo for photo in model.scene.test if photo in truth.views]
+        self._novel = [photo for photo in model.scene.test if photo in truth.views]
         self.views: dict[str, list[int]] = {}
         if "lerf-localisation" in chosen:
-            self.views["lerf-localisation"] = held_out
+            self.views["lerf-localisation"] = self._novel
         if "lerf-ovs" in chosen:
             # LangSplat scores every labelled frame; of a generated scene, which labels them all, only novel views are.
-            self.views["lerf-ovs"] = held_out if isinstance(truth, AnnotatedTruth) else list(truth.views)
+            self.views["lerf-ovs"] = self._novel if isinstance(truth, AnnotatedTruth) else list(truth.views)
 
     def report(self) -> dict[str, Any]:
         """Everything but colour and provenance."""
@@ -266,25 +269,24 @@ class _Evaluation:
     def _look(self, method: MapSource, ours: Tally, baseline: Tally) -> None:
         """Score the maps of all views."""
         asked = [*self.existing, *self.missing]
-        exist_in = set(self.model.scene.test) if asked else set()
+        # Of label files the labelled photos, for which another method will have maps.
+        exist_in = set(self._novel if isinstance(self.truth, AnnotatedTruth) else self.truth.views) if asked else set()
         photos = sorted({photo for listed in self.views.values() for photo in listed} | exist_in)
         for done, photo in enumerate(photos):
             view = self.truth.view(photo) if photo in self.truth.views else None
             protocols = [self.protocols[name] for name, listed in self.views.items() if photo in listed]
             shown = sorted(view.targets) if view and protocols else []
-            if self.maps is not None:
-                self._score(method, photo, view, shown, asked if photo in exist_in else [], protocols, ours)
-            else:
-                # The run says by its answers what exists.
-                self._score(method, photo, view, shown, [], protocols, ours)
-            self._score(self.baseline, photo, view, shown, asked if photo in exist_in else [], protocols, baseline)
+            here = asked if photo in exist_in else []
+            # The run says by its answers what exists.
+            self._score(method, photo, view, shown, here if self.maps is not None else [], protocols, ours)
+            self._score(self.baseline, photo, view, shown, here, protocols, baseline)
             self.progress("phrases in views", done + 1, len(photos))
 
     def _score(
         self,
         source: MapSource,
         photo: int,
-        view: Any,
+        view: ViewTruth | None,
         shown: Sequence[int],
         asked: Sequence[int],
         protocols: Sequence[ViewProtocol],
@@ -297,6 +299,8 @@ class _Evaluation:
         found = dict(zip(texts, source.maps(photo, texts), strict=True))
         for number in asked:
             tally.see(number, presence(found[self.questions[number].text].flatten()))
+        if view is None:
+            return
         for number in shown:
             scores = at_size(found[self.questions[number].text], view.height, view.width)
             for protocol in protocols:
