@@ -4,17 +4,17 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test lint bench
+.PHONY: setup demo test lint bench demo-scene mini-encoder
 
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv .venv
-	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[offline,test,lint]'
+	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[offline,scenes,test,lint]'
 	touch $@
 
 demo: $(READY)
-	$(PYTHON) examples/demo.py $(ARGS)
+	.venv/bin/lerf demo $(ARGS)
 
 test: $(READY)
 	$(PYTHON) -m pytest $(ARGS)
@@ -26,3 +26,18 @@ lint: $(READY)
 
 bench: $(READY)
 	$(PYTHON) benchmarks/run.py $(ARGS)
+
+# The capture that ships with the package, as scenes/demo.py says; some 10 minutes.
+demo-scene: $(READY)
+	$(PYTHON) recipes/demo_scene.py
+
+# Pictures (an hour on two cores), training (three quarters), weights, numbers of the model card. Each step goes on
+# where it was stopped.
+DATA ?= runs/mini
+mini-encoder: $(READY)
+	$(PYTHON) recipes/mini/render_data.py $(DATA)/train --part 0 --parts 2 & \
+	$(PYTHON) recipes/mini/render_data.py $(DATA)/train --part 1 --parts 2 & wait
+	$(PYTHON) recipes/mini/render_data.py $(DATA)/measure --measure --scenes 60
+	$(PYTHON) recipes/mini/train.py $(DATA)/train $(DATA)/state
+	$(PYTHON) recipes/mini/export.py $(DATA)/train $(DATA)/state
+	$(PYTHON) recipes/mini/measure.py $(DATA)/measure

@@ -10,14 +10,14 @@ import json
 from pathlib import Path
 
 import torch
-from captions import all_words
 from safetensors.torch import save
-from train import WIDTH, Pictures, Towers, load_state
-from windows import as_float
 
+from captions import all_words
 from lerf.encoders.mini_text import Vocabulary
 from lerf.encoders.mini_tower import padded_to
 from lerf.files import write_atomically
+from train import WIDTH, Pictures, Towers, load_state
+from windows import as_float
 
 TARGET = Path(__file__).resolve().parents[2] / "src" / "lerf" / "encoders" / "data" / "mini.safetensors"
 
@@ -50,7 +50,6 @@ def main() -> None:
         f"{prefix}.{name}": value.half() if value.is_floating_point() else value
         for prefix, tower in (("image", towers.image), ("text", towers.text))
         for name, value in tower.state_dict().items()
-        if not name.endswith("num_batches_tracked")
     }
     tensors |= {"map.mean": mean, "map.deviation": deviation}
     about = {

@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from captions import uses
-from train import Pictures, embed_windows
-from windows import Labels, Window, as_float, whole_windows
 
+from captions import uses
 from lerf.encoders.mini import Mini
 from lerf.encoders.mini_tower import padded_to
 from lerf.generator.annotation import Thing
 from lerf.generator.kind import COLOURS, MATERIALS
 from lerf.generator.kinds import all_kinds
 from lerf.generator.pairs import held_out
+from train import Pictures, embed_windows
+from windows import Labels, Window, as_float, whole_windows
 
 
 class Choices:

@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=6)
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=240)
-    parser.add_argument("--spp", type=int, default=6)
+    parser.add_argument("--spp", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--part", type=int, default=0, help="of --parts, for several processes side by side")
     parser.add_argument("--parts", type=int, default=1)

@@ -19,16 +19,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from captions import Caption, Truth, all_words, loose_captions
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from windows import LARGEST, SMALLEST, Labels, Window, as_float, draw_windows
 
+from captions import Caption, Truth, all_words, loose_captions
 from lerf.encoders.mini_text import TextTower, Vocabulary
 from lerf.encoders.mini_tower import ImageTower, padded_to, tent
 from lerf.files import write_atomically
 from lerf.generator.annotation import LabelledPart, Thing
+from windows import LARGEST, SMALLEST, Labels, Window, as_float, draw_windows
 
 WIDTH = 128
 CROP_H, CROP_W = 224, 288

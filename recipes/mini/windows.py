@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from captions import Caption, Sight, caption, sights
 from jaxtyping import Float, UInt8
 
+from captions import Caption, Sight, caption, sights
 from lerf.generator.annotation import Thing
 
 SMALLEST, LARGEST = 14.0, 130.0

@@ -45,6 +45,15 @@ PRESETS: dict[str, Preset] = {
         ),
         language_training=LanguageTraining(steps=1500, rays=4096, decay_steps=1500, pool_rays=400_000),
     ),
+    "lerf-demo": Preset(
+        encoder="mini",
+        dense="mini-map",
+        radiance_training=RadianceTraining(steps=1200, distortion_ramp=(200, 500), anneal_steps=100),
+        language=LanguageConfig(
+            grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
+        ),
+        language_training=LanguageTraining(steps=600, rays=4096, decay_steps=600, pool_rays=300_000),
+    ),
     "lerf-lite": Preset(
         encoder="conse",
         dense="conse-mid",
@@ -70,7 +79,8 @@ PRESETS: dict[str, Preset] = {
         language_training=LanguageTraining(decay_steps=3000),
     ),
 }
-"""Language sizes of `lerf`, `lerf-lite` and `lerf-big` are the LERF authors'; `lerf-cpu` was chosen by measurement."""
+"""Language sizes of `lerf`, `lerf-lite` and `lerf-big` are the LERF authors'; `lerf-cpu` was chosen by measurement, and
+`lerf-demo` is its shorter form for generated scenes, whose words the encoder `mini` knows."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 import lerf.model
 from lerf.apps import main as cli
+from lerf.apps.demo import run_demo
 from lerf.apps.estimate import describe_capture, describe_run, size_text
 from lerf.apps.eval_tables import report_tables
 from lerf.apps.pictures import (
@@ -250,3 +251,43 @@ def info(command: cli.Info, console: Console) -> dict[str, Any]:
             table.add_row(name.removesuffix("_bytes").replace("_", " "), shown)
         console.print(table)
     return facts
+
+
+def demo(command: cli.Demo, console: Console) -> dict[str, Any]:
+    """The shipped scene from photos to measured answers."""
+    return run_demo(command, console)
+
+
+def make_scene(command: cli.MakeScene, console: Console) -> dict[str, Any]:
+    """A generated capture."""
+    from lerf.generator.write import write_scene
+
+    reporter = TerminalReporter(console)
+    reporter.begin("photographs", command.views + command.held_out)
+    try:
+        annotation = write_scene(
+            command.output,
+            command.seed,
+            command.kind,
+            views=command.views,
+            held_out=command.held_out,
+            width=command.width,
+            height=command.height,
+            spp=command.spp,
+            report=lambda done, _: reporter.advance(done),
+        )
+    finally:
+        reporter.close()
+    objects = [f"{thing.colour} {thing.kind}" for thing in annotation.objects]
+    console.print(
+        f"{command.output}: {', '.join(objects)}.\nTrain on it: lerf train {command.output} --preset lerf-demo "
+        f"--output RUN",
+        highlight=False,
+    )
+    return {
+        "scene": str(command.output),
+        "seed": annotation.seed,
+        "kind": annotation.setting,
+        "objects": objects,
+        "phrases": len(annotation.phrases),
+    }

@@ -1,4 +1,4 @@
-"""The command line: `lerf train | query | render | eval | info`."""
+"""The command line: `lerf demo | train | query | render | eval | info | make-scene`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tyro.conf import Positional
 
 from lerf.errors import LerfError
 
+PresetName = Literal["lerf-cpu", "lerf-demo", "lerf-lite", "lerf", "lerf-big"]
+
 
 @dataclass(frozen=True)
 class Train:
@@ -28,7 +30,7 @@ class Train:
     """Capture: a folder with transforms.json, Blender's transforms_train.json or a COLMAP model."""
     output: Path
     """Run folder to write."""
-    preset: Literal["lerf-cpu", "lerf-lite", "lerf", "lerf-big"] | None = None
+    preset: PresetName | None = None
     """Sizes and schedules; by default lerf-cpu without a GPU and lerf with one."""
     encoder: str | None = None
     """Image-text encoder; by default the preset's."""
@@ -160,12 +162,50 @@ class Info:
 
     path: Positional[Path]
     """Capture or run folder."""
-    preset: Literal["lerf-cpu", "lerf-lite", "lerf", "lerf-big"] | None = None
+    preset: PresetName | None = None
     """Preset of the estimate."""
     downscale: int | None = None
     """Divide the photos' size by this."""
     json: bool = False
     """Print JSON."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train on the scene that comes with the package, measure the answers on held-out views, show them."""
+
+    output: Path = Path("runs/demo")
+    """Folder for the run, the pictures and report.json."""
+    steps: int | None = None
+    """Steps of each stage, instead of the preset's."""
+    device: str | None = None
+    """cpu or cuda."""
+    json: bool = False
+    """Print the report as JSON."""
+
+
+@dataclass(frozen=True)
+class MakeScene:
+    """Make a capture with known answers: everyday objects, modelled, arranged and photographed by path tracing."""
+
+    output: Positional[Path]
+    """Folder to write; a scene that was interrupted there is completed."""
+    seed: int
+    """Everything follows from it."""
+    kind: Literal["table", "shelf", "desk"] | None = None
+    """What the objects stand on; by default drawn with the seed."""
+    views: int = 60
+    """Photos to train on."""
+    held_out: int = 8
+    """Photos to measure on."""
+    width: int = 320
+    """Of every photo, in pixels."""
+    height: int = 240
+    """Of every photo, in pixels."""
+    spp: int = 16
+    """Light paths a pixel: less noise for more time."""
+    json: bool = False
+    """Print what was made as JSON."""
 
 
 Command = (
@@ -174,8 +214,13 @@ Command = (
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[MakeScene, tyro.conf.subcommand("make-scene")]
 )
-RUNNERS = {Train: "train", Query: "query", Render: "render", Eval: "evaluate", Info: "info"}
+RUNNERS = {
+    Train: "train", Query: "query", Render: "render", Eval: "evaluate", Info: "info", Demo: "demo",
+    MakeScene: "make_scene",
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

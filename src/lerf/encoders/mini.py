@@ -66,7 +66,7 @@ class _Weights:
             raise EncoderError(f"{source} does not fit the encoder mini of this version of lerf: {error}") from error
         for tower in (self.image, self.text):
             tower.eval().requires_grad_(False).to(device)
-        self.image = self.image.to(memory_format=torch.channels_last)
+        self.image = self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean, self.deviation = (tensors[f"map.{name}"].float().to(device) for name in ("mean", "deviation"))
         self.sha = hashlib.sha256(data).hexdigest()
 

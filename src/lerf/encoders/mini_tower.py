@@ -89,7 +89,7 @@ class ImageTower(nn.Module):
 
 
 def tent(
-    centres: Float[Tensor, " windows"], sides: Float[Tensor, " windows"], cells: int, inside: float
+    centres: Float[Tensor, " windows"], sides: Float[Tensor, " windows"], cells: int, inside: int
 ) -> Float[Tensor, "windows cells"]:
     """Weights of the cells along one axis for windows at any place and of any size; rows sum to 1.
 
