@@ -1,5 +1,7 @@
 """Meshes against closed forms: volumes and areas, closed and outward surfaces, motions, rounded outlines."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,7 +87,7 @@ def test_solids_are_closed_and_face_outwards(name):
 @pytest.mark.parametrize("segments", [3, 8, 48])
 def test_a_revolved_profile_is_a_stack_of_frustums(segments):
     profile = [(0.0, -1.0), (1.0, -1.0), (0.7, 0.5), (1.2, 1.0), (0.0, 1.5)]
-    spans = zip(profile[:-1], profile[1:], strict=True)
+    spans = pairwise(profile)
     exact = sum(np.pi * (b[1] - a[1]) / 3 * (a[0] ** 2 + a[0] * b[0] + b[0] ** 2) for a, b in spans)
     np.testing.assert_allclose(volume(revolved(profile, segments)), exact * round_share(segments), rtol=1e-9)
 
