@@ -2,7 +2,7 @@
 
 import pytest
 
-from lerf.generator.arrange import SETTINGS, compose
+from lerf.generator.arrange import compose
 from lerf.generator.kind import COLOURS, FINISHES, MATERIALS
 from lerf.generator.kinds import all_kinds
 from lerf.generator.pairs import held_out
@@ -39,7 +39,7 @@ def drawn_for_training(seed, setting):
     return {(kind, word) for kind, word in words if word in sayable(KINDS[kind])}
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", ["table", "shelf"])
 def test_compositions_for_training_draw_none(setting):
     joined = drawn_for_training(0, setting)
     assert len(joined) > 10
