@@ -37,7 +37,7 @@ def _compile_plain(decorator):
 if "lerf" in sys.modules:
     raise RuntimeError("Something imported lerf before tests/conftest.py: its shapes would go unchecked.")
 numba.njit = _compile_plain(numba.njit)
-jaxtyping.install_import_hook("lerf", "beartype.beartype")
+jaxtyping.install_import_hook("lerf", "checked.checked")
 
 hypothesis.settings.register_profile("lerf", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("lerf")
@@ -77,7 +77,7 @@ def cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory):
     """A generated capture of known geometry: `folder`, and `scene`, which traces rays through it."""
-    from lerf.scenes.generated import write_generated_scene
+    from drawn_scene import write_generated_scene
 
     folder = tmp_path_factory.mktemp("drawn") / "capture"
     return SimpleNamespace(folder=folder, scene=write_generated_scene(folder))

@@ -180,7 +180,7 @@ def _drawn(rng: np.random.Generator, count: int, training: bool) -> list[tuple[K
             colours = [c for c in colours if not held_out(kind.name, c)] or (
                 [c for c in kind.colours if not held_out(kind.name, c)] or colours
             )
-            materials = [m for m in materials if not held_out(kind.name, m)] or materials
+            materials = [m for m in materials if not held_out(kind.name, m)]
         colour, material = str(rng.choice(colours)), str(rng.choice(materials))
         if "brown" in colours and material == "wooden" and rng.random() < 0.35:
             colour = "brown"  # Bare wood is more common than painted wood.

@@ -419,7 +419,7 @@ KINDS: tuple[Kind, ...] = (
         (0.14, 0.17),
         synonyms=("smartphone", "mobile phone", "cell phone", "telephone"),
         hypernyms=("electronics", "electronic device"),
-        uses=("something to make calls with", "something to send messages with"),
+        uses=("something to make calls with", "something to send messages with", "something to take pictures with"),
         materials=("plastic", "metal"),
         askable_parts=("screen",),
     ),

@@ -345,7 +345,7 @@ KINDS: tuple[Kind, ...] = (
         (0.16, 0.22),
         synonyms=("table clock", "analogue clock"),
         hypernyms=("timepiece",),
-        uses=("something that tells the time",),
+        uses=("something that tells the time", "something that measures time"),
         materials=("plastic", "metal"),
         askable_parts=("face",),
     ),

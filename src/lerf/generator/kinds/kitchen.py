@@ -354,7 +354,7 @@ KINDS: tuple[Kind, ...] = (
         (0.20, 0.26),
         synonyms=("tea pot",),
         hypernyms=("tableware", "kitchenware", "container"),
-        uses=("something to pour tea", "something to make tea in"),
+        uses=("something to pour tea", "something to pour from", "something to make tea in"),
         materials=("ceramic", "metal"),
         patterns=True,
         askable_parts=("spout", "handle", "lid"),

@@ -369,7 +369,7 @@ KINDS: tuple[Kind, ...] = (
         (0.12, 0.17),
         synonyms=("wristwatch",),
         hypernyms=("accessory", "timepiece"),
-        uses=(_ON, "something to wear on the wrist", "something that tells the time"),
+        uses=(_ON, "something to wear on the wrist", "something that tells the time", "something that measures time"),
         materials=("leather", "plastic", "metal"),
         askable_parts=("strap", "face"),
     ),

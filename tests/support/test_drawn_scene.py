@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from drawn_scene import FLOOR, WALL, GeneratedScene, write_generated_scene
 
 from lerf.errors import ConfigError, StorageError
 from lerf.rays.cameras import CameraTable, image_pixels
 from lerf.scenes import load_scene
-from lerf.scenes.generated import FLOOR, WALL, GeneratedScene, write_generated_scene
 
 
 def trace(scene, origin, towards):

@@ -1,4 +1,4 @@
-"""A small drawn scene whose geometry is known: for tests, and for a first run without a capture at hand.
+"""A small drawn scene whose geometry is known.
 
 Two spheres and two boxes stand on a chequered floor before a wall, photographed on an arc. Colours are Lambert-shaded
 and softly textured, so that there is something to match at every scale. Units and axes: +z is up, the floor is z = 0,
