@@ -10,7 +10,6 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from lerf.encoders.mini_text import TextTower, Vocabulary
 from lerf.encoders.mini_tower import STRIDE, ImageTower, padded_to, tent
+from lerf.encoders.nearest_words import nearest_words
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid
 from lerf.errors import ConfigError, EncoderError, QueryError
 
@@ -31,7 +31,7 @@ HEIGHT = 240
 """Photos are resized to this height: what the tower was trained at."""
 SPACING = 8.0
 """Distance between the middles of windows, in pixels of the resized photo."""
-OTHERS = "conse, or a CLIP through --encoder"
+OTHERS = "conse (--encoder conse)"
 DEFAULTS = EncoderDefaults(tile_ratios=(0.07, 0.105, 0.16, 0.24, 0.36), temperature=20.0, threshold=0.6)
 """Threshold: calibrated on validation scenes (`recipes/mini/measure.py`)."""
 
@@ -111,9 +111,8 @@ class Mini:
         unknown = self._towers.vocabulary.unknown(phrase)
         if not unknown and self._towers.vocabulary.encode([phrase])[0].ne(1).any():
             return
-        known = self._towers.vocabulary.words
-        near = [match for word in unknown for match in get_close_matches(word, known, 3, cutoff=0.0)]
-        listed = ", ".join(f'"{word}"' for word in dict.fromkeys(near)) or "none"
+        near = [nearest_words(word, self._towers.vocabulary.words) for word in unknown]
+        listed = "; ".join(f"{', '.join(words)} (in {sense})" for words, sense in near) or "none"
         said = ", ".join(f'"{word}"' for word in unknown) or f'anything in "{phrase}"'
         warnings.warn(
             f"The encoder mini never learnt {said}; the nearest words that it knows: {listed}. "
