@@ -1,10 +1,11 @@
 """Train `mini`: image and text tower together, by symmetric InfoNCE on windows and their captions.
 
-    python recipes/mini/train.py DATA OUT [--steps 6000]
+    python recipes/mini/train.py DATA OUT [--steps 3600]
 
 InfoNCE (van den Oord et al. 2018, arXiv 1807.03748; symmetric as in CLIP, arXiv 2103.00020) over the windows of one
 batch. A caption that is true of another window as well (the annotation knows) is left out of that window's
 denominator. Generic captions ("object", "things") are ordinary captions: negatives of all windows that drew another.
+To it comes the contrast of windows with sibling captions (`siblings.py`).
 Every `SAVE_EVERY` steps the whole state is written; the command goes on from there, with the same batches.
 """
 
@@ -28,12 +29,15 @@ from lerf.encoders.mini_text import TextTower, Vocabulary
 from lerf.encoders.mini_tower import ImageTower, padded_to, tent
 from lerf.files import write_atomically
 from lerf.generator.annotation import LabelledPart, Thing
+from siblings import choices_of, contrast_siblings, texts_of
 from windows import LARGEST, SMALLEST, Labels, Window, as_float, draw_windows
 
 WIDTH = 128
-CROP_H, CROP_W = 224, 288
-BATCH, WINDOWS, LOOSE = 8, 40, 160
+CROP_H, CROP_W = 192, 256
+BATCH, WINDOWS, LOOSE = 8, 40, 96
 RATE, DECAY, WARM_UP = 2e-3, 0.02, 200
+SIBLINGS = 1.0
+"""Weight of the contrast with sibling captions (`siblings.py`)."""
 SAVE_EVERY = 250
 HOTTEST = 30.0
 """The factor on cosines is learnt up to this."""
@@ -93,7 +97,7 @@ def crop(pictures: Pictures, index: int, random: np.random.Generator) -> tuple[T
     """A part of a picture, resized and mirrored at random, and its windows in pixels of the crop."""
     picture, labels = pictures.picture(index), pictures.labels(index)
     height, width = picture.shape[:2]
-    zoom = float(np.exp(random.uniform(np.log(0.85), np.log(1.7))))
+    zoom = float(np.exp(random.uniform(np.log(0.8), np.log(1.5))))
     high, wide = min(height, CROP_H / zoom), min(width, CROP_W / zoom)
     y0, x0 = random.uniform(0, height - high), random.uniform(0, width - wide)
     y0, x0, high, wide = int(y0), int(x0), int(high), int(wide)
@@ -126,9 +130,11 @@ def embed_windows(tower: ImageTower, features: Tensor, windows: list[list[Window
     for feature, chosen in zip(features, windows, strict=True):
         if not chosen:
             continue
-        x, y, side = (torch.tensor([getattr(w, name) for w in chosen]) for name in ("x", "y", "side"))
+        x, y, side = (torch.tensor([float(getattr(w, name)) for w in chosen]) for name in ("x", "y", "side"))
         across, down = tent(x, side, columns, inside[1]), tent(y, side, rows, inside[0])
-        means = torch.einsum("nr,crn->nc", down, feature @ across.T)
+        # Channels last, as the network's maps lie in memory: one product for each row of the map.
+        by_row = across @ feature.permute(1, 2, 0).contiguous()
+        means = (by_row * down.T[..., None]).sum(dim=0)
         parts.append(tower.embed(means, side))
     return torch.cat(parts)
 
@@ -191,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
@@ -217,13 +223,17 @@ def main() -> None:
         image = embed_windows(towers.image, features.float(), windows, (CROP_H, CROP_W))
         text = towers.text(vocabulary.encode(list(texts)))
         loss = contrast(image, text[: len(flat)], text[len(flat) :], towers.factor, true)
+        choices = choices_of([window.seen for window in flat], np.random.default_rng([arguments.seed, 2, step]))
+        siblings = texts_of(choices)
+        spoken = towers.text(vocabulary.encode(siblings))
+        loss = loss + SIBLINGS * contrast_siblings(image, spoken, siblings, choices, towers.factor)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, arguments.steps)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         if (step + 1) % 50 == 0:
             rate = (step + 1 - first) / (time.monotonic() - start)
             mean = np.mean(losses[-50:])

@@ -30,3 +30,7 @@ class ConfigError(LerfError):
 
 class StorageError(LerfError):
     """A file cannot be written, for example on a full disk."""
+
+
+class LerfWarning(UserWarning):
+    """Something that went on, but that the caller should know; the command line prints it on the terminal."""

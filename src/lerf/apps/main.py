@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ import tyro
 from rich.console import Console
 from tyro.conf import Positional
 
-from lerf.errors import LerfError
+from lerf.errors import LerfError, LerfWarning
 
 PresetName = Literal["lerf-cpu", "lerf-demo", "lerf-lite", "lerf", "lerf-big"]
 
@@ -232,7 +233,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         # The commands import torch; help must not wait for it.
         module = importlib.import_module("lerf.apps.commands")
-        result = getattr(module, RUNNERS[type(command)])(command, console)
+        with warnings.catch_warnings():
+            shown_otherwise = warnings.showwarning
+
+            def show(message: Any, category: type[Warning], *place: Any) -> None:
+                if issubclass(category, LerfWarning):
+                    errors.print(f"Warning: {message}", style="yellow", markup=False, highlight=False)
+                else:
+                    shown_otherwise(message, category, *place)
+
+            warnings.showwarning = show  # type: ignore[assignment]
+            result = getattr(module, RUNNERS[type(command)])(command, console)
         if command.json:
             print(json.dumps(result, indent=2, allow_nan=False))
         return 0

@@ -23,7 +23,7 @@ from lerf.encoders.mini_text import TextTower, Vocabulary
 from lerf.encoders.mini_tower import STRIDE, ImageTower, padded_to, tent
 from lerf.encoders.nearest_words import nearest_words
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid
-from lerf.errors import ConfigError, EncoderError, QueryError
+from lerf.errors import ConfigError, EncoderError, LerfWarning, QueryError
 
 CODE_VERSION = "mini-1"
 """Part of the fingerprint: change it whenever image embeddings change."""
@@ -36,7 +36,7 @@ DEFAULTS = EncoderDefaults(tile_ratios=(0.07, 0.105, 0.16, 0.24, 0.36), temperat
 """Threshold: calibrated on validation scenes (`recipes/mini/measure.py`)."""
 
 
-class UnknownWordsWarning(UserWarning):
+class UnknownWordsWarning(LerfWarning):
     """A phrase has words that the encoder never learnt."""
 
 

@@ -1,0 +1,87 @@
+"""Sibling captions: what a window on one thing might have been said to show, differing in one word.
+
+A batch of random captions seldom holds the ones that are easily confused. So every window that shows one thing is also
+contrasted with all names; with its own name in all colours, and in all materials, that the kind may have; and, where
+it looks at a part, with the parts of the kind. Held-out pairs of kind and word never occur, not even as negatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from captions import ALONE, FURNITURE, Sight
+from lerf.generator.kind import COLOURS, MATERIALS, Kind
+from lerf.generator.kinds import all_kinds
+from lerf.generator.pairs import held_out
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A window, the captions that it chooses among, and which is right."""
+
+    window: int
+    texts: tuple[str, ...]
+    right: int
+
+
+def choices_of(windows: Sequence[Sequence[Sight]], random: np.random.Generator) -> list[Choice]:
+    """All choices of a batch's windows, given by what they show."""
+    kinds = all_kinds()
+    said = {name: _spoken(kind, random) for name, kind in kinds.items()} | {name: name for name in FURNITURE}
+    names, place = tuple(said.values()), {name: number for number, name in enumerate(said)}
+    choices = []
+    for number, seen in enumerate(windows):
+        if seen[0].share < ALONE and len(seen) > 1:
+            continue
+        thing = seen[0].thing
+        choices.append(Choice(number, names, place[thing.kind]))
+        if thing.furniture:
+            continue
+        kind, name = kinds[thing.kind], said[thing.kind]
+        for word, words in ((thing.colour, COLOURS), (thing.material, MATERIALS)):
+            open_to = dict.fromkeys(kind.colours if words is COLOURS else kind.materials)
+            listed = [w for w in open_to if w in words and not held_out(kind.name, w)]
+            if len(listed) > 1 and word in listed:
+                choices.append(Choice(number, tuple(f"{w} {name}" for w in listed), listed.index(word)))
+        if seen[0].part in kind.askable_parts and len(kind.askable_parts) > 1:
+            texts = tuple(f"{name} {part}" for part in kind.askable_parts)
+            choices.append(Choice(number, texts, kind.askable_parts.index(seen[0].part)))
+    return choices
+
+
+def _spoken(kind: Kind, random: np.random.Generator) -> str:
+    if kind.synonyms and random.random() < 0.3:
+        return kind.synonyms[random.integers(len(kind.synonyms))]
+    return kind.name
+
+
+def texts_of(choices: Sequence[Choice]) -> list[str]:
+    """Every caption of the choices once."""
+    return list(dict.fromkeys(text for choice in choices for text in choice.texts))
+
+
+def contrast_siblings(
+    image: Float[Tensor, "windows width"],
+    text: Float[Tensor, "texts width"],
+    texts: Sequence[str],
+    choices: Sequence[Choice],
+    factor: Tensor,
+) -> Tensor:
+    """Mean cross-entropy of the choices; `text` are the embeddings of `texts`."""
+    place = {name: number for number, name in enumerate(texts)}
+    by_list: dict[tuple[str, ...], list[Choice]] = {}
+    for choice in choices:
+        by_list.setdefault(choice.texts, []).append(choice)
+    losses = []
+    logits = factor * image @ text.T
+    for listed, group in by_list.items():
+        rows = logits[[choice.window for choice in group]][:, [place[name] for name in listed]]
+        losses.append(F.cross_entropy(rows, torch.tensor([choice.right for choice in group]), reduction="sum"))
+    return torch.stack(losses).sum() / len(choices)

@@ -1,0 +1,190 @@
+"""Captions of the encoder's training: what windows show, what is true of them, what is never said."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from captions import FURNITURE, Caption, Claim, Sight, Truth, all_words, caption, loose_captions, sights
+from lerf.encoders.mini_text import words_of
+from lerf.generator.annotation import LabelledPart, Thing
+from lerf.generator.kind import COLOURS, MATERIALS
+from lerf.generator.kinds import all_kinds
+from lerf.generator.pairs import held_out
+from siblings import choices_of, contrast_siblings, texts_of
+from train import contrast
+from windows import Labels, draw_windows, whole_windows
+
+CORNER = (0.0, 0.0, 0.0)
+KINDS = all_kinds()
+
+
+def thing(identifier, kind, colour="red", material="plastic", pattern="plain", parts=("body",), first=1):
+    labelled = tuple(LabelledPart(first + number, name, CORNER, CORNER) for number, name in enumerate(parts))
+    return Thing(identifier, kind, colour, material, pattern, "", kind in FURNITURE, labelled, CORNER, CORNER)
+
+
+TABLE = thing(1, "table", "brown", "wooden", first=1)
+MUG = thing(2, "mug", "red", "ceramic", parts=("body", "handle"), first=2)
+BANANA = thing(3, "banana", "yellow", "natural", first=4)
+
+
+def picture():
+    """A table, a mug of 40 x 30 pixels with a handle at its right, a banana of 20 x 20."""
+    labels = np.full((120, 160), 1, dtype=np.uint8)
+    labels[40:70, 20:60] = 2
+    labels[50:62, 60:70] = 3
+    labels[40:60, 110:130] = 4
+    return labels
+
+
+def test_a_window_shows_what_its_tent_weighs():
+    labels = Labels(picture(), (TABLE, MUG, BANANA))
+    inside = labels.sights(40.0, 55.0, 16.0)
+    assert [(s.thing.kind, s.part) for s in inside] == [("mug", "body")]
+    assert next((s.thing.kind, s.part) for s in labels.sights(65.0, 56.0, 14.0)) == ("mug", "handle")
+    whole = labels.sights(45.0, 55.0, 50.0)
+    assert (whole[0].thing.kind, whole[0].part) == ("mug", "")
+    assert {s.thing.kind for s in labels.sights(80.0, 55.0, 120.0)} >= {"mug", "banana"}
+    assert [s.thing.kind for s in labels.sights(20.0, 110.0, 16.0)] == ["table"]
+
+
+def test_objects_count_more_than_furniture():
+    seen = sights({1: 1.0, 2: 1.0}, {(1, "body"): 1.0, (2, "body"): 1.0}, {1: 100.0, 2: 10.0}, 30.0, {1: TABLE, 2: MUG})
+    assert [s.thing.kind for s in seen] == ["mug", "table"]
+    assert seen[0].share == pytest.approx(2.5 / 3.5)
+
+
+def true_by_hand(seen, said):
+    """The definition, one claim and one thing at a time."""
+
+    def holds(claim, sight):
+        parts = not claim.part or claim.part == sight.part or (claim.part == "*" and sight.part)
+        return (
+            (not claim.kinds or sight.thing.kind in claim.kinds)
+            and claim.colour in ("", sight.thing.colour)
+            and claim.material in ("", sight.thing.material)
+            and claim.pattern in ("", sight.thing.pattern)
+            and bool(parts)
+        )
+
+    return all(any(holds(claim, sight) for sight in seen) for claim in said.claims)
+
+
+def random_windows(count, random):
+    things = []
+    for number, kind in enumerate(KINDS.values()):
+        colour, material = random.choice(kind.colours), random.choice(kind.materials or ("natural",))
+        pattern = random.choice(["plain", "striped", "dotted"])
+        parts = ("body", *kind.askable_parts)
+        things.append(thing(number + 2, kind.name, str(colour), str(material), str(pattern), parts))
+    windows = []
+    for _ in range(count):
+        chosen = random.choice(len(things), random.integers(1, 4), replace=False)
+        parts = ["", *(part.name for part in things[chosen[0]].parts), "*"]
+        seen = [Sight(things[k], 0.3, "") for k in chosen]
+        if len(seen) == 1:
+            seen = [Sight(things[chosen[0]], 1.0, str(random.choice(parts)))]
+        windows.append(seen if random.random() < 0.9 else [Sight(TABLE, 1.0, "")])
+    return windows
+
+
+def test_truth_is_its_definition():
+    random = np.random.default_rng(0)
+    windows = random_windows(60, random)
+    captions = [caption(seen, random) for seen in windows] + loose_captions(random, 30)
+    table = Truth().table(windows, captions)
+    for row, seen in enumerate(windows):
+        for column, said in enumerate(captions):
+            expected = -1 if not said.claims else int(true_by_hand(seen, said))
+            assert table[row, column] == expected, (seen, said)
+
+
+def test_what_is_said_of_a_window_is_true_of_it():
+    random = np.random.default_rng(1)
+    windows = random_windows(300, random)
+    captions = [caption(seen, random) for seen in windows]
+    assert all(true_by_hand(seen, said) for seen, said in zip(windows, captions, strict=True))
+    assert {said.text for said in captions if not said.claims} <= {"object", "objects", "things", "stuff", "texture"}
+
+
+def test_every_word_said_is_in_the_vocabulary():
+    random = np.random.default_rng(2)
+    windows = random_windows(300, random)
+    texts = [caption(seen, random).text for seen in windows] + [c.text for c in loose_captions(random, 100)]
+    texts += texts_of(choices_of(windows, random))
+    assert {word for text in texts for word in words_of(text)} <= set(all_words())
+
+
+def test_siblings_differ_from_the_right_caption_and_never_join_a_held_out_pair():
+    random = np.random.default_rng(3)
+    windows = random_windows(300, random)
+    choices = choices_of(windows, random)
+    assert len({choice.texts for choice in choices}) > 20
+    for choice in choices:
+        seen = windows[choice.window][0].thing
+        right = choice.texts[choice.right]
+        assert len(set(choice.texts)) == len(choice.texts)
+        if seen.kind in FURNITURE:
+            assert right == seen.kind
+            continue
+        names = (seen.kind, *KINDS[seen.kind].synonyms)
+        assert any(name in right for name in names)
+        for text in choice.texts:
+            first = text.split(" ")[0]
+            if text != right and first in (*COLOURS, *MATERIALS) and text.endswith(names) and text not in names:
+                assert not held_out(seen.kind, first)
+
+
+def test_contrast_is_its_definition():
+    torch.manual_seed(0)
+    image, text, loose = (F.normalize(torch.randn(n, 8), dim=-1) for n in (5, 5, 3))
+    true = np.random.default_rng(0).random((5, 8)) < 0.3
+    factor = torch.tensor(7.0)
+    found = contrast(image, text, loose, factor, true)
+    both, total = torch.cat([text, loose]), 0.0
+    for i in range(5):
+        logits = factor * image[i] @ both.T
+        rivals = [logits[j] for j in range(8) if j == i or not true[i, j]]
+        total += torch.logsumexp(torch.stack(rivals), 0) - logits[i]
+        logits = factor * image @ text[i]
+        rivals = [logits[j] for j in range(5) if j == i or not true[j, i]]
+        total += torch.logsumexp(torch.stack(rivals), 0) - logits[i]
+    assert float(found) == pytest.approx(float(total) / 10, rel=1e-5)
+
+
+def test_contrast_of_siblings_is_a_mean_cross_entropy():
+    random = np.random.default_rng(4)
+    choices = choices_of(random_windows(12, random), random)
+    texts = texts_of(choices)
+    torch.manual_seed(0)
+    image, text = (F.normalize(torch.randn(n, 8), dim=-1) for n in (12, len(texts)))
+    expected = [
+        F.cross_entropy(
+            (3.0 * image[c.window] @ torch.stack([text[texts.index(t)] for t in c.texts]).T)[None],
+            torch.tensor([c.right]),
+        )
+        for c in choices
+    ]
+    found = contrast_siblings(image, text, texts, choices, torch.tensor(3.0))
+    assert float(found) == pytest.approx(float(torch.stack(expected).mean()), rel=1e-5)
+
+
+def test_drawn_windows_lie_in_their_frame_and_say_what_they_show():
+    labels = Labels(picture(), (TABLE, MUG, BANANA))
+    windows = draw_windows(labels, (10, 20, 150, 110), 14.0, 60.0, 50, np.random.default_rng(5))
+    assert len(windows) == 50
+    assert all(10 <= w.x <= 150 and 20 <= w.y <= 110 and 14.0 <= w.side <= 60.0 for w in windows)
+    assert all(true_by_hand(w.seen, w.caption) for w in windows)
+
+
+def test_whole_windows_cover_the_objects():
+    found = whole_windows(Labels(picture(), (TABLE, MUG, BANANA)))
+    assert [(t.kind, round(side)) for t, _, _, side in found] == [("mug", round((50 * 30) ** 0.5)), ("banana", 20)]
+    assert found[1][1:3] == pytest.approx((120.0, 50.0))
+
+
+def test_a_generic_caption_claims_nothing():
+    assert Truth().table(
+        [[Sight(MUG, 1.0, "")]], [Caption("object", ()), Caption("x", (Claim(("mug",)),))]
+    ).tolist() == [[-1, 1]]
