@@ -35,8 +35,8 @@ demo-scene: $(READY)
 # where it was stopped.
 DATA ?= runs/mini
 mini-encoder: $(READY)
-	$(PYTHON) recipes/mini/render_data.py $(DATA)/train --part 0 --parts 2 & \
-	$(PYTHON) recipes/mini/render_data.py $(DATA)/train --part 1 --parts 2 & wait
+	$(PYTHON) recipes/mini/render_data.py $(DATA)/train --part 0 --parts 2 & first=$$!; \
+	$(PYTHON) recipes/mini/render_data.py $(DATA)/train --part 1 --parts 2 && wait $$first
 	$(PYTHON) recipes/mini/render_data.py $(DATA)/measure --measure --scenes 60
 	$(PYTHON) recipes/mini/train.py $(DATA)/train $(DATA)/state
 	$(PYTHON) recipes/mini/export.py $(DATA)/train $(DATA)/state

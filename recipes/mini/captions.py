@@ -33,7 +33,7 @@ ALONE = 0.62
 """Share from which a window shows one thing only."""
 INSIDE = 0.55
 """Windows smaller than this share of a thing look into it: captions may name its part."""
-GENERIC = {"object": "object", "things": "things", "stuff": "stuff", "texture": "texture"}
+GENERIC = ("object", "objects", "things", "stuff", "texture")
 MATERIAL_FORMS = {
     "wooden": ("wooden {}", "{} made of wood", "wood {}"),
     "metal": ("metal {}", "{} made of metal", "metallic {}"),
@@ -172,10 +172,11 @@ def _thing(thing: Thing, random: np.random.Generator, short: bool = False) -> Sa
             return f"{thing.colour} {wide}", Claim(hypernyms().get(wide, ()), thing.colour)
         if draw < 0.30 and thing.material in MATERIALS:
             return _material("object", thing.material, random), Claim((), "", thing.material)
-    return _described(thing, kind, _name(kind, random), random)
+    return _described(thing, kind, spoken(kind, random), random)
 
 
-def _name(kind: Kind, random: np.random.Generator) -> str:
+def spoken(kind: Kind, random: np.random.Generator) -> str:
+    """The kind's name or, less often, a synonym."""
     if kind.synonyms and random.random() < 0.3:
         return kind.synonyms[random.integers(len(kind.synonyms))]
     return kind.name
@@ -210,7 +211,7 @@ def _material(name: str, material: str, random: np.random.Generator) -> str:
 def _part(sight: Sight, random: np.random.Generator) -> Said:
     """A piece of a thing, for windows that look into it."""
     thing, kind = sight.thing, all_kinds()[sight.thing.kind]
-    name = _name(kind, random) if random.random() < 0.5 else kind.name
+    name = spoken(kind, random) if random.random() < 0.5 else kind.name
     colour = f"{thing.colour} " if thing.colour in COLOURS and random.random() < 0.25 else ""
     claim = Claim((kind.name,), thing.colour if colour else "", part=sight.part)
     if sight.part in ("body", "*"):
@@ -307,7 +308,7 @@ def loose_captions(random: np.random.Generator, count: int) -> list[Caption]:
         kind = kinds[random.integers(len(kinds))]
         draw = random.random()
         if draw < 0.5:
-            said = (_name(kind, random), Claim((kind.name,)))
+            said = (spoken(kind, random), Claim((kind.name,)))
         elif draw < 0.65 and kind.hypernyms:
             word = kind.hypernyms[random.integers(len(kind.hypernyms))]
             said = (word, Claim(hypernyms()[word]))
@@ -327,7 +328,7 @@ def all_words() -> list[str]:
     """Every word that captions may use, sorted."""
     from lerf.encoders.mini_text import words_of
 
-    texts = [*FURNITURE, *(w for words in FURNITURE_WORDS.values() for w in words), *COLOURS, *GENERIC, "objects"]
+    texts = [*FURNITURE, *(w for words in FURNITURE_WORDS.values() for w in words), *COLOURS, *GENERIC]
     texts += [form.replace("{}", "") for forms in (*MATERIAL_FORMS.values(), *PATTERN_FORMS.values()) for form in forms]
     texts += ["a an the and on in front of a photo of part of side of detail of background something"]
     for kind in all_kinds().values():

@@ -16,7 +16,7 @@ from captions import all_words
 from lerf.encoders.mini_text import Vocabulary
 from lerf.encoders.mini_tower import padded_to
 from lerf.files import write_atomically
-from train import WIDTH, Pictures, Towers, load_state
+from train import WIDTH, Pictures, Towers, load_state, vocabulary_setting
 from windows import as_float
 
 TARGET = Path(__file__).resolve().parents[2] / "src" / "lerf" / "encoders" / "data" / "mini.safetensors"
@@ -43,7 +43,9 @@ def main() -> None:
     arguments = parser.parse_args()
     words = all_words()
     towers = Towers(len(Vocabulary(words)))
-    step = load_state(arguments.out / "state.safetensors", towers, torch.optim.AdamW(towers.parameters()))
+    step = load_state(
+        arguments.out / "state.safetensors", towers, torch.optim.AdamW(towers.parameters()), vocabulary_setting()
+    )
     towers.eval()
     mean, deviation = map_statistics(towers, Pictures(arguments.data))
     tensors = {
@@ -53,11 +55,11 @@ def main() -> None:
     }
     tensors |= {"map.mean": mean, "map.deviation": deviation}
     about = {
-        "vocabulary": json.dumps(words), "width": str(WIDTH), "step": str(step), "factor": f"{float(towers.factor):.3f}"
+        "vocabulary": json.dumps(words), "width": str(WIDTH), "step": str(step), "factor": f"{float(towers.factor.detach()):.3f}"
     }  # fmt: skip
     data = save({name: value.contiguous() for name, value in tensors.items()}, metadata=about)
     write_atomically(arguments.target, lambda file: file.write(data))
-    print(f"{arguments.target}: {len(data) / 1e6:.2f} MB, step {step}, factor {float(towers.factor):.1f}")
+    print(f"{arguments.target}: {len(data) / 1e6:.2f} MB, step {step}, factor {float(towers.factor.detach()):.1f}")
 
 
 if __name__ == "__main__":

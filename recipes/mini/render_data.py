@@ -1,6 +1,6 @@
 """Training pictures for `mini`: many small scenes, a few photographs of each, with labels.
 
-    python recipes/mini/render_data.py OUT --scenes 1300 --minutes 60
+    python recipes/mini/render_data.py OUT --scenes 700
 
 One file a scene, written atomically; what is there is kept, so the command goes on where it stopped. Seeds start at
 `FIRST_SEED`, which `lerf make-scene` refuses: no scene that anybody evaluates on can be among them. Held-out pairs

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from captions import ALONE, FURNITURE, Sight
-from lerf.generator.kind import COLOURS, MATERIALS, Kind
+from captions import ALONE, FURNITURE, Sight, spoken
+from lerf.generator.kind import COLOURS, MATERIALS
 from lerf.generator.kinds import all_kinds
 from lerf.generator.pairs import held_out
 
@@ -34,7 +34,7 @@ class Choice:
 def choices_of(windows: Sequence[Sequence[Sight]], random: np.random.Generator) -> list[Choice]:
     """All choices of a batch's windows, given by what they show."""
     kinds = all_kinds()
-    said = {name: _spoken(kind, random) for name, kind in kinds.items()} | {name: name for name in FURNITURE}
+    said = {name: spoken(kind, random) for name, kind in kinds.items()} | {name: name for name in FURNITURE}
     names, place = tuple(said.values()), {name: number for number, name in enumerate(said)}
     choices = []
     for number, seen in enumerate(windows):
@@ -54,12 +54,6 @@ def choices_of(windows: Sequence[Sequence[Sight]], random: np.random.Generator) 
             texts = tuple(f"{name} {part}" for part in kind.askable_parts)
             choices.append(Choice(number, texts, kind.askable_parts.index(seen[0].part)))
     return choices
-
-
-def _spoken(kind: Kind, random: np.random.Generator) -> str:
-    if kind.synonyms and random.random() < 0.3:
-        return kind.synonyms[random.integers(len(kind.synonyms))]
-    return kind.name
 
 
 def texts_of(choices: Sequence[Choice]) -> list[str]:

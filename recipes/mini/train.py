@@ -12,6 +12,7 @@ Every `SAVE_EVERY` steps the whole state is written; the command goes on from th
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from functools import lru_cache
@@ -25,8 +26,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from captions import Caption, Truth, all_words, loose_captions
-from lerf.encoders.mini_text import TextTower, Vocabulary
+from lerf.encoders.mini_text import PAD, UNKNOWN, TextTower, Vocabulary
 from lerf.encoders.mini_tower import ImageTower, padded_to, tent
+from lerf.errors import ConfigError
 from lerf.files import write_atomically
 from lerf.generator.annotation import LabelledPart, Thing
 from siblings import choices_of, contrast_siblings, texts_of
@@ -38,6 +40,8 @@ BATCH, WINDOWS, LOOSE = 8, 40, 96
 RATE, DECAY, WARM_UP = 2e-3, 0.02, 200
 SIBLINGS = 1.0
 """Weight of the contrast with sibling captions (`siblings.py`)."""
+FORGOTTEN = 0.03
+"""Share of the words of captions that are made unknown."""
 SAVE_EVERY = 250
 HOTTEST = 30.0
 """The factor on cosines is learnt up to this."""
@@ -61,6 +65,8 @@ class Pictures:
 
     def __init__(self, folder: Path) -> None:
         self.files = sorted(folder.glob("*.npz"))
+        if not self.files:
+            raise ConfigError(f"{folder} holds no pictures; make some with recipes/mini/render_data.py.")
         self.views = len(np.load(self.files[0])["pictures"])
 
     def __len__(self) -> int:
@@ -168,20 +174,29 @@ def learning_rate(step: int, steps: int) -> float:
     return RATE * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
 
 
-def save_state(path: Path, towers: Towers, optimiser: torch.optim.Optimizer, step: int) -> None:
-    """Everything that going on needs, without pickle."""
+def save_state(
+    path: Path, towers: Towers, optimiser: torch.optim.Optimizer, step: int, settings: dict[str, str]
+) -> None:
+    """Everything that going on needs, without pickle; `settings` say what it may be gone on with."""
     state = {f"model.{name}": value.contiguous() for name, value in towers.state_dict().items()}
     for index, values in optimiser.state_dict()["state"].items():
         state |= {f"optimiser.{index}.{name}": value.contiguous() for name, value in values.items()}
-    data = save(state, metadata={"step": str(step)})
+    data = save(state, metadata={**settings, "step": str(step)})
     write_atomically(path, lambda file: file.write(data))
 
 
-def load_state(path: Path, towers: Towers, optimiser: torch.optim.Optimizer) -> int:
-    """The step that the state was saved after."""
+def load_state(path: Path, towers: Towers, optimiser: torch.optim.Optimizer, settings: dict[str, str]) -> int:
+    """The step that the state was saved after.
+
+    Raises:
+        ConfigError: it was saved by a training with other settings.
+    """
     with safe_open(path, framework="pt") as archive:
+        about = archive.metadata()
+        odd = [name for name, value in settings.items() if about.get(name) != value]
+        if odd:
+            raise ConfigError(f"{path} comes from a training with other {', '.join(odd)}; choose another folder.")
         entries = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-        step = int(archive.metadata()["step"])
     towers.load_state_dict({n.removeprefix("model."): v for n, v in entries.items() if n.startswith("model.")})
     kept = optimiser.state_dict()
     kept["state"] = {}
@@ -190,7 +205,18 @@ def load_state(path: Path, towers: Towers, optimiser: torch.optim.Optimizer) -> 
             _, index, field = name.split(".")
             kept["state"].setdefault(int(index), {})[field] = value
     optimiser.load_state_dict(kept)
-    return step
+    return int(about["step"])
+
+
+def vocabulary_setting() -> dict[str, str]:
+    """The words, in the order of their indices."""
+    return {"vocabulary": json.dumps(all_words())}
+
+
+def forgotten(tokens: Tensor, random: np.random.Generator) -> Tensor:
+    """Tokens of captions with a few words made unknown, so that an unknown word says little and disturbs little."""
+    lost = torch.from_numpy(random.random(tokens.shape) < FORGOTTEN) & (tokens != PAD)
+    return tokens.masked_fill(lost, UNKNOWN)
 
 
 def main() -> None:
@@ -205,8 +231,12 @@ def main() -> None:
     towers = Towers(len(vocabulary)).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(towers.parameters(), lr=RATE, weight_decay=DECAY, betas=(0.9, 0.98))
     state = arguments.out / "state.safetensors"
-    first = load_state(state, towers, optimiser) if state.exists() else 0
     pictures, truth = Pictures(arguments.data), Truth()
+    settings = {
+        **vocabulary_setting(), "steps": str(arguments.steps), "seed": str(arguments.seed),
+        "pictures": hashlib.sha256(" ".join(path.name for path in pictures.files).encode()).hexdigest(),
+    }  # fmt: skip
+    first = load_state(state, towers, optimiser, settings) if state.exists() else 0
     towers.train()
     start, losses = time.monotonic(), []
     for step in range(first, arguments.steps):
@@ -221,9 +251,10 @@ def main() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             features = towers.image.feature_map(padded_to(batch).contiguous(memory_format=torch.channels_last))
         image = embed_windows(towers.image, features.float(), windows, (CROP_H, CROP_W))
-        text = towers.text(vocabulary.encode(list(texts)))
+        random = np.random.default_rng([arguments.seed, 2, step])
+        text = towers.text(forgotten(vocabulary.encode(list(texts)), random))
         loss = contrast(image, text[: len(flat)], text[len(flat) :], towers.factor, true)
-        choices = choices_of([window.seen for window in flat], np.random.default_rng([arguments.seed, 2, step]))
+        choices = choices_of([window.seen for window in flat], random)
         siblings = texts_of(choices)
         spoken = towers.text(vocabulary.encode(siblings))
         loss = loss + SIBLINGS * contrast_siblings(image, spoken, siblings, choices, towers.factor)
@@ -241,7 +272,7 @@ def main() -> None:
                 f"step {step + 1}  loss {mean:.3f}  factor {float(towers.factor):.1f}  {rate:.2f} steps/s", flush=True
             )
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == arguments.steps:
-            save_state(state, towers, optimiser, step + 1)
+            save_state(state, towers, optimiser, step + 1, settings)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ class Labels:
         half = side / 2
         low_x, high_x = max(0, int((x - half) / COARSE)), min(width, int((x + half) / COARSE) + 1)
         low_y, high_y = max(0, int((y - half) / COARSE)), min(height, int((y + half) / COARSE) + 1)
-        across = np.maximum(1 - np.abs((np.arange(low_x, high_x) + 0.5) * COARSE - x) / half, 0.0)
-        down = np.maximum(1 - np.abs((np.arange(low_y, high_y) + 0.5) * COARSE - y) / half, 0.0)
+        across = np.maximum(1 - np.abs(np.arange(low_x, high_x) * COARSE + 0.5 - x) / half, 0.0)
+        down = np.maximum(1 - np.abs(np.arange(low_y, high_y) * COARSE + 0.5 - y) / half, 0.0)
         weights = (down[:, None] * across).reshape(-1)
         cut = self.coarse[low_y:high_y, low_x:high_x].reshape(-1)
         by_label = np.bincount(cut, weights, minlength=256)

@@ -53,9 +53,8 @@ def test_padding_continues_the_edge():
 def test_words_and_plurals():
     vocabulary = Vocabulary(["berry", "box", "glass", "mug", "knife"])
     assert words_of("The RED mug's handle!") == ["the", "red", "mug", "s", "handle"]
-    for word, known in (("mugs", "mug"), ("boxes", "box"), ("berries", "berry"), ("knives", "knif")):
-        index = vocabulary.index(word)
-        assert (index == vocabulary.index(known)) or word == "knives"
+    for word, known in (("mugs", "mug"), ("boxes", "box"), ("berries", "berry"), ("knives", "knife")):
+        assert vocabulary.index(word) == vocabulary.index(known) != UNKNOWN
     assert vocabulary.index("glass") != UNKNOWN
     assert vocabulary.index("zebra") == UNKNOWN
     assert vocabulary.unknown("a zebra and mugs") == ["a", "zebra", "and"]
@@ -74,10 +73,8 @@ def test_padding_does_not_change_an_embedding():
     with torch.inference_mode():
         alone = tower(torch.tensor([[2, 3]]))
         beside = tower(torch.tensor([[2, 3, PAD, PAD], [2, 3, 4, 5]]))[:1]
-        other = tower(torch.tensor([[3, 2]]))
     assert torch.allclose(alone, beside, atol=1e-6)
     assert torch.allclose(alone.norm(dim=-1), torch.ones(1), atol=1e-5)
-    assert other.shape == alone.shape
 
 
 @pytest.mark.parametrize("count", [1, 60])

@@ -11,8 +11,8 @@ KINDS = all_kinds()
 
 
 def sayable(kind):
-    """Words that phrases join with the kind."""
-    return (list(kind.colours) if len(kind.colours) > 1 else []) + [m for m in kind.materials if m in MATERIALS]
+    """Words that are joined with the kind."""
+    return list(kind.colours) + [m for m in kind.materials if m in MATERIALS]
 
 
 def test_a_fifth_is_set_aside():
@@ -44,8 +44,9 @@ def test_compositions_for_training_draw_none(setting):
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_training_has_a_material_left_for_every_kind(kind):
-    assert not kind.materials or any(not held_out(kind.name, material) for material in kind.materials)
+def test_training_has_a_colour_and_a_material_left_for_every_kind(kind):
+    for words in (kind.colours, kind.materials):
+        assert not words or any(not held_out(kind.name, word) for word in words)
 
 
 def test_compositions_for_evaluation_draw_some():

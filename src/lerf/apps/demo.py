@@ -14,6 +14,7 @@ from lerf.apps import main as cli
 from lerf.apps.eval_tables import report_tables
 from lerf.apps.pictures import depth_picture, normalised_picture, write_row
 from lerf.apps.progress import TerminalReporter
+from lerf.evaluation.existence import thinned
 from lerf.evaluation.report import evaluate
 from lerf.files import write_json
 from lerf.model import Model
@@ -75,7 +76,7 @@ def _chosen(rows: list[dict[str, Any]], wanted: dict[str, int]) -> list[dict[str
     chosen = []
     for type_, count in wanted.items():
         listed = [row for row in rows if row["type"] == type_]
-        chosen += [listed[int((k + 0.5) * len(listed) / count)] for k in range(min(count, len(listed)))]
+        chosen += thinned(listed, count)
     return chosen
 
 

@@ -62,12 +62,15 @@ class _Weights:
             for prefix, tower in (("image.", self.image), ("text.", self.text)):
                 own = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
                 tower.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in own.items()})
-        except RuntimeError as error:
-            raise EncoderError(f"{source} does not fit the encoder mini of this version of lerf: {error}") from error
+            self.mean, self.deviation = (tensors[f"map.{name}"].float().to(device) for name in ("mean", "deviation"))
+        except (RuntimeError, KeyError) as error:
+            raise EncoderError(
+                f"{source} holds weights of another version of the encoder mini; leave --weights out to use those of "
+                "the package."
+            ) from error
         for tower in (self.image, self.text):
             tower.eval().requires_grad_(False).to(device)
         self.image = self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.mean, self.deviation = (tensors[f"map.{name}"].float().to(device) for name in ("mean", "deviation"))
         self.sha = hashlib.sha256(data).hexdigest()
 
 

@@ -14,7 +14,7 @@ PAD, UNKNOWN = 0, 1
 LONGEST = 24
 """Words of a phrase that are read; the rest is cut off."""
 MODEL_WIDTH, HEADS, LAYERS = 128, 4, 2
-SPELLINGS = {"gray": "grey", "colour": "color", "coloured": "colored"}
+SPELLINGS = {"gray": "grey", "color": "colour", "colored": "coloured"}
 
 
 def words_of(phrase: str) -> list[str]:
@@ -60,7 +60,7 @@ def _singulars(word: str) -> list[str]:
     if word.endswith("ies"):
         forms.append(word[:-3] + "y")
     if word.endswith("ves"):
-        forms.append(word[:-3] + "f")
+        forms += [word[:-3] + "f", word[:-3] + "fe"]
     return forms
 
 

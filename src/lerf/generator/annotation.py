@@ -2,7 +2,8 @@
 
 Beside a capture's `transforms.json` lies `annotation.json`, and for every photo `labels/NAME.png` (one byte a pixel:
 the identifier of the part seen through the pixel's centre, 0 for none) and `depth/NAME.png` (16 bits a pixel: depth
-along the optical axis in units of 0.1 mm, 0 for none). Positions are in the capture's frame, in metres, +z up.
+along the optical axis in units of 0.1 mm, 0 for none); the shipped demo scene has labels of held-out photos alone.
+Positions are in the capture's frame, in metres, +z up.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Thing:
     second: str
     """Colour of stripes or dots; empty for a plain thing."""
     furniture: bool
-    """Background: it has phrases, but is not counted as an object."""
+    """Background: no phrase asks for it."""
     parts: tuple[LabelledPart, ...]
     minimum: tuple[float, float, float]
     """Lower corner of its box along the capture's axes."""

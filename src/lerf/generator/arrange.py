@@ -177,9 +177,9 @@ def _drawn(rng: np.random.Generator, count: int, training: bool) -> list[tuple[K
         colours = [c for c in kind.colours if c not in used] or list(kind.colours) or ["white"]
         materials = list(kind.materials) or ["natural"]
         if training:
-            colours = [c for c in colours if not held_out(kind.name, c)] or (
-                [c for c in kind.colours if not held_out(kind.name, c)] or colours
-            )
+            colours = [c for c in colours if not held_out(kind.name, c)] or [
+                c for c in kind.colours if not held_out(kind.name, c)
+            ]
             materials = [m for m in materials if not held_out(kind.name, m)]
         colour, material = str(rng.choice(colours)), str(rng.choice(materials))
         if "brown" in colours and material == "wooden" and rng.random() < 0.35:

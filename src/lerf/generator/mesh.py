@@ -1,6 +1,6 @@
 """Triangle meshes out of which objects are modelled: revolved profiles, sweeps, extrusions, signed-distance shapes.
 
-Right-handed, +z up, counter-clockwise faces seen from outside, any unit: `Kind.build` rescales what it is given.
+Right-handed, +z up, counter-clockwise faces seen from outside, any unit: `kind.normalised` rescales what it is given.
 """
 
 from __future__ import annotations
