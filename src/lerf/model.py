@@ -132,15 +132,19 @@ class Model:
             raise QueryError(f"The threshold must lie in 0..1, not {limit}.")
         fixed = None if scale is None else self.normalised_scale(scale)
         scales = self.choose_scales(phrases) if fixed is None else [fixed] * len(phrases.texts)
+        names = self.canonical if canonical is None else tuple(clean_phrases(list(canonical)))
+        answers = self.answers(phrases, scales, limit)
+        return QueryResult(self.encoder.name, names, phrases.temperature, limit, answers)
+
+    def answers(self, phrases: Phrases, scales: Sequence[float], threshold: float) -> tuple[Answer, ...]:
+        """Where embedded phrases are, if they are, each asked at its scale in normalised units."""
         everything = torch.arange(len(self.surface), device=self.device)
         answers: dict[int, Answer] = {}
         for rows, together, chosen in _at_equal_scales(phrases, scales):
             scores = surface_relevancy(self.language, self.surface, together, everything, chosen)
             for row, text, own in zip(rows, together.texts, scores, strict=True):
-                answers[row] = self._answer(text, own, chosen, limit)
-        names = self.canonical if canonical is None else tuple(clean_phrases(list(canonical)))
-        in_order = tuple(answers[row] for row in range(len(answers)))
-        return QueryResult(self.encoder.name, names, phrases.temperature, limit, in_order)
+                answers[row] = self._answer(text, own, chosen, threshold)
+        return tuple(answers[row] for row in range(len(answers)))
 
     def render(
         self,

@@ -143,7 +143,9 @@ def test_distinct_names():
 
 def test_eval(drawn_run, capsys):
     report = run_json(capsys, "eval", drawn_run)
-    assert set(report) == {"psnr", "ssim", "views"}
+    assert set(report) == {"protocol", "settings", "encoder", "checkpoint", "split", "psnr", "ssim", "views"}
+    assert report["protocol"] == ["colour"]
+    assert report["split"] == [view["photo"] for view in report["views"]]
     assert [view["photo"] for view in report["views"]] == ["images/0000.png", "images/0008.png", "images/0016.png"]
     assert report["psnr"] == pytest.approx(np.mean([view["psnr"] for view in report["views"]]))
     assert all(set(view) == {"photo", "psnr", "ssim"} for view in report["views"])
@@ -237,6 +239,7 @@ def test_radiance_of_another_run(drawn, drawn_run, tmp_path, capsys):
     settings = train(drawn.folder, tmp_path / "run", "--radiance", drawn_run)
     assert settings["radiance_run"] == str(drawn_run)
     ours, theirs = run_json(capsys, "eval", tmp_path / "run"), run_json(capsys, "eval", drawn_run)
+    assert ours.pop("checkpoint") != theirs.pop("checkpoint")
     assert ours == theirs
     stages = run_json(capsys, "info", tmp_path / "run")["stages"]
     assert stages == {"radiance": f"250 steps, from {drawn_run}", "language": "3 of 3 steps"}

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lerf.evaluation.points3d import asked, box_iou, lies_on, part_pairs, score_answers, summary
+from lerf.evaluation.points3d import asked, box_iou, hits, lies_on, nearest, part_pairs, score_answers, summary
 from lerf.generator.annotation import Annotation, LabelledPart, Phrase, Thing
 from lerf.queries.answer import Answer, Geometry, Instance
 
@@ -50,6 +50,22 @@ def test_the_tolerance_is_two_centimetres_or_a_tenth_of_the_side() -> None:
     assert not lies_on((-0.021, 0.05, 0.05), small)
     assert lies_on((-0.09, 0.5, 1.09), large)
     assert not lies_on((0.5, 0.5, 1.11), large)
+
+
+def test_a_point_within_the_tolerance_but_nearer_to_a_neighbour_is_wrong() -> None:
+    neighbour = thing(4, "bowl", (0.115, 0.0, 0.0))
+    objects = (MUG, CUP, neighbour)
+    assert hits((0.106, 0.05, 0.05), [MUG], objects)
+    assert lies_on((0.11, 0.05, 0.05), np.array([MUG.minimum, MUG.maximum]))
+    assert not hits((0.11, 0.05, 0.05), [MUG], objects)
+    assert hits((0.11, 0.05, 0.05), [MUG, neighbour], objects)
+    assert hits((0.11, 0.05, 0.05), [MUG], (MUG, CUP))
+
+
+def test_where_boxes_overlap_the_smallest_is_nearest() -> None:
+    small = thing(4, "egg", (0.04, 0.04, 0.04), 0.02)
+    assert nearest((0.05, 0.05, 0.05), (MUG, small)) == small
+    assert nearest((0.01, 0.01, 0.01), (MUG, small)) == MUG
 
 
 def test_iou_of_boxes_by_hand() -> None:

@@ -32,17 +32,16 @@ def evaluate_colour(
         model: the run to measure.
         progress: called with the photos done and their number.
         lpips: from `lerf.evaluation.lpips.load_lpips`; adds `lpips` to every view and to the means.
-        capture: where the photos and masks are read, if not where the run found them; its cameras are not used.
+        capture: where the photos and masks are read, if not where the run found them: `check_photos` of it was right.
 
     Raises:
-        SceneError: when the capture holds no photo out, a photo cannot be read, none has a finite PSNR, or `capture` is
-            not the one of the run.
+        SceneError: when the capture holds no photo out, a photo cannot be read, or none has a finite PSNR.
         RunError: when the run renders colours that are not numbers.
     """
     scene = model.scene
     if not scene.test:
         raise SceneError("The capture has no held-out photos; add some or list them as test_filenames.")
-    photos = scene if capture is None else _same(capture, scene)
+    photos = scene if capture is None else capture
     views: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
     for done, index in enumerate(scene.test):
@@ -77,20 +76,3 @@ def evaluate_colour(
     if left_out:
         report["left_out"] = left_out
     return report
-
-
-def _same(capture: Scene, scene: Scene) -> Scene:
-    """The capture, when its photos are those of the run's scene by name and size."""
-    names, expected = ([photo.name for photo in each.photos] for each in (capture, scene))
-    if names != expected:
-        odd = sorted(set(names) ^ set(expected))
-        detail = f"{odd[0]} is only in one of them" if odd else "they are listed in another order"
-        raise SceneError(f"The photos of {capture.root} are not those of the run ({detail}); give the run's capture.")
-    for new, old in zip(capture.photos, scene.photos, strict=True):
-        size, was = ((photo.camera.width, photo.camera.height) for photo in (new, old))
-        if size != was:
-            raise SceneError(
-                f"{new.name} of {capture.root} has {size[0]}x{size[1]} pixels, in the run {was[0]}x{was[1]}; "
-                "give the run's capture."
-            )
-    return capture

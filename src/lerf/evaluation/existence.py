@@ -1,6 +1,9 @@
 """LERF's existence (Kerr et al. 2023, section 4.3): is a phrase in the scene? Precision and recall over a threshold.
 
-As many absent phrases as present ones are asked: of the longer list, evenly spaced ones are taken.
+Present are phrases whose truth at least one scored view shows, so that a method that sees only these views can know
+them: of a generated scene its held-out views, by `MIN_PIXELS` or more, of label files the labelled photos. The run and
+what it is compared with are asked the same ones. As many absent phrases as present ones are asked: of the longer list,
+evenly spaced ones are taken.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ from typing import Any, TypeVar
 from lerf.evaluation.metrics import average_precision, precision_recall
 
 T = TypeVar("T")
-NAME = "existence"
 
 
 def thinned(items: Sequence[T], count: int) -> list[T]:

@@ -33,7 +33,6 @@ class LerfLocalisation:
     """The protocol `lerf-localisation`."""
 
     rule: Literal["mask", "boxes"]
-    name: str = "lerf-localisation"
 
     def score(self, scores: Float[Tensor, "height width"], target: Target) -> dict[str, float]:
         """`localisation`: 1 for a hit, 0 for a miss."""

@@ -1,15 +1,19 @@
 """Where the relevancy maps of a view come from: the run, the 2D baseline, or the files of another method.
 
 Files of another method are NPY arrays of floats [height, width], higher meaning more relevant, one for each view and
-phrase, at DIR/<view stem>/<phrase>.npy. The view stem is the photo's file name without folder and suffix; in the phrase
-every character but ASCII letters, digits, space and `_ . - ~` is written as in URLs, %XX for each byte of its UTF-8
+phrase, at DIR/<view>/<phrase>.npy. The view is the photo's whole name, as the capture lists it, where DIR has such a
+folder, and otherwise its file name without folder and suffix, which no other photo may have then. In the phrase every
+character but ASCII letters, digits, space and `_ . - ~` is written as in URLs, %XX for each byte of its UTF-8
 (`urllib.parse.quote(phrase, safe=" ")`): "a mug's handle" is `a mug%27s handle.npy`.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from io import BytesIO
+from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
@@ -64,14 +68,23 @@ class StoredMaps:
 
     def __init__(self, folder: Path, scene: Scene) -> None:
         self.folder, self.scene = Path(folder), scene
+        self._stems = Counter(PurePosixPath(photo.name).stem for photo in scene.photos)
+        self._digests: dict[str, str] = {}
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 over the maps read so far: their places in the folder, sorted, and what they hold."""
+        lines = [f"{place} {digest}\n" for place, digest in sorted(self._digests.items())]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def maps(self, photo: int, texts: Sequence[str]) -> list[Float[Tensor, "_height _width"]]:
         return [self._read(photo, text) for text in texts]
 
     def _read(self, photo: int, text: str) -> Float[Tensor, "height width"]:
-        path = map_path(self.folder, self.scene.photos[photo].name, text)
+        path = self._view_folder(photo) / map_name(text)
         try:
-            array = np.load(path, allow_pickle=False)
+            content = path.read_bytes()
+            array = np.load(BytesIO(content), allow_pickle=False)
         except FileNotFoundError:
             raise ConfigError(f"There is no map {path}; write the relevancy of {text!r} in that view there.") from None
         except (OSError, ValueError, EOFError) as error:
@@ -80,13 +93,23 @@ class StoredMaps:
             raise ConfigError(
                 f"The map {path} holds {array.dtype} of shape {list(array.shape)}; write finite floats [height, width]."
             )
-        check_aspect(self.scene, photo, array.shape[1], array.shape[0], f"The maps like {path}")
+        check_aspect(self.scene, photo, array.shape[1], array.shape[0], f"The maps like {path}", ConfigError)
+        self._digests[path.relative_to(self.folder).as_posix()] = hashlib.sha256(content).hexdigest()
         return torch.from_numpy(array.astype(np.float32))
 
+    def _view_folder(self, photo: int) -> Path:
+        name = self.scene.photos[photo].name
+        whole, stem = self.folder / name, PurePosixPath(name).stem
+        if whole.is_dir():
+            return whole
+        if self._stems[stem] > 1:
+            raise ConfigError(f"Several photos are called {stem!r}; write the maps of {name} into {whole}.")
+        return self.folder / stem
 
-def map_path(folder: Path, photo: str, text: str) -> Path:
-    """Where the map of a phrase lies, for a photo by its name."""
-    return Path(folder) / Path(photo).stem / f"{quote(text, safe=' ')}.npy"
+
+def map_name(text: str) -> str:
+    """File name of the map of a phrase."""
+    return f"{quote(text, safe=' ')}.npy"
 
 
 def at_size(scores: Float[Tensor, "_h _w"], height: int, width: int) -> Float[Tensor, "height width"]:

@@ -40,24 +40,22 @@ def majority(mask: Bool[Tensor, "height width"], side: int = MAJORITY_SIDE) -> B
 
 
 def segment(
-    scores: Float[Tensor, "height width"], smooth: Float[Tensor, "height width"], threshold: float = THRESHOLD
+    scores: Float[Tensor, "height width"], smooth: Float[Tensor, "height width"]
 ) -> Bool[Tensor, "height width"]:
     """The pixels that a phrase covers, of its relevancy and the `box_mean` of it.
 
-    Their average is stretched to 0..1 over the view, mapped to -1..1, clipped at 0, compared with the threshold, and
+    Their average is stretched to 0..1 over the view, mapped to -1..1, clipped at 0, compared with `THRESHOLD`, and
     cleaned by the majority filter.
     """
     mixed = 0.5 * (scores + smooth)
     mixed = mixed - mixed.min()
     stretched = mixed / (mixed.max() + 1e-9)
-    return majority((2 * stretched - 1).clamp(0, 1) > threshold)
+    return majority((2 * stretched - 1).clamp(0, 1) > THRESHOLD)
 
 
 @dataclass(frozen=True)
 class LerfOvs:
     """The protocol `lerf-ovs`."""
-
-    name: str = "lerf-ovs"
 
     def score(self, scores: Float[Tensor, "height width"], target: Target) -> dict[str, float]:
         """`ovs_localisation`, 1 where the smoothed peak lies in a box; and `iou` with the mask, where one is known."""

@@ -1,7 +1,10 @@
 """Answers in 3D against a generated scene: points, counts, extents, and whether parts answer at smaller scales.
 
 Asked are phrases for whole objects: names, synonyms, colours, materials that are true of objects and of no furniture.
-An answer that a phrase is absent has no point, no instance and no extent: it is wrong in all three.
+A point is right when it lies in the box of a thing that the phrase is true of, grown by a tolerance, and no other
+object's box is nearer: objects may stand closer together than the tolerance. Counts are of phrases true of few things,
+the IoU of extents is of phrases true of one thing. An answer that a phrase is absent has no point, no instance and no
+extent: it is wrong in all three.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from jaxtyping import Float
 from lerf.generator.annotation import Annotation, Phrase, Thing
 from lerf.queries.answer import Answer
 
-NAME = "3d"
 TYPES = ("name", "synonym", "colour", "material")
 TOLERANCE = 0.02
 """Metres by which a box is grown at each side, to say that a point lies on the thing; or, where it is more, ..."""
@@ -49,6 +51,17 @@ def lies_on(point: Sequence[float], box: Corners) -> bool:
     return bool(((box[0] - slack <= point) & (point <= box[1] + slack)).all())
 
 
+def nearest(point: Sequence[float], things: Sequence[Thing]) -> Thing:
+    """The thing whose box is nearest to a point; of equals, as where boxes overlap, the one with the smallest box."""
+
+    def distance_and_volume(thing: Thing) -> tuple[float, float]:
+        box = corners(thing)
+        away = np.maximum(0.0, np.maximum(box[0] - point, point - box[1]))
+        return float(np.linalg.norm(away)), float((box[1] - box[0]).prod())
+
+    return min(things, key=distance_and_volume)
+
+
 def box_iou(first: Corners, second: Corners) -> float:
     """Intersection over union of the volumes of two boxes along the axes; 0 where neither has a volume."""
     sides = np.minimum(first[1], second[1]) - np.maximum(first[0], second[0])
@@ -57,11 +70,16 @@ def box_iou(first: Corners, second: Corners) -> float:
     return common / whole if whole > 0 else 0.0
 
 
-def score_answer(answer: Answer, things: Sequence[Thing]) -> dict[str, Any]:
-    """What an answer is worth when its phrase is true of these things."""
+def hits(point: Sequence[float], things: Sequence[Thing], objects: Sequence[Thing]) -> bool:
+    """Whether a point lies on one of `things` and is nearest, among all objects of the scene, to one of them."""
+    return any(lies_on(point, corners(thing)) for thing in things) and nearest(point, objects) in things
+
+
+def score_answer(answer: Answer, things: Sequence[Thing], objects: Sequence[Thing]) -> dict[str, Any]:
+    """What an answer is worth when its phrase is true of `things`, among the objects of the scene."""
     geometry = answer.geometry
     row: dict[str, Any] = {
-        "point_hit": geometry is not None and any(lies_on(geometry.point, corners(thing)) for thing in things),
+        "point_hit": geometry is not None and hits(geometry.point, things, objects),
         "count": len(answer.instances),
         "true_count": len(things),
     }
@@ -74,7 +92,9 @@ def score_answers(annotation: Annotation, answers: Mapping[int, Answer]) -> dict
     """`score_answer` of every phrase that is asked, by index."""
     things = {thing.identifier: thing for thing in annotation.things}
     return {
-        number: score_answer(answers[number], [things[i] for i in annotation.phrases[number].things])
+        number: score_answer(
+            answers[number], [things[i] for i in annotation.phrases[number].things], annotation.objects
+        )
         for number in asked(annotation)
     }
 

@@ -1,22 +1,32 @@
 """The evaluation of a run: protocols over one truth, beside the 2D baseline, in one report of plain values.
 
-A report holds, where they apply:
+A report always holds:
     protocol          names of the protocols, in the order of `PROTOCOLS`
-    psnr, ssim, lpips, views, left_out   of `colour`; alone it is the whole report
-    settings          everything that the scores depend on
+    settings          everything that the scores depend on, as far as the chosen protocols use it; of another method's
+                      maps their folder and `maps_sha256`, over the maps that were read
+    encoder, checkpoint   of the run: name and fingerprint; one hash over both checkpoints where its folder is known
+    split             names of the held-out photos
+
+And where they apply:
+    psnr, ssim, lpips, views, left_out   of `colour`: means, one row a photo, and photos without a finite PSNR
     localisation      mean over queries, that is pairs of phrase and view; of `lerf-ovs` only where it is asked alone
     localisation_by_type, localisation_by_unseen   the same, split; "seen": phrases of the types that have unseen ones
     ovs_localisation, miou, miou_by_type   of `lerf-ovs`
     average_precision, precision_recall, at_threshold   of `existence`
     answered, point_accuracy, count_accuracy, extent_iou, part_scale_smaller   of `3d`
-    baseline_2d       the scores of the 2D protocols, of the encoder's pyramid of each photo alone
-    phrases           one row a phrase
-    encoder, checkpoint, split, training_views, scale_choice   what was measured, and on what
+    phrases           one row a phrase: text, type, unseen, present; scale, capture units; score, its relevancy to the
+                      scene; views, where it was asked for; its mean of each score over them; the same in baseline_2d
+    training_views    photos that were learnt from and yet scored, as LangSplat's protocol does with labelled ones
+    scale_choice      "per scene", or "of the maps"
+    baseline_2d       the scores of the 2D protocols, of the encoder's pyramid of each photo alone; scale_choice "per
+                      view". With another method's maps, what the run contributes lies here and not above: encoder,
+                      checkpoint, and in `settings` canonical, temperature, threshold
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +37,7 @@ from torch import Tensor
 
 from lerf.errors import ConfigError, RunError, SceneError
 from lerf.evaluation import points3d
+from lerf.evaluation.captures import check_cameras, check_photos
 from lerf.evaluation.colour import evaluate_colour
 from lerf.evaluation.existence import balanced, existence
 from lerf.evaluation.localisation import LerfLocalisation
@@ -45,7 +56,9 @@ from lerf.evaluation.truth import (
 )
 from lerf.files import sha256_of
 from lerf.model import Model
+from lerf.queries.answer import Answer
 from lerf.queries.search import presence
+from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
 
 PROTOCOLS = ("colour", "lerf-localisation", "lerf-ovs", "existence", "3d")
@@ -76,7 +89,7 @@ class Tally:
 
     def see(self, question: int, relevancy: float) -> None:
         """Enter the relevancy of one view; the highest counts."""
-        self.relevancy[question] = max(relevancy, self.relevancy.get(question, 0.0))
+        self.relevancy[question] = max(relevancy, self.relevancy.get(question, -math.inf))
 
     def mean(self, name: str, questions: Iterable[int]) -> float | None:
         """Mean of a score over the queries of these questions; None where there is none."""
@@ -112,12 +125,17 @@ def evaluate(
         progress: called with the stage, the units done and their number.
 
     Raises:
-        ConfigError: an unknown protocol, one that the material does not allow, or a missing or malformed map.
-        SceneError: labels, annotation or photos that cannot be read.
+        ConfigError: an unknown protocol, one that the material does not allow, an option without effect, or a missing
+            or malformed map.
+        SceneError: labels, annotation or photos that cannot be read, or that are of another capture than the run.
     """
-    scene = model.scene if capture is None else capture
-    truth = find_truth(scene, labels, absent)
+    if capture is not None:
+        check_photos(capture, model.scene)
+    truth = _known_truth(model, capture, labels, absent)
     chosen = _choose(protocols, truth, model.scene, maps is not None)
+    if lpips is not None and "colour" not in chosen:
+        raise ConfigError("LPIPS weights have no effect without the protocol colour; choose it or leave them out.")
+    facts = _provenance(model, run)
     report: dict[str, Any] = {"protocol": chosen}
     if "colour" in chosen:
 
@@ -125,12 +143,33 @@ def evaluate(
             if progress:
                 progress("colour of held-out views", done, total)
 
-        colour = evaluate_colour(model, advance, lpips, capture)
-        if chosen == ["colour"]:
-            return colour
-        report |= colour
+        report |= evaluate_colour(model, advance, lpips, capture)
+    names = [model.scene.photos[photo].name for photo in model.scene.test]
+    if chosen == ["colour"]:
+        return report | {"settings": _run_settings(model), "split": names} | facts
     assert truth is not None
-    return report | _Evaluation(model, truth, chosen, maps, capture, progress).report() | _provenance(model, run)
+    report |= _Evaluation(model, truth, chosen, maps, capture, progress).report() | {"split": names}
+    if maps is None:
+        return report | facts
+    report["baseline_2d"] |= facts
+    return report
+
+
+def _known_truth(
+    model: Model, capture: Scene | None, labels: str | Path | None, absent: Sequence[str] | None
+) -> SceneTruth | None:
+    """The truth, when it is of the run's scene and makes use of `absent`."""
+    scene = model.scene if capture is None else capture
+    truth = find_truth(scene, labels, absent)
+    if absent is not None and not isinstance(truth, LabelledTruth):
+        raise ConfigError(
+            "Absent phrases are only given with label files, by --labels; leave --absent out: "
+            + ("no labels are known." if truth is None else "a generated scene knows its own.")
+        )
+    if isinstance(truth, AnnotatedTruth) and truth.folder.resolve() != model.scene.root.resolve():
+        source = scene if truth.folder.resolve() == scene.root.resolve() else load_scene(truth.folder)
+        check_cameras(source, model.scene, truth.folder)
+    return truth
 
 
 def obstacles(truth: SceneTruth | None, scene: Scene, other_maps: bool) -> dict[str, str]:
@@ -143,20 +182,38 @@ def obstacles(truth: SceneTruth | None, scene: Scene, other_maps: bool) -> dict[
         return found | dict.fromkeys(PROTOCOLS[1:], known)
     if not set(truth.views) & set(scene.test):
         found["lerf-localisation"] = "no held-out photo has labels"
-        if isinstance(truth, AnnotatedTruth):
-            found["lerf-ovs"] = found["lerf-localisation"]
-            if other_maps:
-                found["existence"] = found["lerf-localisation"]
+    if not _labelled(truth, scene):
+        found |= dict.fromkeys(("lerf-ovs", "existence"), "no held-out photo has labels")
+    elif not all(_kinds(truth, scene)):
+        advice = "give --absent FILE" if isinstance(truth, LabelledTruth) else "hold out other photos"
+        found["existence"] = f"it needs phrases that the views show and absent ones; {advice}"
     if not truth.has_masks:
         found["lerf-ovs"] = "box files have no masks; give label files"
-    kinds = {question.present for question in truth.questions}
-    if kinds != {True, False}:
-        found["existence"] = "it needs phrases in the scene and absent ones; give --absent FILE"
     if isinstance(truth, LabelledTruth):
         found["3d"] = "only generated scenes, with an annotation.json, know it"
     if other_maps:
         found |= dict.fromkeys(("colour", "3d"), "maps of another method do not show it")
     return found
+
+
+def _labelled(truth: SceneTruth, scene: Scene) -> list[int]:
+    """Photos that LERF-OVS and existence are measured on.
+
+    LangSplat scores every labelled frame, for which another method will have maps; of a generated scene, which labels
+    them all, only novel views are scored.
+    """
+    return _novel(truth, scene) if isinstance(truth, AnnotatedTruth) else list(truth.views)
+
+
+def _novel(truth: SceneTruth, scene: Scene) -> list[int]:
+    """Held-out photos whose truth is known."""
+    return [photo for photo in scene.test if photo in truth.views]
+
+
+def _kinds(truth: SceneTruth, scene: Scene) -> tuple[list[int], list[int]]:
+    """Questions that the views of `_labelled` show, and questions whose answer is nothing."""
+    shown = {number for photo in _labelled(truth, scene) for number in truth.shown(photo)}
+    return sorted(shown), [number for number, question in enumerate(truth.questions) if not question.present]
 
 
 def _choose(protocols: Sequence[str] | None, truth: SceneTruth | None, scene: Scene, other_maps: bool) -> list[str]:
@@ -195,38 +252,36 @@ class _Evaluation:
         texts = list(dict.fromkeys(question.text for question in self.questions))
         self.phrases = replace(model.phrases(texts), texts=tuple(texts))
         self.baseline: MapSource = PyramidMaps(model, self.phrases, capture)
-        numbers = range(len(self.questions))
-        self.existing, self.missing = balanced(
-            [n for n in numbers if self.questions[n].present], [n for n in numbers if not self.questions[n].present]
-        )
-        if "existence" not in chosen:
-            self.existing, self.missing = [], []
+        self.existing: list[int] = []
+        self.missing: list[int] = []
+        if "existence" in chosen:
+            self.existing, self.missing = balanced(*_kinds(truth, model.scene))
         self.protocols: dict[str, ViewProtocol] = {
             "lerf-localisation": LerfLocalisation(truth.rule),
             "lerf-ovs": LerfOvs(),
         }
-        self._novel = [photo for photo in model.scene.test if photo in truth.views]
+        self.labelled = _labelled(truth, model.scene)
         self.views: dict[str, list[int]] = {}
         if "lerf-localisation" in chosen:
-            self.views["lerf-localisation"] = self._novel
+            self.views["lerf-localisation"] = _novel(truth, model.scene)
         if "lerf-ovs" in chosen:
-            # LangSplat scores every labelled frame; of a generated scene, which labels them all, only novel views are.
-            self.views["lerf-ovs"] = self._novel if isinstance(truth, AnnotatedTruth) else list(truth.views)
+            self.views["lerf-ovs"] = self.labelled
 
     def report(self) -> dict[str, Any]:
-        """Everything but colour and provenance."""
+        """Everything but colour, split and provenance."""
         model = self.model
-        scales: list[float] = []
+        by_text: dict[str, float] = {}
         if self.maps is None:
-            scales = model.choose_scales(self.phrases)
-            method: MapSource = FieldMaps(model, self.phrases, scales)
+            self.progress("scales of phrases", 0, 1)
+            by_text = dict(zip(self.phrases.texts, model.choose_scales(self.phrases), strict=True))
+            self.progress("scales of phrases", 1, 1)
+            method: MapSource = FieldMaps(model, self.phrases, list(by_text.values()))
         else:
             method = StoredMaps(Path(self.maps), model.scene)
-        by_text = dict(zip(self.phrases.texts, scales, strict=False))
         ours, baseline, solid = Tally(), Tally(), {}
         summary_3d: dict[str, Any] = {}
         if self.maps is None and {"existence", "3d"} & set(self.chosen):
-            answers = self._answers()
+            answers = self._answers(by_text)
             for number, answer in answers.items():
                 ours.relevancy[number] = answer.relevancy
             if "3d" in self.chosen and isinstance(self.truth, AnnotatedTruth):
@@ -241,6 +296,11 @@ class _Evaluation:
         report |= self._summary(ours, model.threshold if self.maps is None else None) | summary_3d
         if flat:
             report["baseline_2d"] = {**self._summary(baseline, None), "scale_choice": "per view"}
+        if isinstance(method, StoredMaps):
+            report["settings"] |= {"maps": str(self.maps), "maps_sha256": method.digest}
+            report["baseline_2d"]["settings"] = _run_settings(model)
+        else:
+            report["settings"] = _run_settings(model) | report["settings"]
         unit = model.scene.similarity.scale
         report["phrases"] = [
             self._row(number, ours, baseline, solid.get(number, {}), {t: s / unit for t, s in by_text.items()})
@@ -248,14 +308,13 @@ class _Evaluation:
         ]
         held_out = set(model.scene.test)
         training = sorted({photo for photos in self.views.values() for photo in photos} - held_out)
-        report["split"] = [model.scene.photos[photo].name for photo in model.scene.test]
         if training:
             report["training_views"] = [model.scene.photos[photo].name for photo in training]
         report["scale_choice"] = "per scene" if self.maps is None else "of the maps"
         return report
 
-    def _answers(self) -> dict[int, Any]:
-        """The run's answers to all questions that 3D and existence need, by question."""
+    def _answers(self, scales: Mapping[str, float]) -> dict[int, Answer]:
+        """The run's answers to all questions that 3D and existence need, by question; scales by text, normalised."""
         wanted = {*self.existing, *self.missing}
         if "3d" in self.chosen and isinstance(self.truth, AnnotatedTruth):
             wanted |= set(points3d.asked(self.truth.annotation))
@@ -263,19 +322,23 @@ class _Evaluation:
         if not texts:
             return {}
         self.progress("answers", 0, 1)
-        found = dict(zip(texts, self.model.query(texts).queries, strict=True))
+        rows = [self.phrases.texts.index(text) for text in texts]
+        some = replace(self.phrases, texts=tuple(texts), queries=self.phrases.queries[rows])
+        answers = self.model.answers(some, [scales[text] for text in texts], self.model.threshold)
+        self.progress("answers", 1, 1)
+        found = dict(zip(texts, answers, strict=True))
         return {number: found[self.questions[number].text] for number in sorted(wanted)}
 
     def _look(self, method: MapSource, ours: Tally, baseline: Tally) -> None:
         """Score the maps of all views."""
         asked = [*self.existing, *self.missing]
-        # Of label files the labelled photos, for which another method will have maps.
-        exist_in = set(self._novel if isinstance(self.truth, AnnotatedTruth) else self.truth.views) if asked else set()
+        exist_in = set(self.labelled) if asked else set()
         photos = sorted({photo for listed in self.views.values() for photo in listed} | exist_in)
+        self.progress("phrases in views", 0, len(photos))
         for done, photo in enumerate(photos):
-            view = self.truth.view(photo) if photo in self.truth.views else None
+            view = self.truth.view(photo)
             protocols = [self.protocols[name] for name, listed in self.views.items() if photo in listed]
-            shown = sorted(view.targets) if view and protocols else []
+            shown = sorted(view.targets) if protocols else []
             here = asked if photo in exist_in else []
             # The run says by its answers what exists.
             self._score(method, photo, view, shown, here if self.maps is not None else [], protocols, ours)
@@ -286,7 +349,7 @@ class _Evaluation:
         self,
         source: MapSource,
         photo: int,
-        view: ViewTruth | None,
+        view: ViewTruth,
         shown: Sequence[int],
         asked: Sequence[int],
         protocols: Sequence[ViewProtocol],
@@ -299,8 +362,6 @@ class _Evaluation:
         found = dict(zip(texts, source.maps(photo, texts), strict=True))
         for number in asked:
             tally.see(number, presence(found[self.questions[number].text].flatten()))
-        if view is None:
-            return
         for number in shown:
             scores = at_size(found[self.questions[number].text], view.height, view.width)
             for protocol in protocols:
@@ -376,15 +437,9 @@ class _Evaluation:
         return row | {name: sum(listed) / len(listed) for name, listed in values.items()}
 
     def _settings(self) -> dict[str, Any]:
-        model = self.model
-        settings: dict[str, Any] = {
-            "canonical": list(model.canonical),
-            "temperature": model.temperature,
-            "threshold": model.threshold,
-        }
-        if self.maps is not None:
-            settings["maps"] = str(self.maps)
-        if set(self.views) and isinstance(self.truth, AnnotatedTruth):
+        """What the chosen protocols depend on, whatever is measured."""
+        settings: dict[str, Any] = {}
+        if (self.views or self.existing) and isinstance(self.truth, AnnotatedTruth):
             settings["min_pixels"] = MIN_PIXELS
         if "lerf-localisation" in self.chosen:
             settings["localisation_rule"] = self.truth.rule
@@ -399,6 +454,10 @@ class _Evaluation:
                 "max_count": points3d.MAX_COUNT,
             }
         return settings
+
+
+def _run_settings(model: Model) -> dict[str, Any]:
+    return {"canonical": list(model.canonical), "temperature": model.temperature, "threshold": model.threshold}
 
 
 def _provenance(model: Model, run: str | Path | None) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from lerf.errors import ConfigError, SceneError
+from lerf.errors import ConfigError, LerfError, SceneError
 from lerf.evaluation.labels import PhotoLabels
 from lerf.evaluation.lerf_boxes import Box, PhotoBoxes
 from lerf.evaluation.lerf_boxes import read_photo as read_labelled_photo
@@ -74,9 +74,9 @@ class AnnotatedTruth:
     """Holds `annotation.json` and `labels/`."""
     annotation: Annotation
     scene: Scene
-    rule: Literal["mask", "boxes"] = "mask"
+    rule: ClassVar[Literal["mask", "boxes"]] = "mask"
     """What LERF's localisation looks a peak up in."""
-    has_masks: bool = True
+    has_masks: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -86,7 +86,19 @@ class AnnotatedTruth:
     def views(self) -> tuple[int, ...]:
         return tuple(range(len(self.scene)))
 
+    def shown(self, photo: int) -> set[int]:
+        """Indices of the questions whose truth a view shows by at least `MIN_PIXELS`."""
+        return self._shown(self._labels(photo))
+
     def view(self, photo: int) -> ViewTruth:
+        labels = self._labels(photo)
+        found = {
+            number: self._target(self.annotation.phrases[number], labels) for number in sorted(self._shown(labels))
+        }
+        height, width = labels.shape
+        return ViewTruth(height, width, found)
+
+    def _labels(self, photo: int) -> UInt8[np.ndarray, "height width"]:
         name = Path(self.scene.photos[photo].name).stem
         try:
             labels = read_labels_of_view(self.folder, name)
@@ -96,12 +108,15 @@ class AnnotatedTruth:
             ) from error
         height, width = labels.shape
         check_aspect(self.scene, photo, width, height, f"The labels of {name}")
-        found = {
-            number: self._target(phrase, labels)
+        return labels
+
+    def _shown(self, labels: UInt8[np.ndarray, "height width"]) -> set[int]:
+        pixels = np.bincount(labels.ravel(), minlength=256)
+        return {
+            number
             for number, phrase in enumerate(self.annotation.phrases)
-            if int(self.annotation.mask(phrase, labels).sum()) >= MIN_PIXELS
+            if pixels[self.annotation.labels_of(phrase)].sum() >= MIN_PIXELS
         }
-        return ViewTruth(height, width, found)
 
     def _target(self, phrase: AnnotatedPhrase, labels: UInt8[np.ndarray, "height width"]) -> Target:
         boxes = []
@@ -121,7 +136,7 @@ class LabelledTruth:
     photos: dict[int, PhotoLabels | PhotoBoxes]
     absent: tuple[str, ...] = ()
     """Phrases that are in no photo."""
-    rule: Literal["mask", "boxes"] = "boxes"
+    rule: ClassVar[Literal["mask", "boxes"]] = "boxes"
     categories: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,6 +155,10 @@ class LabelledTruth:
     @property
     def views(self) -> tuple[int, ...]:
         return tuple(sorted(self.photos))
+
+    def shown(self, photo: int) -> set[int]:
+        """Indices of the questions that a photo has labels of."""
+        return {self.categories.index(text) for text in categories_of(self.photos[photo])}
 
     def view(self, photo: int) -> ViewTruth:
         labels = self.photos[photo]
@@ -201,21 +220,20 @@ def labelled_truth(folder: Path, scene: Scene, absent: Sequence[str] | None = No
     """Truth of a folder of label or box files.
 
     Args:
-        folder: one JSON a labelled photo, which is the photo of the same name without folder and suffix.
+        folder: one JSON a labelled photo, which `photo_of` finds by the name in the file.
         scene: where the photos are looked for.
         absent: phrases of nothing in the scene; by default the categories of the other scenes' folders beside `folder`.
 
     Raises:
-        SceneError: when a file cannot be read, or belongs to no photo of the scene.
+        SceneError: when a file cannot be read, belongs to no photo of the scene or to several, or two belong to one.
     """
-    by_stem = {Path(photo.name).stem: index for index, photo in enumerate(scene.photos)}
-    photos = {}
+    photos: dict[int, PhotoLabels | PhotoBoxes] = {}
     for labels in read_label_folder(folder):
-        index = by_stem.get(Path(labels.name).stem)
-        if index is None:
+        index = photo_of(scene, labels.name, f"The labels in {folder}")
+        if index in photos:
             raise SceneError(
-                f"The labels in {folder} are of the photo {labels.name}, which the scene does not have; "
-                f"its photos are named like {scene.photos[0].name}."
+                f"Two label files in {folder}, of {photos[index].name} and {labels.name}, belong to the photo "
+                f"{scene.photos[index].name}; leave one."
             )
         check_aspect(scene, index, labels.width, labels.height, f"The labels of {labels.name}")
         photos[index] = labels
@@ -223,6 +241,26 @@ def labelled_truth(folder: Path, scene: Scene, absent: Sequence[str] | None = No
     elsewhere = other_categories(folder) if absent is None else absent
     missing = dict.fromkeys(text for text in elsewhere if text.casefold() not in here)
     return LabelledTruth(photos, tuple(missing))
+
+
+def photo_of(scene: Scene, name: str, what: str) -> int:
+    """Index of the photo of this name; where no photo has it, of the same file name, or else of that without suffix.
+
+    Raises:
+        SceneError: when there is none, or there are several.
+    """
+    for part in (lambda path: str(path), lambda path: path.name, lambda path: path.stem):
+        wanted = part(PurePosixPath(name))
+        found = [index for index, photo in enumerate(scene.photos) if part(PurePosixPath(photo.name)) == wanted]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            first, second = (scene.photos[index].name for index in found[:2])
+            raise SceneError(f"{what} are of {name}, which may be {first} or {second}; write the photo's whole name.")
+    raise SceneError(
+        f"{what} are of the photo {name}, which the scene does not have; "
+        f"its photos are named like {scene.photos[0].name}."
+    )
 
 
 def other_categories(folder: Path) -> list[str]:
@@ -256,15 +294,17 @@ def read_absent(path: Path) -> list[str]:
     return phrases
 
 
-def check_aspect(scene: Scene, photo: int, width: int, height: int, what: str) -> None:
+def check_aspect(
+    scene: Scene, photo: int, width: int, height: int, what: str, error: type[LerfError] = SceneError
+) -> None:
     """Refuse a picture that cannot lie over a photo.
 
     Raises:
-        SceneError: when its aspect ratio is another.
+        LerfError: of the type `error`, when its aspect ratio is another.
     """
     camera = scene.photos[photo].camera
     if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
-        raise SceneError(
+        raise error(
             f"{what} have {width}x{height} pixels and the photo {camera.width}x{camera.height}: the shapes differ; "
             "give those of this photo."
         )
