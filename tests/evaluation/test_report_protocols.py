@@ -17,7 +17,8 @@ from lerf.apps.main import ProtocolName, main
 from lerf.errors import ConfigError, SceneError
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.map_sources import StoredMaps, map_name
-from lerf.evaluation.report import PROTOCOLS, Tally, evaluate
+from lerf.evaluation.protocol import Tally
+from lerf.evaluation.report import PROTOCOLS, evaluate
 from lerf.evaluation.truth import MIN_PIXELS, AnnotatedTruth, find_truth, other_categories, photo_of, read_absent
 from lerf.model import Model
 from lerf.scenes.load import load_scene
@@ -265,7 +266,7 @@ def test_every_stage_reaches_its_end_and_scales_are_chosen_once(
         model, ["lerf-localisation", "existence", "3d"], labels=scene_folder,
         progress=lambda stage, done, total: stages.setdefault(stage, []).append((done, total)),
     )  # fmt: skip
-    assert list(stages) == ["scales of phrases", "answers", "phrases in views"]
+    assert list(stages) == ["scales of phrases", "phrases in views", "answers", "2D baseline in views"]
     assert all(steps[0][0] == 0 and steps[-1][0] == steps[-1][1] for steps in stages.values())
     assert len(chosen) == 1
 

@@ -86,9 +86,9 @@ def test_lerf_localisation_looks_in_the_mask_or_in_the_boxes() -> None:
     ring = torch.zeros(6, 6, dtype=torch.bool)
     ring[1:4, 1:4] = True
     ring[2, 2] = False
-    target = Target(((1.0, 1.0, 3.0, 3.0),), ring)
-    assert LerfLocalisation("mask").score(scores, target) == {"localisation": 0.0}
-    assert LerfLocalisation("boxes").score(scores, target) == {"localisation": 1.0}
+    boxes = ((1.0, 1.0, 3.0, 3.0),)
+    assert LerfLocalisation().score(scores, Target(boxes, ring, exact=True)) == {"localisation": 0.0}
+    assert LerfLocalisation().score(scores, Target(boxes, ring)) == {"localisation": 1.0}
 
 
 def test_segment_by_hand() -> None:

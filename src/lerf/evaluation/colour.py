@@ -11,6 +11,7 @@ import torch
 from lerf.errors import RunError, SceneError
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.metrics import psnr, ssim
+from lerf.evaluation.protocol import EvaluationProtocol, Material, Measured, MeasuredRun
 from lerf.model import Model
 from lerf.scenes.scene import Scene
 
@@ -76,3 +77,22 @@ def evaluate_colour(
     if left_out:
         report["left_out"] = left_out
     return report
+
+
+class Colour(EvaluationProtocol):
+    """The protocol `colour`."""
+
+    name = "colour"
+
+    def obstacle(self, material: Material) -> str | None:
+        if material.other_maps:
+            return "maps of another method do not show it"
+        return None if material.scene.test else "the capture has no held-out photos"
+
+    def summary(self, measured: Measured) -> dict[str, Any]:
+        assert isinstance(measured, MeasuredRun)
+
+        def advance(done: int, total: int) -> None:
+            measured.progress("colour of held-out views", done, total)
+
+        return evaluate_colour(measured.model, advance, measured.lpips, measured.capture)

@@ -11,7 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from jaxtyping import Float
+from torch import Tensor
+
 from lerf.evaluation.metrics import average_precision, precision_recall
+from lerf.evaluation.protocol import MapProtocol, Material, Measured, MeasuredRun, Tally, without_labels
+from lerf.evaluation.truth import LabelledTruth, ViewTruth
+from lerf.queries.search import presence
 
 T = TypeVar("T")
 
@@ -50,3 +56,45 @@ def existence(present: Sequence[float], absent: Sequence[float], threshold: floa
             "recall": hits / len(present),
         }
     return report
+
+
+class Existence(MapProtocol):
+    """The protocol `existence`: the run by its answers, other methods by the best of their maps."""
+
+    name = "existence"
+    of_answers = True
+
+    def obstacle(self, material: Material) -> str | None:
+        if reason := without_labels(material):
+            return reason
+        if not material.labelled:
+            return "no held-out photo has labels"
+        if all(_kinds(material)):
+            return None
+        advice = "give --absent FILE" if isinstance(material.truth, LabelledTruth) else "hold out other photos"
+        return f"it needs phrases that the views show and absent ones; {advice}"
+
+    def settings(self, material: Material) -> dict[str, Any]:
+        present, absent = balanced(*_kinds(material))
+        return {"existence": {"present": len(present), "absent": len(absent)}}
+
+    def photos(self, material: Material) -> Sequence[int]:
+        return material.labelled
+
+    def asked(self, material: Material, view: ViewTruth | None = None) -> Sequence[int]:
+        present, absent = balanced(*_kinds(material))
+        return [*present, *absent]
+
+    def look(self, scores: Float[Tensor, "_height _width"], number: int, view: ViewTruth, tally: Tally) -> None:
+        tally.see(number, presence(scores.flatten()))
+
+    def summary(self, measured: Measured) -> dict[str, Any]:
+        relevancy = measured.relevancy
+        present, absent = ([relevancy[n] for n in each] for each in balanced(*_kinds(measured.material)))
+        # Another method's relevancies, or a photo's alone, have a threshold of their own.
+        return existence(present, absent, measured.model.threshold if isinstance(measured, MeasuredRun) else None)
+
+
+def _kinds(material: Material) -> tuple[list[int], list[int]]:
+    """Questions that the views show, and questions whose answer is nothing."""
+    return material.shown, [number for number, question in enumerate(material.questions) if not question.present]

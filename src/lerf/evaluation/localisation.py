@@ -7,13 +7,13 @@ stricter than the paper's boxes; with label files it must lie in a box of one. A
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from lerf.evaluation.lerf_boxes import Box
+from lerf.evaluation.protocol import Material, Measured, ViewProtocol, without_labels
 from lerf.evaluation.truth import Target
 
 
@@ -28,15 +28,26 @@ def in_boxes(column: int, row: int, boxes: Sequence[Box]) -> bool:
     return any(x1 <= column <= x2 and y1 <= row <= y2 for x1, y1, x2, y2 in boxes)
 
 
-@dataclass(frozen=True)
-class LerfLocalisation:
-    """The protocol `lerf-localisation`."""
+class LerfLocalisation(ViewProtocol):
+    """The protocol `lerf-localisation`, on held-out views."""
 
-    rule: Literal["mask", "boxes"]
+    name = "lerf-localisation"
+
+    def obstacle(self, material: Material) -> str | None:
+        return without_labels(material) or (None if material.novel else "no held-out photo has labels")
+
+    def settings(self, material: Material) -> dict[str, Any]:
+        return {"localisation_rule": material.known.rule}
+
+    def photos(self, material: Material) -> Sequence[int]:
+        return material.novel
+
+    def summary(self, measured: Measured) -> dict[str, Any]:
+        return measured.means("localisation", "localisation")
 
     def score(self, scores: Float[Tensor, "height width"], target: Target) -> dict[str, float]:
         """`localisation`: 1 for a hit, 0 for a miss."""
         column, row = peak_pixel(scores)
-        if self.rule == "mask" and target.mask is not None:
+        if target.exact and target.mask is not None:
             return {"localisation": float(target.mask[row, column])}
         return {"localisation": float(in_boxes(column, row, target.boxes))}

@@ -6,7 +6,8 @@ repeated, windows end at the border.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from lerf.evaluation.localisation import in_boxes, peak_pixel
 from lerf.evaluation.metrics import iou
+from lerf.evaluation.protocol import Material, Measured, ViewProtocol, without_labels
 from lerf.evaluation.truth import Target
 
 BOX_SIDE = 30
@@ -53,9 +55,29 @@ def segment(
     return majority((2 * stretched - 1).clamp(0, 1) > THRESHOLD)
 
 
-@dataclass(frozen=True)
-class LerfOvs:
-    """The protocol `lerf-ovs`."""
+class LerfOvs(ViewProtocol):
+    """The protocol `lerf-ovs`, on labelled views."""
+
+    name = "lerf-ovs"
+
+    def obstacle(self, material: Material) -> str | None:
+        if reason := without_labels(material):
+            return reason
+        if not material.known.has_masks:
+            return "box files have no masks; give label files"
+        return None if material.labelled else "no held-out photo has labels"
+
+    def settings(self, material: Material) -> dict[str, Any]:
+        return {"ovs": {"box_side": BOX_SIDE, "majority_side": MAJORITY_SIDE, "threshold": THRESHOLD}}
+
+    def photos(self, material: Material) -> Sequence[int]:
+        return material.labelled
+
+    def summary(self, measured: Measured) -> dict[str, Any]:
+        report = measured.means("ovs_localisation", "ovs_localisation") | measured.means("iou", "miou")
+        if "lerf-localisation" not in [protocol.name for protocol in measured.protocols]:
+            report |= measured.means("ovs_localisation", "localisation")
+        return report
 
     def score(self, scores: Float[Tensor, "height width"], target: Target) -> dict[str, float]:
         """`ovs_localisation`, 1 where the smoothed peak lies in a box; and `iou` with the mask, where one is known."""

@@ -54,6 +54,8 @@ class Target:
     """One for each instance."""
     mask: Bool[Tensor, "height width"] | None
     """Union of the instances; None where only boxes are known."""
+    exact: bool = False
+    """Whether the mask is known to the pixel, so that a peak must lie in it and not only in a box."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class AnnotatedTruth:
                 box = box_of(np.isin(labels, wanted))
                 if box is not None:
                     boxes.append(box)
-        return Target(tuple(boxes), torch.from_numpy(self.annotation.mask(phrase, labels)))
+        return Target(tuple(boxes), torch.from_numpy(self.annotation.mask(phrase, labels)), exact=True)
 
 
 @dataclass(frozen=True)
