@@ -14,7 +14,6 @@ from typing import Any
 
 from lerf.errors import SceneError
 from lerf.evaluation.labels import PhotoLabels, read_labels
-from lerf.files import write_json
 
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2."""
@@ -44,12 +43,6 @@ def read_photo(path: Path) -> PhotoLabels | PhotoBoxes:
         # The reader of labels says what is wrong.
         return read_labels(path)
     return _boxes(content, path) if isinstance(content, dict) and "boxes" in content else read_labels(path)
-
-
-def write_boxes(path: Path, labels: PhotoBoxes) -> None:
-    """Write one box file."""
-    boxes = {text: [list(box) for box in listed] for text, listed in labels.boxes.items()}
-    write_json(path, {"name": labels.name, "width": labels.width, "height": labels.height, "boxes": boxes})
 
 
 def _boxes(content: dict[str, Any], path: Path) -> PhotoBoxes:
