@@ -54,12 +54,11 @@ def main() -> None:
         for name, value in tower.state_dict().items()
     }
     tensors |= {"map.mean": mean, "map.deviation": deviation}
-    about = {
-        "vocabulary": json.dumps(words), "width": str(WIDTH), "step": str(step), "factor": f"{float(towers.factor.detach()):.3f}"
-    }  # fmt: skip
+    factor = float(towers.factor.detach())
+    about = {"vocabulary": json.dumps(words), "width": str(WIDTH), "step": str(step), "factor": f"{factor:.3f}"}
     data = save({name: value.contiguous() for name, value in tensors.items()}, metadata=about)
     write_atomically(arguments.target, lambda file: file.write(data))
-    print(f"{arguments.target}: {len(data) / 1e6:.2f} MB, step {step}, factor {float(towers.factor.detach()):.1f}")
+    print(f"{arguments.target}: {len(data) / 1e6:.2f} MB, step {step}, factor {factor:.1f}")
 
 
 if __name__ == "__main__":

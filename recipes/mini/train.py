@@ -1,6 +1,6 @@
 """Train `mini`: image and text tower together, by symmetric InfoNCE on windows and their captions.
 
-    python recipes/mini/train.py DATA OUT [--steps 3600]
+    python recipes/mini/train.py DATA OUT [--steps 6000]
 
 InfoNCE (van den Oord et al. 2018, arXiv 1807.03748; symmetric as in CLIP, arXiv 2103.00020) over the windows of one
 batch. A caption that is true of another window as well (the annotation knows) is left out of that window's
@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,9 +37,9 @@ from windows import LARGEST, SMALLEST, Labels, Window, as_float, draw_windows
 
 WIDTH = 128
 CROP_H, CROP_W = 192, 256
-BATCH, WINDOWS, LOOSE = 8, 40, 96
+BATCH, WINDOWS, LOOSE = 8, 36, 64
 RATE, DECAY, WARM_UP = 2e-3, 0.02, 200
-SIBLINGS = 1.0
+SIBLINGS = 2.0
 """Weight of the contrast with sibling captions (`siblings.py`)."""
 FORGOTTEN = 0.03
 """Share of the words of captions that are made unknown."""
@@ -223,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
@@ -239,8 +240,11 @@ def main() -> None:
     first = load_state(state, towers, optimiser, settings) if state.exists() else 0
     towers.train()
     start, losses = time.monotonic(), []
+    worker = ThreadPoolExecutor(1)
+    ahead = worker.submit(batch_of, pictures, first, arguments.seed)
     for step in range(first, arguments.steps):
-        batch, windows, loose = batch_of(pictures, step, arguments.seed)
+        batch, windows, loose = ahead.result()
+        ahead = worker.submit(batch_of, pictures, step + 1, arguments.seed)
         flat = [window for chosen in windows for window in chosen]
         captions = [window.caption for window in flat] + loose
         true = truth.table([window.seen for window in flat], captions)

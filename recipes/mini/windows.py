@@ -80,27 +80,38 @@ def draw_windows(
     count: int,
     random: np.random.Generator,
 ) -> list[Window]:
-    """Windows whose middle lies inside `frame` (x0, y0, x1, y1): three of four on a thing, the rest anywhere."""
+    """Windows whose middle lies inside `frame` (x0, y0, x1, y1).
+
+    Half are about as large as a thing and near its middle, a quarter lie on a thing and have any size, the rest lie
+    anywhere. Things with fewer than 12 pixels in the frame are left out.
+    """
     x0, y0, x1, y1 = frame
     shown = []
     for identifier, (rows, columns) in labels.pixels.items():
         keep = (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
         if keep.sum() >= 12:
-            shown.append((identifier, rows[keep], columns[keep]))
+            shown.append((labels.sides[identifier], rows[keep], columns[keep]))
     windows: list[Window] = []
-    for _ in range(4 * count):
+    for attempt in range(4 * count):
         if len(windows) == count:
             break
         side = float(np.exp(random.uniform(np.log(smallest), np.log(largest))))
-        if shown and random.random() < 0.75:
-            _, rows, columns = shown[random.integers(len(shown))]
+        draw = random.random()
+        if shown and draw < 0.75:
+            # Every thing in turn, so that none is left out.
+            extent, rows, columns = shown[attempt % len(shown)]
             place = random.integers(len(rows))
             x, y = columns[place] + random.uniform(), rows[place] + random.uniform()
+            if draw < 0.5:
+                side = float(np.clip(extent * np.exp(random.uniform(-0.5, 0.4)), smallest, largest))
+                inwards = random.uniform(0.3, 1.0)
+                x += inwards * (columns.mean() + 0.5 - x)
+                y += inwards * (rows.mean() + 0.5 - y)
         else:
             x, y = random.uniform(x0, x1), random.uniform(y0, y1)
         seen = labels.sights(x, y, side)
         if seen:
-            windows.append(Window(x, y, side, seen, caption(seen, random)))
+            windows.append(Window(float(x), float(y), side, seen, caption(seen, random)))
     return windows
 
 

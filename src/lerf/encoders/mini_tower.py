@@ -16,9 +16,10 @@ STRIDE = 4
 """Pixels per cell of the feature map."""
 DEEPEST = 32
 """Pixels per cell of the coarsest map inside; pictures are padded to a multiple of it."""
-CHANNELS = (48, 96, 160, 192)
+CHANNELS = (64, 128, 192, 224)
 """Of the maps at strides 4, 8, 16 and 32."""
-BLOCKS = (1, 2, 3, 1)
+BLOCKS = (1, 3, 3, 1)
+"""Residual blocks at each stride: most where maps are small, since large ones cost memory traffic, not products."""
 MAP_WIDTH = 128
 
 
@@ -34,11 +35,10 @@ class Block(nn.Module):
         return F.relu(x + self.second(F.relu(self.first(x))))
 
 
-def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution and batch normalisation, without activation."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)
-    )
+def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution and batch normalisation, without activation; a strided one sees each cell about its middle."""
+    padding = (size - stride) // 2
+    return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, padding, bias=False), nn.BatchNorm2d(outputs))
 
 
 class ImageTower(nn.Module):
@@ -46,39 +46,31 @@ class ImageTower(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.stem = convolution(3, 32, stride=2)
-        stages, before = [], 32
-        for channels, blocks in zip(CHANNELS, BLOCKS, strict=True):
-            stages.append(
-                nn.Sequential(
-                    convolution(before, channels, stride=2), nn.ReLU(), *(Block(channels) for _ in range(blocks))
-                )
-            )
+        stages, before = [], 3
+        for level, (channels, blocks) in enumerate(zip(CHANNELS, BLOCKS, strict=True)):
+            size, stride = (2 * STRIDE, STRIDE) if level == 0 else (2, 2)
+            down = (convolution(before, channels, size, stride), nn.ReLU())
+            stages.append(nn.Sequential(*down, *(Block(channels) for _ in range(blocks))))
             before = channels
         self.stages = nn.ModuleList(stages)
-        self.lateral = nn.ModuleList(convolution(channels, MAP_WIDTH, 1) for channels in CHANNELS)
-        # Each merged map is smoothed by a cheap depthwise convolution and mixed by a pointwise one.
-        self.merge = nn.ModuleList(
-            nn.Sequential(
-                convolution(MAP_WIDTH, MAP_WIDTH, 5, groups=MAP_WIDTH), convolution(MAP_WIDTH, MAP_WIDTH, 1), nn.ReLU()
-            )
-            for _ in CHANNELS[:-1]
-        )
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, MAP_WIDTH, 1) for channels in CHANNELS)
+        self.merged = convolution(MAP_WIDTH, MAP_WIDTH)
         self.head = nn.Sequential(nn.Linear(MAP_WIDTH + 2, 256), nn.ReLU(), nn.Linear(256, width))
 
     def feature_map(self, pictures: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n channels rows columns"]:
         """Map at stride 4; height and width must be multiples of 32."""
-        x = F.relu(self.stem((pictures - 0.5) * 4.0))
+        x = (pictures - 0.5) * 4.0
         maps = []
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
-        merged = self.lateral[-1](maps[-1])
-        for lateral, merge, finer in zip(
-            reversed(self.lateral[:-1]), reversed(self.merge), reversed(maps[:-1]), strict=True
-        ):
-            merged = merge(F.interpolate(merged, scale_factor=2.0, mode="bilinear") + lateral(finer))
-        return merged
+        # From coarse to fine as in feature pyramid networks (Lin et al. 2016, arXiv 1612.03144); mixed at stride 8,
+        # since a convolution at stride 4 would cost as much as all blocks together.
+        x = self.lateral[3](maps[3])
+        for level in (2, 1):
+            x = F.interpolate(x, scale_factor=2.0, mode="bilinear") + self.lateral[level](maps[level])
+        x = F.relu(self.merged(x))
+        return F.relu(F.interpolate(x, scale_factor=2.0, mode="bilinear") + self.lateral[0](maps[0]))
 
     def embed(
         self, means: Float[Tensor, "*windows channels"], sides: Float[Tensor, "*windows"]
