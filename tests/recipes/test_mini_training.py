@@ -1,0 +1,70 @@
+"""State of the encoder's training, and the threshold that is chosen from reports."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from calibrate import best_threshold
+from lerf.encoders.mini_text import PAD, UNKNOWN
+from lerf.errors import ConfigError
+from train import Towers, forgotten, learning_rate, load_state, save_state
+
+
+def one_step(towers, optimiser):
+    torch.manual_seed(3)
+    towers.text(torch.randint(2, 9, (4, 5))).sum().backward()
+    optimiser.step()
+    optimiser.zero_grad()
+
+
+def test_training_goes_on_from_a_saved_state_as_if_never_stopped(tmp_path):
+    torch.manual_seed(0)
+    first = Towers(9)
+    optimiser = torch.optim.AdamW(first.parameters(), lr=1e-3)
+    one_step(first, optimiser)
+    save_state(tmp_path / "state.safetensors", first, optimiser, 7, {"steps": "10"})
+    second = Towers(9)
+    other = torch.optim.AdamW(second.parameters(), lr=1e-3)
+    assert load_state(tmp_path / "state.safetensors", second, other, {"steps": "10"}) == 7
+    one_step(first, optimiser)
+    one_step(second, other)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_a_state_of_other_settings_is_refused(tmp_path):
+    towers = Towers(9)
+    optimiser = torch.optim.AdamW(towers.parameters())
+    save_state(tmp_path / "state.safetensors", towers, optimiser, 1, {"steps": "10", "seed": "0"})
+    assert len(load_file(tmp_path / "state.safetensors")) > 10
+    with pytest.raises(ConfigError, match="other steps"):
+        load_state(tmp_path / "state.safetensors", towers, optimiser, {"steps": "11", "seed": "0"})
+
+
+def test_the_rate_rises_and_falls():
+    rates = [learning_rate(step, 1000) for step in range(1000)]
+    top = int(np.argmax(rates))
+    assert 150 < top < 250
+    assert all(np.diff(rates[:top]) > 0)
+    assert all(np.diff(rates[top + 1 :]) < 0)
+    assert rates[-1] < 0.02 * rates[top]
+
+
+def test_forgotten_words_are_unknown_and_padding_stays():
+    tokens = torch.full((200, 10), 5)
+    tokens[:, 7:] = PAD
+    lost = forgotten(tokens, np.random.default_rng(0))
+    assert torch.equal(lost[:, 7:], tokens[:, 7:])
+    assert set(lost[:, :7].unique().tolist()) == {5, UNKNOWN}
+    assert 0.01 < float((lost[:, :7] == UNKNOWN).float().mean()) < 0.06
+
+
+def test_the_threshold_lies_in_the_gap():
+    scores, present = np.array([0.9, 0.8, 0.3, 0.2, 0.1]), np.array([True, True, False, False, False])
+    threshold, right = best_threshold(scores, present)
+    assert (threshold, right) == (pytest.approx(0.55), 1.0)
+    by_hand = max(
+        ((scores >= cut)[present].mean() + (scores < cut)[~present].mean()) / 2 for cut in np.linspace(0, 1, 101)
+    )
+    assert right == by_hand
