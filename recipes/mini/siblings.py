@@ -7,13 +7,13 @@ it looks at a part, with the parts of the kind. Held-out pairs of kind and word 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from captions import ALONE, FURNITURE, Sight, spoken
@@ -31,10 +31,14 @@ class Choice:
     right: int
 
 
-def choices_of(windows: Sequence[Sequence[Sight]], random: np.random.Generator) -> list[Choice]:
-    """All choices of a batch's windows, given by what they show."""
+def names_of_kinds(random: np.random.Generator) -> dict[str, str]:
+    """How every kind, and then every piece of furniture, is called this time."""
+    return {name: spoken(kind, random) for name, kind in all_kinds().items()} | {name: name for name in FURNITURE}
+
+
+def choices_of(windows: Sequence[Sequence[Sight]], said: Mapping[str, str]) -> list[Choice]:
+    """All choices of a batch's windows, given by what they show; `said` are the names of all kinds."""
     kinds = all_kinds()
-    said = {name: spoken(kind, random) for name, kind in kinds.items()} | {name: name for name in FURNITURE}
     names, place = tuple(said.values()), {name: number for number, name in enumerate(said)}
     choices = []
     for number, seen in enumerate(windows):
@@ -54,6 +58,22 @@ def choices_of(windows: Sequence[Sequence[Sight]], random: np.random.Generator) 
             texts = tuple(f"{name} {part}" for part in kind.askable_parts)
             choices.append(Choice(number, texts, kind.askable_parts.index(seen[0].part)))
     return choices
+
+
+def contrast_cells(
+    image: Float[Tensor, "cells width"],
+    kinds: Int[Tensor, " cells"],
+    names: Float[Tensor, "names width"],
+    factor: Tensor,
+) -> Tensor:
+    """Cross-entropy of the kinds of single cells of the map over all names, furniture counting as much as objects.
+
+    A cell is the smallest window there is. Every picture has hundreds that show one thing alone, for the price of the
+    head.
+    """
+    losses = F.cross_entropy(factor * image @ names.T, kinds, reduction="none")
+    furniture = kinds >= len(all_kinds())
+    return 0.5 * sum(losses[side].mean() for side in (furniture, ~furniture) if side.any())
 
 
 def texts_of(choices: Sequence[Choice]) -> list[str]:

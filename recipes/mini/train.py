@@ -16,6 +16,7 @@ import hashlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,11 +29,11 @@ from torch import Tensor, nn
 
 from captions import Caption, Truth, all_words, loose_captions
 from lerf.encoders.mini_text import PAD, UNKNOWN, TextTower, Vocabulary
-from lerf.encoders.mini_tower import ImageTower, padded_to, tent
+from lerf.encoders.mini_tower import STRIDE, ImageTower, padded_to, tent
 from lerf.errors import ConfigError
 from lerf.files import write_atomically
 from lerf.generator.annotation import LabelledPart, Thing
-from siblings import choices_of, contrast_siblings, texts_of
+from siblings import choices_of, contrast_cells, contrast_siblings, names_of_kinds, texts_of
 from windows import LARGEST, SMALLEST, Labels, Window, as_float, draw_windows
 
 WIDTH = 128
@@ -41,6 +42,10 @@ BATCH, WINDOWS, LOOSE = 8, 36, 64
 RATE, DECAY, WARM_UP = 2e-3, 0.02, 200
 SIBLINGS = 2.0
 """Weight of the contrast with sibling captions (`siblings.py`)."""
+CELL = 8
+"""Pixels across a cell that is contrasted by itself."""
+CELLS = 1.0
+"""Weight of the contrast of cells (`siblings.contrast_cells`)."""
 FORGOTTEN = 0.03
 """Share of the words of captions that are made unknown."""
 SAVE_EVERY = 250
@@ -100,8 +105,20 @@ def read_things(text: str) -> tuple[Thing, ...]:
     )  # fmt: skip
 
 
-def crop(pictures: Pictures, index: int, random: np.random.Generator) -> tuple[Tensor, list[Window]]:
-    """A part of a picture, resized and mirrored at random, and its windows in pixels of the crop."""
+@dataclass(frozen=True)
+class Crop:
+    """A part of a picture, resized and mirrored at random."""
+
+    picture: Tensor
+    """[3, CROP_H, CROP_W], RGB in 0..1."""
+    windows: list[Window]
+    """In pixels of the crop."""
+    kinds: Tensor
+    """[CROP_H / CELL, CROP_W / CELL]: the kind that a cell of CELL pixels shows alone, else -1."""
+
+
+def crop(pictures: Pictures, index: int, random: np.random.Generator) -> Crop:
+    """One crop with its windows and cells."""
     picture, labels = pictures.picture(index), pictures.labels(index)
     height, width = picture.shape[:2]
     zoom = float(np.exp(random.uniform(np.log(0.8), np.log(1.5))))
@@ -127,7 +144,14 @@ def crop(pictures: Pictures, index: int, random: np.random.Generator) -> tuple[T
     if random.random() < 0.4:
         cut = F.avg_pool2d(F.pad(cut[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
     noise = torch.from_numpy(random.standard_normal(cut.shape, dtype=np.float32))
-    return (cut + random.uniform(0.0, 0.02) * noise).clamp(0.0, 1.0), placed
+    middles_y, middles_x = (np.arange(extent // CELL) * CELL + CELL / 2 for extent in (CROP_H, CROP_W))
+    probes = []
+    for away_y, away_x in ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)):
+        y, x = np.meshgrid(middles_y + away_y * CELL / 2.5, middles_x + away_x * CELL / 2.5, indexing="ij")
+        probes.append(labels.kind_at(x0 + (CROP_W - x if mirrored else x) / scale_x, y0 + y / scale_y))
+    alone = np.all([probe == probes[0] for probe in probes], axis=0)
+    kinds = torch.from_numpy(np.where(alone, probes[0], -1))
+    return Crop((cut + random.uniform(0.0, 0.02) * noise).clamp(0.0, 1.0), placed, kinds)
 
 
 def embed_windows(tower: ImageTower, features: Tensor, windows: list[list[Window]], inside: tuple[int, int]) -> Tensor:
@@ -158,13 +182,13 @@ def contrast(image: Tensor, text: Tensor, loose: Tensor, factor: Tensor, true: n
     return 0.5 * (F.cross_entropy(by_image, own) + F.cross_entropy(by_text, own))
 
 
-def batch_of(pictures: Pictures, step: int, seed: int) -> tuple[Tensor, list[list[Window]], list[Caption]]:
-    """Pictures, windows and loose captions of a step: a function of the step alone."""
+def batch_of(pictures: Pictures, step: int, seed: int) -> tuple[list[Crop], list[Caption]]:
+    """Crops and loose captions of a step: a function of the step alone."""
     random = np.random.default_rng([seed, step])
     epoch, place = divmod(step * BATCH, len(pictures))
     order = np.concatenate([np.random.default_rng([seed, 1, epoch + i]).permutation(len(pictures)) for i in (0, 1)])
     crops = [crop(pictures, int(index), random) for index in order[place : place + BATCH]]
-    return torch.stack([c for c, _ in crops]), [w for _, w in crops], loose_captions(random, LOOSE)
+    return crops, loose_captions(random, LOOSE)
 
 
 def learning_rate(step: int, steps: int) -> float:
@@ -243,7 +267,8 @@ def main() -> None:
     worker = ThreadPoolExecutor(1)
     ahead = worker.submit(batch_of, pictures, first, arguments.seed)
     for step in range(first, arguments.steps):
-        batch, windows, loose = ahead.result()
+        crops, loose = ahead.result()
+        batch, windows = torch.stack([crop.picture for crop in crops]), [crop.windows for crop in crops]
         ahead = worker.submit(batch_of, pictures, step + 1, arguments.seed)
         flat = [window for chosen in windows for window in chosen]
         captions = [window.caption for window in flat] + loose
@@ -258,10 +283,15 @@ def main() -> None:
         random = np.random.default_rng([arguments.seed, 2, step])
         text = towers.text(forgotten(vocabulary.encode(list(texts)), random))
         loss = contrast(image, text[: len(flat)], text[len(flat) :], towers.factor, true)
-        choices = choices_of([window.seen for window in flat], random)
-        siblings = texts_of(choices)
+        names = names_of_kinds(random)
+        choices = choices_of([window.seen for window in flat], names)
+        siblings = list(dict.fromkeys([*names.values(), *texts_of(choices)]))
         spoken = towers.text(vocabulary.encode(siblings))
+        kinds = torch.stack([crop.kinds for crop in crops])
+        cells = F.avg_pool2d(features.float(), CELL // STRIDE).permute(0, 2, 3, 1)[kinds >= 0]
+        small = towers.image.embed(cells, torch.full((len(cells),), SMALLEST))
         loss = loss + SIBLINGS * contrast_siblings(image, spoken, siblings, choices, towers.factor)
+        loss = loss + CELLS * contrast_cells(small, kinds[kinds >= 0], spoken[: len(names)], towers.factor)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, arguments.steps)
         optimiser.zero_grad(set_to_none=True)

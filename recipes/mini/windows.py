@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
-from captions import Caption, Sight, caption, sights
+from captions import FURNITURE, Caption, Sight, caption, sights
 from lerf.generator.annotation import Thing
+from lerf.generator.kinds import all_kinds
 
 SMALLEST, LARGEST = 14.0, 130.0
 """Sides of windows in pixels of pictures 240 pixels high."""
@@ -37,6 +38,12 @@ class Labels:
         for thing in things:
             for part in thing.parts:
                 self.owner[part.label], self.part[part.label] = thing.identifier, part.name
+        places = {name: place for place, name in enumerate([*all_kinds(), *FURNITURE])}
+        self.kinds = np.full(256, -1, dtype=np.int64)
+        for thing in things:
+            for part in thing.parts:
+                self.kinds[part.label] = places[thing.kind]
+        self.full = labels
         self.coarse = labels[::COARSE, ::COARSE]
         self.sides, self.pixels = {}, {}
         owners = self.owner[labels]
@@ -47,6 +54,12 @@ class Labels:
             self.sides[identifier] = float(np.sqrt((np.ptp(rows) + 1.0) * (np.ptp(columns) + 1.0)))
             if not thing.furniture:
                 self.pixels[identifier] = (rows, columns)
+
+    def kind_at(self, x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"]) -> Int[np.ndarray, " points"]:
+        """Which kind (index into kinds, then furniture) the pixels at these places show; -1 for none."""
+        height, width = self.full.shape
+        column, row = np.clip(x.astype(np.int64), 0, width - 1), np.clip(y.astype(np.int64), 0, height - 1)
+        return self.kinds[self.full[row, column]]
 
     def sights(self, x: float, y: float, side: float) -> list[Sight]:
         """What a window shows; x, y and side in pixels of the label picture."""

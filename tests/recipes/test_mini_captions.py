@@ -11,7 +11,7 @@ from lerf.generator.annotation import LabelledPart, Thing
 from lerf.generator.kind import COLOURS, MATERIALS
 from lerf.generator.kinds import all_kinds
 from lerf.generator.pairs import held_out
-from siblings import choices_of, contrast_siblings, texts_of
+from siblings import choices_of, contrast_cells, contrast_siblings, names_of_kinds, texts_of
 from train import contrast
 from windows import Labels, draw_windows, whole_windows
 
@@ -112,14 +112,14 @@ def test_every_word_said_is_in_the_vocabulary():
     random = np.random.default_rng(2)
     windows = random_windows(300, random)
     texts = [caption(seen, random).text for seen in windows] + [c.text for c in loose_captions(random, 100)]
-    texts += texts_of(choices_of(windows, random))
+    texts += texts_of(choices_of(windows, names_of_kinds(random)))
     assert {word for text in texts for word in words_of(text)} <= set(all_words())
 
 
 def test_siblings_differ_from_the_right_caption_and_never_join_a_held_out_pair():
     random = np.random.default_rng(3)
     windows = random_windows(300, random)
-    choices = choices_of(windows, random)
+    choices = choices_of(windows, names_of_kinds(random))
     assert len({choice.texts for choice in choices}) > 20
     for choice in choices:
         seen = windows[choice.window][0].thing
@@ -155,7 +155,7 @@ def test_contrast_is_its_definition():
 
 def test_contrast_of_siblings_is_a_mean_cross_entropy():
     random = np.random.default_rng(4)
-    choices = choices_of(random_windows(12, random), random)
+    choices = choices_of(random_windows(12, random), names_of_kinds(random))
     texts = texts_of(choices)
     torch.manual_seed(0)
     image, text = (F.normalize(torch.randn(n, 8), dim=-1) for n in (12, len(texts)))
@@ -168,6 +168,23 @@ def test_contrast_of_siblings_is_a_mean_cross_entropy():
     ]
     found = contrast_siblings(image, text, texts, choices, torch.tensor(3.0))
     assert float(found) == pytest.approx(float(torch.stack(expected).mean()), rel=1e-5)
+
+
+def test_contrast_of_cells_weighs_objects_and_furniture_alike():
+    torch.manual_seed(0)
+    names = F.normalize(torch.randn(len(KINDS) + len(FURNITURE), 8), dim=-1)
+    image = F.normalize(torch.randn(7, 8), dim=-1)
+    kinds = torch.tensor([0, 3, 3, len(KINDS), len(KINDS) + 1, 5, 2])
+    each = F.cross_entropy(4.0 * image @ names.T, kinds, reduction="none")
+    expected = 0.5 * (each[[0, 1, 2, 5, 6]].mean() + each[[3, 4]].mean())
+    assert float(contrast_cells(image, kinds, names, torch.tensor(4.0))) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_kinds_at_pixels():
+    labels = Labels(picture(), (TABLE, MUG, BANANA))
+    order = [*KINDS, *FURNITURE]
+    found = labels.kind_at(np.array([30.0, 65.0, 85.0, 5.0, 500.0]), np.array([50.0, 55.0, 45.0, 5.0, 50.0]))
+    assert [order[index] for index in found] == ["mug", "mug", "banana", "table", "table"]
 
 
 def test_drawn_windows_lie_in_their_frame_and_say_what_they_show():
