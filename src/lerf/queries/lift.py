@@ -1,0 +1,169 @@
+"""An index straight from the photos' pyramids: each cell the mean of what the views that see it say, no training.
+
+The closed form of Occam's LGS (arXiv 2412.01807): the feature of a place is the mean of the views' features under their
+rendering weights. Views that disagree with the others are dropped first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lerf.model import Model
+from lerf.pyramids.lookup import PyramidTable
+from lerf.queries.bake import CHUNK, SCALES, Cells, assemble, default_cell_size, gather_cells
+from lerf.queries.index import Index
+from lerf.queries.search import candidate_scales
+from lerf.queries.views import unoccluded
+from lerf.rendering.stops import stops_and_matter
+
+TOLERANCE = 0.05
+"""Light within this share of a cell's depth belongs to it, as in `views.unoccluded`."""
+MIN_LIGHT = 0.1
+"""A view with a smaller share of its ray's light at a cell does not see it."""
+WORST_SHARE = 0.2
+"""Share of a cell's views that is dropped for disagreeing most."""
+DEVIATIONS = 1.5
+"""A view whose agreement lies more standard deviations under the cell's mean is dropped too."""
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """The cells that one photo sees."""
+
+    cells: Int[Tensor, " seen"]
+    pixels: Float[Tensor, "seen 2"]
+    """Where, (x, y) at the resolution of the pyramids."""
+    unit: Float[Tensor, " seen"]
+    """Times a tile ratio it is the height of a tile at the cell, normalised units."""
+    light: Float[Tensor, " seen"]
+    """Share of the ray's light that stops at the cell."""
+
+    def take(self, index: Tensor) -> Sightings:
+        """The chosen ones."""
+        return Sightings(self.cells[index], self.pixels[index], self.unit[index], self.light[index])
+
+
+@torch.no_grad()
+def lift(
+    model: Model,
+    targets: PyramidTable,
+    checkpoint: str,
+    *,
+    pixel_factors: Float[Tensor, "photos 2"] | None = None,
+    cell_size: float | None = None,
+    scales: int = SCALES,
+) -> Index:
+    """An index whose embeddings come from the training photos' pyramids; of the model only geometry is used.
+
+    Args:
+        model: its surface points are gathered into cells, and its scale range is sampled.
+        targets: pyramids of the training photos, in the order of `model.scene.train`.
+        checkpoint: SHA-256 of the radiance checkpoint, kept with the index.
+        pixel_factors: size of the pyramids' photos over that of the model's cameras, (x, y); by default 1.
+        cell_size: side of a cell in the contracted frame; by default `bake.default_cell_size`.
+        scales: how many, evenly spaced in their logarithm over the range seen in training.
+
+    Raises:
+        RunError: when no surface is bright enough, or no photo sees it.
+    """
+    positions = model.surface.positions
+    cells = gather_cells(model.surface.stops, default_cell_size(positions) if cell_size is None else cell_size)
+    factors = torch.ones(len(model.scene.train), 2) if pixel_factors is None else pixel_factors
+    seen = [
+        _sightings(model, photo, cells.positions, factor.to(positions.device))
+        for photo, factor in zip(model.scene.train, factors, strict=True)
+    ]
+    seen = _without_outliers(seen, cells, targets, model.language.middle_scale)
+    low, high = _ranges(seen, cells, targets)
+    asked = candidate_scales(model.language.scale_range, scales).to(positions.device)
+    embeddings = torch.empty(scales, len(cells), targets.width, dtype=torch.float16, device=positions.device)
+    for row, scale in enumerate(asked):
+        wanted = torch.minimum(torch.maximum(scale, low), high)
+        embeddings[row] = _mean(seen, cells, targets, wanted)
+    return assemble(model, cells, embeddings, (low, high), asked, "lift", checkpoint)
+
+
+@torch.no_grad()
+def _sightings(model: Model, photo: int, positions: Float[Tensor, "cells 3"], factor: Float[Tensor, " 2"]) -> Sightings:
+    """The cells that a photo sees: inside its frame, nothing before them, light on them."""
+    cameras, device = model.cameras, positions.device
+    pixels, depth = cameras.project(photo, positions)
+    size = cameras.sizes[photo]
+    inside = torch.nonzero((depth > 0) & (pixels >= 0).all(-1) & (pixels < size).all(-1)).flatten()
+    parts = []
+    for part in inside.split(CHUNK):
+        rays = cameras.rays(torch.full((len(part),), photo, device=device), pixels[part])
+        stops, matter = stops_and_matter(model.source, rays, model.language.config.samples)
+        near = (stops.depths - depth[part, None]).abs() <= TOLERANCE * depth[part, None]
+        light = (stops.weights * near).sum(-1)
+        keep = matter & unoccluded(depth[part], stops.median_depth, TOLERANCE) & (light >= MIN_LIGHT)
+        unit = depth[part] * (size[1] / cameras.focal[photo, 1])
+        parts.append(Sightings(part, pixels[part] * factor, unit, light).take(keep))
+    if not parts:
+        return Sightings(inside, pixels[inside], depth[inside], depth[inside])
+    return Sightings(*(torch.cat([getattr(p, name) for p in parts]) for name in Sightings.__dataclass_fields__))
+
+
+def _say(
+    sight: Sightings, slot: int, targets: PyramidTable, wanted: Float[Tensor, " cells"]
+) -> Float[Tensor, "seen width"]:
+    """Unit embeddings that a photo gives the cells that it sees, at the closest tile height that it has."""
+    ratio = (wanted[sight.cells] / sight.unit).clamp(float(targets.ratios[0]), float(targets.ratios[-1]))
+    return targets.interpolate(torch.full_like(sight.cells, slot), sight.pixels, ratio, renormalise=True)
+
+
+def _mean(
+    seen: list[Sightings], cells: Cells, targets: PyramidTable, wanted: Float[Tensor, " cells"]
+) -> Float[Tensor, "cells width"]:
+    """Unit means of what the photos say under their light; zero where none sees the cell."""
+    sums = torch.zeros(len(cells), targets.width, device=wanted.device)
+    for slot, sight in enumerate(seen):
+        if len(sight.cells):
+            sums.index_add_(0, sight.cells, _say(sight, slot, targets, wanted) * sight.light[:, None])
+    return F.normalize(sums, dim=-1)
+
+
+def _without_outliers(seen: list[Sightings], cells: Cells, targets: PyramidTable, scale: float) -> list[Sightings]:
+    """Drop views of cells that disagree with the others about them, judged at one scale, which costs least."""
+    wanted = torch.full((len(cells),), scale, device=cells.positions.device)
+    mean = _mean(seen, cells, targets, wanted)
+    cosines = torch.full((len(cells), len(seen)), torch.nan, device=wanted.device)
+    for slot, sight in enumerate(seen):
+        if len(sight.cells):
+            cosines[sight.cells, slot] = (_say(sight, slot, targets, wanted) * mean[sight.cells]).sum(-1)
+    drop = outliers(cosines)
+    return [sight.take(~drop[sight.cells, slot]) for slot, sight in enumerate(seen)]
+
+
+def outliers(cosines: Float[Tensor, "cells photos"]) -> Bool[Tensor, "cells photos"]:
+    """Views to drop: each cell's lowest `WORST_SHARE`, rounded down, and those `DEVIATIONS` under its mean.
+
+    `cosines` are those of each view with the mean of all, NaN where a photo does not see the cell. A cell's last two
+    views are never dropped: there is no telling which of them is wrong.
+    """
+    known = ~cosines.isnan()
+    count = known.sum(-1, keepdim=True)
+    filled = torch.where(known, cosines, torch.inf)
+    rank = filled.argsort(dim=-1, stable=True).argsort(dim=-1)
+    worst = rank < (WORST_SHARE * count).floor()
+    values = torch.where(known, cosines, 0.0)
+    mean = values.sum(-1, keepdim=True) / count.clamp(min=1)
+    spread = (torch.where(known, (values - mean).square(), 0.0).sum(-1, keepdim=True) / count.clamp(min=1)).sqrt()
+    # A little slack, so that rounding alone sets no view apart.
+    apart = values < mean - DEVIATIONS * spread - 1e-5
+    return known & (count > 2) & (worst | apart)
+
+
+def _ranges(seen: list[Sightings], cells: Cells, targets: PyramidTable) -> tuple[Tensor, Tensor]:
+    """Smallest and largest tile height that the photos show each cell in, normalised units; inf and -inf if none."""
+    low = torch.full((len(cells),), torch.inf, device=cells.positions.device)
+    high = torch.full_like(low, -torch.inf)
+    for sight in seen:
+        low.scatter_reduce_(0, sight.cells, sight.unit * targets.ratios[0], "amin")
+        high.scatter_reduce_(0, sight.cells, sight.unit * targets.ratios[-1], "amax")
+    return low, high
