@@ -1,16 +1,17 @@
 """An index straight from pyramids: which views count, and what is found on a scene of known geometry."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from colour_words import ColourWords
 
 import lerf
+from lerf.errors import RunError
 from lerf.pyramids.lookup import PyramidTable
-from lerf.pyramids.store import build_pyramids
 from lerf.queries.bake import agreement
-from lerf.queries.lift import DEVIATIONS, lift, outliers
-from lerf.scenes.load import load_scene
+from lerf.queries.lift import DEVIATIONS, lift, outliers, training_pyramids
+from lerf.training.run import RunFolder
 
 COLOURS = {"red": 0, "blue": 1, "yellow": 2, "green": 3}
 
@@ -20,20 +21,11 @@ def model(drawn_run):
     return lerf.load(drawn_run, device="cpu")
 
 
-class TrainPhotos:
-    def __init__(self, scene):
-        self.scene = scene
-
-    def __len__(self):
-        return len(self.scene.train)
-
-    def pixels(self, index):
-        return self.scene.pixels(self.scene.train[index])
-
-
 @pytest.fixture(scope="module")
-def targets(drawn):
-    return PyramidTable.from_store(build_pyramids(TrainPhotos(load_scene(drawn.folder)), ColourWords()))
+def targets(model, drawn_run):
+    table, factors = training_pyramids(model, RunFolder(drawn_run).read_config()["settings"])
+    assert factors.tolist() == [[1.0, 1.0]] * len(model.scene.train)
+    return table
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +74,16 @@ def test_lifted_and_trained_language_agree(model, index) -> None:
     for result in agreement(model, index, list(COLOURS)):
         assert result.difference < 0.1
         assert result.distance < 0.5
+
+
+def test_a_capture_with_other_photos_is_refused(model, drawn_run) -> None:
+    settings = RunFolder(drawn_run).read_config()["settings"]
+    other = replace(model.scene, photos=model.scene.photos[::-1])
+    changed = type(model)(
+        other, model.radiance, model.language, model.encoder, canonical=(), temperature=1, threshold=0
+    )
+    with pytest.raises(RunError, match="other training photos"):
+        training_pyramids(changed, settings)
 
 
 def test_pixels_may_be_finer_than_the_cameras(model, targets, index) -> None:

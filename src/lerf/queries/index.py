@@ -32,6 +32,10 @@ ENERGY = 0.999
 MAX_RANK = 64
 CHUNK = 65536
 """Embeddings multiplied at once while the basis is made: bounds the memory."""
+TOGETHER = 16
+"""Phrases multiplied at once by a search: bounds the memory."""
+FILE = "index.safetensors"
+"""Name of the index in a run folder."""
 INDIFFERENCE = 0.5
 """Relevancy at which a place is as close to the phrase as to the nearest canonical phrase."""
 JOIN_SHARE = 0.02
@@ -126,15 +130,26 @@ class Index:
     @torch.no_grad()
     def relevancy(self, phrases: Phrases) -> Float[Tensor, "phrases scales cells"]:
         """Relevancy of every cell at every scale, as `queries/relevancy.py` defines it, from the compressed codes."""
-        texts = torch.cat([phrases.queries, phrases.canonical]).to(self.compressed.basis)
-        # One row a text: maxima over texts then run along memory.
-        cosines = (texts @ self.compressed.basis.T) @ self.unit_codes.T
-        ours, rivals = cosines.split([len(phrases.queries), len(phrases.canonical)])
-        best = rivals[0]
-        for rival in rivals[1:]:
-            best = torch.maximum(best, rival, out=best)
-        lead = ours.sub_(best).view(len(ours), len(self.scales), len(self))
-        return lead.mul_(phrases.temperature).sigmoid_()
+        lead = self._cosines(phrases.queries).sub_(self._rivals(phrases.canonical))
+        return lead.mul_(phrases.temperature).sigmoid_().view(-1, len(self.scales), len(self))
+
+    def _cosines(self, texts: Float[Tensor, "texts width"]) -> Float[Tensor, "texts rows"]:
+        """Cosines of embedded texts with the cells at all scales."""
+        basis = self.compressed.basis
+        # One row a text: maxima and differences then run along memory.
+        return (texts.to(basis) @ basis.T) @ self.unit_codes.T
+
+    def _rivals(self, canonical: Float[Tensor, "canonical width"]) -> Float[Tensor, " rows"]:
+        """Highest cosine with a canonical phrase; remembered, for it is most of a query and seldom changes."""
+        asked = canonical.cpu().numpy().tobytes()
+        if asked not in self._remembered:
+            self._remembered.clear()
+            self._remembered[asked] = self._cosines(canonical).amax(0)
+        return self._remembered[asked]
+
+    @cached_property
+    def _remembered(self) -> dict[bytes, Tensor]:
+        return {}
 
     @torch.no_grad()
     def find(self, phrases: Phrases, threshold: float, scales: Sequence[float] | None = None) -> list[Found]:
@@ -147,13 +162,17 @@ class Index:
                 chosen as `search.choose_scales` does.
         """
         found: list[Found] = []
-        for text, own in zip(phrases.texts, self.relevancy(phrases), strict=True):
-            if scales is None:
-                chosen = choose_scale(own)
-            else:
-                wanted = torch.tensor(scales[len(found)], device=self.scales.device)
-                chosen = int((self.scales / wanted).log().abs().argmin())
-            found.append(self._found(text, own[chosen], float(self.scales[chosen]), threshold))
+        for start in range(0, len(phrases.texts), TOGETHER):
+            some = slice(start, start + TOGETHER)
+            part = Phrases(phrases.texts[some], phrases.queries[some], phrases.canonical, phrases.temperature)
+            for text, own in zip(part.texts, self.relevancy(part), strict=True):
+                if scales is None:
+                    chosen = choose_scale(own)
+                else:
+                    wanted = torch.tensor(scales[len(found)], device=self.scales.device)
+                    chosen = int((self.scales / wanted).log().abs().argmin())
+                # A copy: a view of it would keep the relevancy at all scales in memory.
+                found.append(self._found(text, own[chosen].clone(), float(self.scales[chosen]), threshold))
         return found
 
     def _found(self, text: str, scores: Float[Tensor, " cells"], scale: float, threshold: float) -> Found:

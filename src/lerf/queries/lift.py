@@ -6,20 +6,27 @@ rendering weights. Views that disagree with the others are dropped first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lerf.config import TrainSettings
+from lerf.errors import RunError, SceneError
 from lerf.model import Model
 from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.store import build_pyramids
 from lerf.queries.bake import CHUNK, SCALES, Cells, assemble, default_cell_size, gather_cells
 from lerf.queries.index import Index
 from lerf.queries.search import candidate_scales
 from lerf.queries.views import unoccluded
 from lerf.rendering.stops import stops_and_matter
+from lerf.scenes.load import load_scene
+from lerf.scenes.scene import Scene
 
 TOLERANCE = 0.05
 """Light within this share of a cell's depth belongs to it, as in `views.unoccluded`."""
@@ -46,6 +53,48 @@ class Sightings:
     def take(self, index: Tensor) -> Sightings:
         """The chosen ones."""
         return Sightings(self.cells[index], self.pixels[index], self.unit[index], self.light[index])
+
+
+def training_pyramids(
+    model: Model, settings: TrainSettings, progress: Callable[[int, int], None] | None = None
+) -> tuple[PyramidTable, Float[Tensor, "photos 2"]]:
+    """Pyramids of a run's training photos as its training made them, and their photos' sizes over the cameras', (x, y).
+
+    They are found again by content, or computed from the capture where the cache is gone.
+
+    Raises:
+        SceneError: the capture cannot be read.
+        RunError: it has other training photos than the run.
+    """
+    try:
+        return _pyramids(model, settings, load_scene(settings.data), progress)
+    except SceneError:
+        # Where the originals were not shipped, training made do with the reduced photos.
+        if not settings.downscale:
+            raise
+        return _pyramids(model, settings, load_scene(settings.data, settings.downscale), progress)
+
+
+def _pyramids(
+    model: Model, settings: TrainSettings, capture: Scene, progress: Callable[[int, int], None] | None
+) -> tuple[PyramidTable, Tensor]:
+    theirs, ours = ([scene.photos[i] for i in scene.train] for scene in (capture, model.scene))
+    if [photo.name for photo in theirs] != [photo.name for photo in ours]:
+        raise RunError(f"{settings.data} has other training photos than the run; train again into a new folder.")
+    store = build_pyramids(
+        [partial(capture.pixels, index) for index in capture.train],
+        model.encoder,
+        mode=settings.features,
+        tile_ratios=settings.tile_ratios,
+        border=settings.border,
+        progress=progress,
+        device=model.device,
+    )
+    factors = [
+        [sharp.camera.width / photo.camera.width, sharp.camera.height / photo.camera.height]
+        for sharp, photo in zip(theirs, ours, strict=True)
+    ]
+    return PyramidTable.from_store(store, device=model.device), torch.tensor(factors)
 
 
 @torch.no_grad()
