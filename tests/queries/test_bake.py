@@ -1,16 +1,22 @@
 """Gathering the surface's light into cells, and an index of a trained field."""
 
+import json
 import math
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 import lerf
+from lerf.apps.main import main
 from lerf.errors import RunError
 from lerf.fields.contraction import contract
 from lerf.fields.language import LightStops
+from lerf.files import sha256_of
 from lerf.queries.bake import agreement, bake, gather_cells
+from lerf.queries.index import load_index
 from lerf.queries.search import candidate_scales, choose_scales, presence, surface_relevancy
 
 COLOURS = ("red", "blue", "yellow", "green")
@@ -105,3 +111,17 @@ def test_few_large_cells_say_that_they_are_worse(model, index) -> None:
     assert len(coarse) < 0.1 * len(index)
     fine, rough = (sum(r.difference for r in agreement(model, each, COLOURS)) for each in (index, coarse))
     assert rough > fine
+
+
+@pytest.mark.parametrize("source", ["field", "lift"])
+def test_the_command_writes_an_index_into_the_run(model, drawn_run, tmp_path, capsys, source) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(drawn_run, run)
+    assert main(["bake", str(run), "--source", source, "--compare", "red", "blue", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    checkpoint = sha256_of(run / ("language.safetensors" if source == "field" else "radiance.safetensors"))
+    index = load_index(Path(result["index"]), model.encoder, checkpoint)
+    assert Path(result["index"]) == run / "index.safetensors"
+    assert (result["source"], result["cells"]) == (index.facts.source, len(index)) == (source, len(index))
+    assert set(result["agreement"]) == {"red", "blue"}
+    assert all(each["distance"] < 0.5 for each in result["agreement"].values())

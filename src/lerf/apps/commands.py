@@ -32,7 +32,11 @@ from lerf.errors import QueryError
 from lerf.evaluation.lpips import load_lpips
 from lerf.evaluation.report import evaluate as evaluate_run
 from lerf.evaluation.truth import read_absent
-from lerf.files import write_atomically, write_json
+from lerf.files import sha256_of, write_atomically, write_json
+from lerf.queries.bake import agreement
+from lerf.queries.bake import bake as bake_field
+from lerf.queries.index import FILE, save_index
+from lerf.queries.lift import lift, training_pyramids
 from lerf.scenes.load import load_scene
 from lerf.training.run import RunFolder
 from lerf.training.train import make_settings
@@ -201,6 +205,52 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
     write_json(command.output / "render.json", facts)
     console.print(f"{len(files)} files in {command.output}", highlight=False)
     return facts
+
+
+def bake(command: cli.Bake, console: Console) -> dict[str, Any]:
+    """An index beside the run's checkpoints, and what it holds."""
+    model, run = _open(command), RunFolder(command.run)
+    if command.source == "field":
+        index = bake_field(model, sha256_of(run.path / "language.safetensors"))
+    else:
+        reporter = TerminalReporter(console)
+        reporter.begin("pyramids", len(model.scene.train))
+        try:
+            targets, factors = training_pyramids(
+                model, run.read_config()["settings"], lambda done, _: reporter.advance(done)
+            )
+        finally:
+            reporter.close()
+        index = lift(model, targets, sha256_of(run.path / "radiance.safetensors"), pixel_factors=factors)
+    results = agreement(model, index, command.compare) if command.compare else []
+    path = run.path / FILE
+    save_index(index, path)
+    size = path.stat().st_size
+    rank = len(index.compressed.basis)
+    console.print(
+        f"{path}: {len(index)} cells, {len(index.scales)} scales, rank {rank}, {size_text(size)}.", highlight=False
+    )
+    if results and not command.json:
+        table = Table("phrase", "difference of relevancy", "distance of best points", "ratio of scales")
+        for result in results:
+            table.add_row(
+                result.text, f"{result.difference:.4f}", f"{result.distance:.3f}", f"{result.scale_ratio:.2f}"
+            )
+        console.print(table)
+    return {
+        "index": str(path),
+        "source": command.source,
+        "cells": len(index),
+        "scales": [scale / model.scene.similarity.scale for scale in index.scales.tolist()],
+        "rank": rank,
+        "bytes": size,
+        "agreement": {
+            result.text: {
+                "difference": result.difference, "distance": result.distance, "scale_ratio": result.scale_ratio,
+            }
+            for result in results
+        },
+    }  # fmt: skip
 
 
 def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:

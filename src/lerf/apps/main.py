@@ -1,4 +1,4 @@
-"""The command line: `lerf demo | train | query | render | eval | info | make-scene`."""
+"""The command line: `lerf demo | train | query | render | bake | eval | info | make-scene`."""
 
 from __future__ import annotations
 
@@ -123,6 +123,26 @@ class Render:
     """Print the list of files as JSON."""
 
 
+@dataclass(frozen=True)
+class Bake:
+    """Write an index of a run's surface, RUN/index.safetensors, that answers phrases in milliseconds."""
+
+    run: Positional[Path]
+    """Run folder."""
+    source: Literal["field", "lift"] = "field"
+    """Where its embeddings come from: the trained language field, or the photos' pyramids averaged over the views."""
+    compare: tuple[str, ...] = ()
+    """Phrases for which to say how far the index's answers are from the field's."""
+    weights: Path | None = None
+    """Encoder weights, where they are not at their usual place."""
+    offline: bool = False
+    """Forbid downloads."""
+    device: str | None = None
+    """cpu or cuda."""
+    json: bool = False
+    """Print JSON."""
+
+
 ProtocolName = Literal["colour", "lerf-localisation", "lerf-ovs", "existence", "3d"]
 
 
@@ -213,14 +233,15 @@ Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Query, tyro.conf.subcommand("query")]
     | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Bake, tyro.conf.subcommand("bake")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[MakeScene, tyro.conf.subcommand("make-scene")]
 )
 RUNNERS = {
-    Train: "train", Query: "query", Render: "render", Eval: "evaluate", Info: "info", Demo: "demo",
-    MakeScene: "make_scene",
+    Train: "train", Query: "query", Render: "render", Bake: "bake", Eval: "evaluate", Info: "info",
+    Demo: "demo", MakeScene: "make_scene",
 }  # fmt: skip
 
 
