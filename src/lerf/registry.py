@@ -18,14 +18,19 @@ from lerf.errors import EncoderError
 ENCODERS = {
     "conse": "lerf.encoders.conse:load",
     "conse-lite2": "lerf.encoders.conse:load_lite2",
+    "hf": "lerf.encoders.hugging_face:load",
     "mini": "lerf.encoders.mini:load",
+    "openclip": "lerf.encoders.clip:load_base",
+    "openclip-l": "lerf.encoders.clip:load_large",
 }
-"""Image-text encoders that come with the package."""
+"""Image-text encoders that the package can load."""
 DENSE_ENCODERS = {
     "conse-mid": "lerf.encoders.mid_level:load",
+    "dino": "lerf.encoders.dino:load",
+    "dinov2": "lerf.encoders.dino:load_v2",
     "mini-map": "lerf.encoders.mini:load_map",
 }
-"""Dense encoders that come with the package."""
+"""Dense encoders that the package can load."""
 
 
 def encoder_names() -> list[str]:

@@ -1,0 +1,173 @@
+"""What a network wants of its input pictures, read from its own settings and done without torchvision.
+
+Resizing a square reproduces Pillow to the bit: weights rounded to 22 binary places, along rows first, and a rounding to
+8 bits after each of the two passes. Other antialiased resizers differ from it by one step of 255 here and there, which
+the normalisation turns into a difference of 0.015. Recent versions of Pillow begin with the columns of some pictures
+that are not square: there, and nowhere else, values can differ by some steps at sharp edges. Tiles are square.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.encoders.checkpoint import read_json
+from lerf.errors import EncoderError
+
+BILINEAR, BICUBIC = 2, 3
+"""Pillow's numbers of the filters, which settings files use."""
+SUPPORT = {BILINEAR: 1.0, BICUBIC: 2.0}
+FIXED_POINT = 2.0**22
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From 8-bit pictures to the input of a network."""
+
+    size: int
+    """Side in pixels of what enters the network."""
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resample: int = BICUBIC
+    resize: int | None = None
+    """Length that the short side is resized to before the middle is cut out; None resizes both sides to `size`."""
+
+    def prepare(self, images: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 size size"]:
+        """Resized, cropped and normalised; RGB in 0..1, rounded to 8 bits first unless the size is right already."""
+        height, width = images.shape[-2:]
+        if (height, width) == (self.size, self.size) and self.resize in (None, self.size):
+            return self.normalise(images)
+        rows, columns = self.size, self.size
+        if self.resize is not None:
+            short, long = self.resize, int(self.resize * max(height, width) / min(height, width))
+            rows, columns = (short, long) if height <= width else (long, short)
+        resized = resize_as_pillow(images, rows, columns, self.resample)
+        top, left = (rows - self.size) // 2, (columns - self.size) // 2
+        return self.normalise(resized[..., top : top + self.size, left : left + self.size])
+
+    def normalise(self, images: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 height width"]:
+        """Mean taken away, divided by deviation; RGB in 0..1."""
+        mean, std = (images.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return (images - mean) / std
+
+
+def resize_as_pillow(
+    images: Float[Tensor, "n channels height width"], rows: int, columns: int, resample: int = BICUBIC
+) -> Float[Tensor, "n channels rows columns"]:
+    """What `PIL.Image.resize` makes of the pictures rounded to 8 bits, along rows first; values in 0..1."""
+    pixels = (images.double() * 255.0).round_().clamp_(0.0, 255.0)
+    if columns != images.shape[-1]:
+        pixels = _to_8_bits(pixels @ _weights(images.shape[-1], columns, resample).to(images.device).T)
+    if rows != images.shape[-2]:
+        pixels = _to_8_bits(_weights(images.shape[-2], rows, resample).to(images.device) @ pixels)
+    return (pixels / 255.0).to(images.dtype)
+
+
+def _to_8_bits(sums: Tensor) -> Tensor:
+    return torch.floor(sums / FIXED_POINT + 0.5).clamp_(0.0, 255.0)
+
+
+@lru_cache(maxsize=64)
+def _weights(inputs: int, outputs: int, resample: int) -> Tensor:
+    """Matrix (outputs, inputs) of whole numbers in units of 2^-22, as `precompute_coeffs` of Pillow makes them."""
+    scale = inputs / outputs
+    stretch = max(scale, 1.0)
+    support = SUPPORT[resample] * stretch
+    centre = (torch.arange(outputs, dtype=torch.float64) + 0.5) * scale
+    first = (centre - support + 0.5).trunc().clamp_min(0.0)
+    last = (centre + support + 0.5).trunc().clamp_max(inputs)
+    position = torch.arange(inputs, dtype=torch.float64)
+    weights = _kernel((position - centre[:, None] + 0.5) / stretch, resample)
+    weights = weights * ((position >= first[:, None]) & (position < last[:, None]))
+    fixed = weights / weights.sum(dim=1, keepdim=True) * FIXED_POINT
+    return torch.trunc(fixed + torch.where(fixed < 0, -0.5, 0.5))
+
+
+def _kernel(x: Tensor, resample: int) -> Tensor:
+    x = x.abs()
+    if resample == BILINEAR:
+        return (1.0 - x).clamp_min(0.0)
+    a = -0.5
+    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+    far = (((x - 5.0) * x + 8.0) * x - 4.0) * a
+    return torch.where(x < 1.0, near, torch.where(x < 2.0, far, 0.0))
+
+
+def read_statistics(folder: Path) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and deviation of RGB in 0..1 that a model wants.
+
+    Raises:
+        EncoderError: the settings are missing or say something else.
+    """
+    return _statistics(_settings(folder), folder)
+
+
+def read_preprocessing(folder: Path, square: bool) -> Preprocessing:
+    """Settings of the processor in a model's folder (`preprocessor_config.json`).
+
+    Args:
+        folder: folder in the hub's layout.
+        square: what a size given as one number means: both sides (SigLIP), or the short side (CLIP).
+
+    Raises:
+        EncoderError: the settings are missing or ask for what is not done here.
+    """
+    settings = _settings(folder)
+    mean, std = _statistics(settings, folder)
+    resample = settings.get("resample", BICUBIC)
+    size: Any = settings.get("size")
+    crop: Any = settings.get("crop_size")
+    if isinstance(size, int):
+        size = {"height": size, "width": size} if square else {"shortest_edge": size}
+    if isinstance(crop, int):
+        crop = {"height": crop, "width": crop}
+    try:
+        sides = {int(crop[key]) for key in ("height", "width")} if settings.get("do_center_crop") else set()
+        if "shortest_edge" in size:
+            resize = int(size["shortest_edge"])
+            sides = sides or {resize}
+        else:
+            resize = None
+            sides |= {int(size[key]) for key in ("height", "width")}
+    except (TypeError, KeyError) as error:
+        raise EncoderError(
+            f"The sizes in the preprocessor settings of {folder} are not understood ({error})."
+        ) from error
+    side = min(sides)
+    if len(sides) != 1 or resample not in SUPPORT or (resize or side) < side or not settings.get("do_resize", True):
+        raise EncoderError(
+            f"The preprocessor settings of {folder} ask for more than resizing to a square with a bilinear or bicubic "
+            "filter; choose another checkpoint."
+        )
+    return Preprocessing(side, mean, std, resample, resize)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    if not (folder / "preprocessor_config.json").is_file() and (folder / "processor_config.json").is_file():
+        return read_json(folder / "processor_config.json").get("image_processor", {})
+    return read_json(folder / "preprocessor_config.json")
+
+
+def _statistics(
+    settings: dict[str, Any], folder: Path
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    try:
+        mean, std = (tuple(float(x) for x in settings[key]) for key in ("image_mean", "image_std"))
+        factor = float(settings.get("rescale_factor", 1 / 255))
+    except (KeyError, TypeError, ValueError) as error:
+        raise EncoderError(f"The preprocessor settings of {folder} name no mean and deviation ({error}).") from error
+    usual = math.isclose(factor, 1 / 255, rel_tol=1e-6) and settings.get("do_normalize", True)
+    if len(mean) != 3 or len(std) != 3 or not all(std) or not usual or not settings.get("do_rescale", True):
+        raise EncoderError(
+            f"The preprocessor settings of {folder} do not normalise RGB in 0..1; choose another checkpoint."
+        )
+    return mean, std

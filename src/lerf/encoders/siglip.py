@@ -1,0 +1,94 @@
+"""SigLIP and SigLIP 2 (Zhai et al. 2023, arXiv 2303.15343; Tschannen et al. 2025, arXiv 2502.14786).
+
+They are trained with a sigmoid for each pair, sigmoid(s cos + b), not with a softmax over a batch. Relevancy compares a
+phrase with canonical ones through a softmax over two, exp(s q + b) / (exp(s q + b) + exp(s c + b)): the bias b cancels.
+The learnt scale s (some 100) only sets how sharp the softmax is, which is the place of the temperature, so ours stands
+there as it does for CLIP. Embeddings are therefore the plain unit vectors; s and b are not used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lerf.encoders.checkpoint import build, digest_of, read_config, read_json, read_tensors, require_transformers
+from lerf.encoders.clip import TwoTowers, read_tokenizer
+from lerf.encoders.hub import Files
+from lerf.encoders.preprocessing import BILINEAR, Preprocessing, read_preprocessing, read_statistics
+from lerf.errors import EncoderError
+
+CODE_VERSION = "siglip-1"
+"""Part of the fingerprint: change it whenever image embeddings change."""
+
+
+class Siglip(TwoTowers):
+    """SigLIP, and SigLIP 2 of fixed resolution."""
+
+    code_version = CODE_VERSION
+
+    def _embed_phrases(self, phrases: list[str]) -> Tensor:
+        # Trained on lower case only, and padded to the full length: the embedding is read at the last place.
+        limit = self._network.config.text_config.max_position_embeddings  # type: ignore[union-attr]
+        lower = [phrase.lower() for phrase in phrases]
+        tokens = self._tokenizer(lower, padding="max_length", truncation=True, max_length=limit, return_tensors="pt")
+        return self._features("text", input_ids=tokens["input_ids"])
+
+
+class SiglipOfAnySize(Siglip):
+    """SigLIP 2 of flexible resolution ("naflex"), which takes rows of patches; a square tile fills them all."""
+
+    def _embed_pictures(self, pictures: Tensor) -> Tensor:
+        patch = int(self._network.config.vision_config.patch_size)  # type: ignore[union-attr, arg-type]
+        count, channels, height, width = pictures.shape
+        rows, columns = height // patch, width // patch
+        patches = pictures.reshape(count, channels, rows, patch, columns, patch).permute(0, 2, 4, 3, 5, 1)
+        return self._features(
+            "image",
+            pixel_values=patches.reshape(count, rows * columns, -1),
+            pixel_attention_mask=torch.ones(count, rows * columns, dtype=torch.int32),
+            spatial_shapes=torch.tensor([[rows, columns]]).expand(count, 2),
+        )
+
+
+def read_siglip(name: str, files: Files, device: str = "cpu") -> Siglip:
+    """SigLIP from files in the layout of `transformers`.
+
+    Raises:
+        EncoderError: the files are incomplete, damaged or of another architecture.
+    """
+    transformers = require_transformers()
+    config = read_config(files.folder)
+    flexible = config.model_type == "siglip2"
+    preprocessing = _of_any_size(files.folder) if flexible else read_preprocessing(files.folder, square=True)
+    if not flexible and preprocessing.size != config.vision_config.image_size:
+        raise EncoderError(
+            f"The settings in {files.folder} prepare pictures of {preprocessing.size} pixels for a network that takes "
+            f"{config.vision_config.image_size}; fetch the folder again."
+        )
+    network = build(
+        transformers.Siglip2Model if flexible else transformers.SiglipModel, config, read_tensors(files), files.folder
+    )
+    width = getattr(config.text_config, "projection_size", None) or config.text_config.hidden_size
+    if width != config.vision_config.hidden_size:
+        raise EncoderError(f"The towers in {files.folder} have different widths; choose another checkpoint.")
+    chosen = SiglipOfAnySize if flexible else Siglip
+    return chosen(
+        name,
+        network,
+        read_tokenizer(files.folder),
+        preprocessing,
+        width,
+        digest_of(files),
+        files.licence,
+        device,
+    )
+
+
+def _of_any_size(folder: Path) -> Preprocessing:
+    """The largest square that a network of flexible resolution takes."""
+    settings = read_json(folder / "preprocessor_config.json")
+    mean, std = read_statistics(folder)
+    side = int(settings.get("max_num_patches", 256) ** 0.5) * int(settings.get("patch_size", 16))
+    return Preprocessing(side, mean, std, settings.get("resample", BILINEAR))
