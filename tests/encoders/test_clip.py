@@ -1,5 +1,7 @@
 """CLIP checkpoints: both layouts' common parts, sizes as published."""
 
+import json
+
 import pytest
 import torch
 from checkpoints import MEAN, SIDE, STD, WIDTH, into_hub_cache, write_clip
@@ -137,11 +139,16 @@ def test_weights_that_do_not_fit_are_refused(written, tmp_path):
         load_encoder("openclip", weights=tmp_path)
 
 
-def test_a_pickle_with_code_in_it_is_refused(written, tmp_path):
+def test_old_pickles_load_and_one_with_code_in_it_is_refused(written, tmp_path):
     for path in written[0].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "model.safetensors").unlink()
-    torch.save(written[1].state_dict(), tmp_path / "pytorch_model.bin")
+    # As transformers wrote them before 2023: positions stored as well, and a wrong token said to end a phrase.
+    old = {**written[1].state_dict(), "text_model.embeddings.position_ids": torch.arange(16)[None]}
+    torch.save(old, tmp_path / "pytorch_model.bin")
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings["text_config"]["eos_token_id"] = 2
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "torch_dtype": "float32", "_commit_hash": None}))
     pickled = load_encoder("openclip", weights=tmp_path)
     torch.testing.assert_close(
         pickled.encode_text(["fox"]), load_encoder("openclip", weights=written[0]).encode_text(["fox"])

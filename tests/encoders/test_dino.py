@@ -76,6 +76,16 @@ def test_names_of_variants(tmp_path):
     assert load_dense_encoder(f"dino:{tmp_path}").width == 32
 
 
+@pytest.mark.slow
+def test_full_size_maps_a_photo(tmp_path):
+    """DINO ViT-S/8 with random weights: parameters as published for timm's vit_small_patch8_224."""
+    wide = {"hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12, "num_attention_heads": 6}
+    network = write_dense(tmp_path, image_size=224, **wide)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 21_670_272
+    grid = load_dense_encoder("dino", weights=tmp_path).encode_photo(torch.rand(3, 738, 994))
+    assert grid.features.shape == (62, 84, 384)
+
+
 def test_another_type_of_model_is_refused(tmp_path):
     write_clip(tmp_path)
     with pytest.raises(EncoderError, match="type 'clip'"):

@@ -124,7 +124,8 @@ def fake_hub(folder, cache, monkeypatch, capsys):
 def test_a_download_is_announced_before_it_starts(fake_hub, folder):
     found = find_files(NAME)
     (message, files, revision), *more = fake_hub
-    assert f"Downloading {NAME} (commit cccccccccccc), 2 MB, from huggingface.co" in message
+    assert message.startswith(f"{NAME} is not on this machine: asking huggingface.co")
+    assert f"Downloading {NAME} (commit cccccccccccc), 2 MB, to " in message
     assert (files, revision, more) == (["config.json", "model.safetensors"], "main", [])
     assert found.weights[0].read_bytes() == b"weights"
     assert find_files(NAME, offline=True) == found, "next time it is there"

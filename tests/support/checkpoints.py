@@ -126,7 +126,7 @@ def write_dense(folder: Path, kind: str = "ViT", **more):
     """A vision transformer without pooling; returns the network."""
     import transformers
 
-    config = getattr(transformers, f"{kind}Config")(**tower(image_size=SIDE, patch_size=8, **more))
+    config = getattr(transformers, f"{kind}Config")(**tower(**{"image_size": SIDE, "patch_size": 8, **more}))
     settings = {"add_pooling_layer": False} if kind == "ViT" else {}
     network = random_network(getattr(transformers, f"{kind}Model"), config, **settings)
     network.save_pretrained(folder)

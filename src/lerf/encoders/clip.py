@@ -136,8 +136,10 @@ def read_tokenizer(folder: Path, kind: str = "AutoTokenizer") -> Any:
         raise EncoderError(
             f"{folder} holds no tokenizer (one of {', '.join(VOCABULARIES)}); fetch the whole folder of the model."
         )
+    # Code that a folder brings along is never run, nor is anybody asked whether it may.
+    safe = {"trust_remote_code": False} if kind == "AutoTokenizer" else {}
     try:
-        return getattr(transformers, kind).from_pretrained(folder, local_files_only=True)
+        return getattr(transformers, kind).from_pretrained(folder, local_files_only=True, **safe)
     except ImportError as error:
         raise EncoderError(
             f"The tokenizer in {folder} needs another package ({str(error).strip().splitlines()[0]}); most need: pip "

@@ -142,6 +142,7 @@ def _downloaded(name: str, revision: str) -> Files:
         ) from error
     cache = str(cache_folder())
     wanted = revision or "main"
+    _say(f"{name} is not on this machine: asking huggingface.co for it (--offline forbids this).")
     try:
         about = HfApi().model_info(name, revision=wanted, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in about.siblings or []}
@@ -149,12 +150,8 @@ def _downloaded(name: str, revision: str) -> Files:
             sizes, lambda index: Path(hf_hub_download(name, index, revision=wanted, cache_dir=cache)).read_text()
         )
         chosen = [*weights, *(file for file in sizes if "/" not in file and file.endswith(SMALL_FILES))]
-        print(
-            f"Downloading {name} (commit {(about.sha or wanted)[:12]}), {sum(sizes[file] for file in chosen) / 1e6:.0f}"
-            f" MB, from huggingface.co to {cache}; --offline forbids this.",
-            file=sys.stderr,
-            flush=True,
-        )
+        megabytes = sum(sizes[file] for file in chosen) / 1e6
+        _say(f"Downloading {name} (commit {(about.sha or wanted)[:12]}), {megabytes:.0f} MB, to {cache}.")
         snapshot_download(name, revision=wanted, cache_dir=cache, allow_patterns=chosen)
     except Exception as error:  # the hub's client raises its own, those of its HTTP library and those of the disk
         reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
@@ -165,6 +162,10 @@ def _downloaded(name: str, revision: str) -> Files:
             f"{name} holds no weights that can be read ({', '.join(SINGLE_FILES)}); choose another model."
         )
     return found
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def _hint(name: str, revision: str) -> str:
