@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 import lerf
 from lerf.apps.main import main
-from lerf.errors import RunError
+from lerf.errors import ConfigError, RunError
 from lerf.fields.contraction import contract
 from lerf.fields.language import LightStops
 from lerf.files import sha256_of
@@ -70,6 +70,12 @@ def test_cells_are_the_weighted_means_of_the_light_in_them() -> None:
 def test_a_surface_too_faint_is_refused() -> None:
     with pytest.raises(RunError, match="bright enough"):
         gather_cells(random_stops(20), 0.4, min_light=1e3)
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, 1e-7, math.nan, math.inf])
+def test_a_size_that_no_cell_can_have_is_refused(size) -> None:
+    with pytest.raises(ConfigError, match="size of cells"):
+        gather_cells(random_stops(20), size)
 
 
 def test_a_cell_holds_the_mean_of_what_is_rendered_at_its_points(model, index) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lerf.errors import RunError
+from lerf.errors import ConfigError, RunError
 from lerf.fields.contraction import contract
 from lerf.fields.language import LightStops
 from lerf.model import Model
@@ -20,6 +20,8 @@ from lerf.queries.search import Phrases, candidate_scales, choose_scales, surfac
 SCALES = 8
 CELL_SHARE = 0.01
 """Side of a cell as a share of the surface's robust diagonal: half of what joins cells into regions."""
+SMALLEST = 1e-5
+"""Of the sizes that a cell may have: `cell_keys` counts no further."""
 MIN_LIGHT = 0.5
 """Cells in which less light stops, in rays, are left out: haze, not surface."""
 CHUNK = 32768
@@ -56,7 +58,7 @@ def default_cell_size(positions: Float[Tensor, "points 3"]) -> float:
     """`CELL_SHARE` of the robust diagonal of the points in the contracted frame."""
     cut = torch.tensor([0.02, 0.98], device=positions.device)
     low, high = torch.quantile(contract(positions), cut, dim=0)
-    return max(CELL_SHARE * float((high - low).norm()), 1e-5)
+    return max(CELL_SHARE * float((high - low).norm()), SMALLEST)
 
 
 @torch.no_grad()
@@ -64,8 +66,11 @@ def gather_cells(stops: LightStops, size: float, min_light: float = MIN_LIGHT) -
     """Put each ray into the cell in which its median light stops, weighted by how much of its light stops there.
 
     Raises:
+        ConfigError: when `size` is not a length that cells of the contracted frame can have.
         RunError: when no cell has `min_light`.
     """
+    if not SMALLEST <= size <= 4.0:
+        raise ConfigError(f"The size of cells is {size}; give one from {SMALLEST} to 4, in the contracted frame.")
     keys = cell_keys(stops.median_position, size)
     rays, samples = stops.weights.shape
     here = cell_keys(stops.positions.reshape(-1, 3), size).view(rays, samples) == keys[:, None]
