@@ -22,7 +22,8 @@ from lerf.apps.pictures import depth_picture, normalised_picture, raw_picture, w
 from lerf.evaluation.baseline import pyramid_map
 from lerf.evaluation.labels import read_labels
 from lerf.evaluation.metrics import average_precision, best_iou, iou_at, pixel_auc
-from lerf.model import INDIFFERENCE, Model
+from lerf.model import Model
+from lerf.queries.instances import INDIFFERENCE
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 

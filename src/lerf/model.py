@@ -19,7 +19,7 @@ from lerf.fields.contraction import contract
 from lerf.fields.language import LanguageField
 from lerf.fields.radiance import RadianceField
 from lerf.queries.answer import Answer, Geometry, Instance, QueryResult, clean_phrases
-from lerf.queries.instances import find_regions, robust_extent
+from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagonal, robust_extent
 from lerf.queries.relevancy import relevancy
 from lerf.queries.search import Phrases, candidate_scales, choose_scales, presence, surface_relevancy
 from lerf.queries.surface import Surface, build_surface
@@ -34,10 +34,6 @@ from lerf.scenes.scene import Scene
 from lerf.training.run import RunFolder
 
 SURFACE_POINTS = 60_000
-INDIFFERENCE = 0.5
-"""Relevancy at which a place is as close to the phrase as to the nearest canonical phrase."""
-CELL_SHARE = 0.02
-"""Side of the cells that join points into instances, as a share of the scene's robust diagonal."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +79,12 @@ class Model:
     def surface(self) -> Surface:
         """Surface points of the training photos, built at the first query."""
         return build_surface(self.source, self.language, self.cameras, self.scene.train, SURFACE_POINTS)
+
+    @cached_property
+    def _contracted_surface(self) -> tuple[Float[Tensor, "points 3"], float]:
+        """Surface points in the contracted frame, and the side of the cells that join them into instances."""
+        positions = contract(self.surface.positions)
+        return positions, JOIN_SHARE * robust_diagonal(positions)
 
     def phrases(
         self, texts: str | Sequence[str], canonical: Sequence[str] | None = None, temperature: float | None = None
@@ -285,17 +287,8 @@ class Model:
         score = presence(scores)
         if score < threshold:
             return Answer(text, score)
-        # Contracted, the cells that join points grow with the distance, as the spacing of the points does.
-        positions = contract(self.surface.positions)
-        low, high = torch.quantile(positions, torch.tensor([0.02, 0.98], device=positions.device), dim=0)
-        # A thing ends where indifference begins; it counts when somewhere inside it passes the threshold.
-        regions = find_regions(
-            positions,
-            scores,
-            threshold=min(INDIFFERENCE, score - 1e-6),
-            cell_size=CELL_SHARE * float((high - low).norm()),
-            min_peak=threshold,
-        )
+        positions, cell_size = self._contracted_surface
+        regions = answering_regions(positions, scores, score, threshold, cell_size)
         # Where only scattered points pass, the best of them is the answer.
         found = [(r.best, r.indices) for r in regions] or [(int(scores.argmax()), scores.argmax()[None])]
         instances = tuple(

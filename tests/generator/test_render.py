@@ -33,7 +33,7 @@ def scene():
     blue = thing(BLUE, "ball", sphere(SIDE / 2, 16).moved(z=SIDE / 2), "blue", position=(-0.3, -0.1, 0.0))
     light = Light((0.2, -0.4, 1.9), (0.0, 0.0, 0.0), 2.0, 2.0, (1.0, 1.0, 1.0))
     ambient, middle, half = (0.4, 0.4, 0.4), (0.0, 0.0, 0.1), (0.5, 0.4, 0.2)
-    return Composition(0, "table", False, (red, blue, floor), (light,), ambient, 0.5, middle, half)
+    return Composition(0, "table", (red, blue, floor), (light,), ambient, 0.5, middle, half)
 
 
 @pytest.fixture(scope="module")

@@ -262,12 +262,6 @@ def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:
         capture = load_scene(command.data, settings.downscale)
     lpips = None if command.lpips_weights is None else load_lpips(command.lpips_weights, model.device)
     reporter = TerminalReporter(console)
-
-    def advance(stage: str, done: int, total: int) -> None:
-        if reporter.stage != stage:
-            reporter.begin(stage, total)
-        reporter.advance(done)
-
     try:
         report = evaluate_run(
             model,
@@ -278,7 +272,7 @@ def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:
             capture=capture,
             run=command.run,
             lpips=lpips,
-            progress=advance,
+            progress=reporter.show,
         )
     finally:
         reporter.close()

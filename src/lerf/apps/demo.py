@@ -41,13 +41,7 @@ def run_demo(command: cli.Demo, console: Console) -> dict[str, Any]:
         timings = RunFolder(run).read_json("timings.json")
         seconds: dict[str, float] = dict(timings["seconds"])
         start = time.perf_counter()
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if reporter.stage != stage:
-                reporter.begin(stage, total)
-            reporter.advance(done)
-
-        report = evaluate(model, run=run, progress=advance)
+        report = evaluate(model, run=run, progress=reporter.show)
     finally:
         reporter.close()
     seconds["evaluation"] = round(time.perf_counter() - start, 3)

@@ -32,6 +32,12 @@ class TerminalReporter:
         if self._progress:
             self._progress.update(self._task, completed=done, facts=describe(self.facts))
 
+    def show(self, stage: str, done: int, total: int) -> None:
+        """Progress of work that names its stage with every call."""
+        if self.stage != stage:
+            self.begin(stage, total)
+        self.advance(done)
+
     def end(self, seconds: float) -> None:
         self.close()
         self.console.print(f"{self.stage:<28} {seconds:8.1f} s   {describe(self.facts)}", highlight=False)

@@ -21,8 +21,8 @@ from lerf.encoders import open_clip_layout
 from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors, require_transformers
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.preprocessing import Preprocessing, read_preprocessing
-from lerf.encoders.protocols import EncoderDefaults
-from lerf.errors import EncoderError, QueryError
+from lerf.encoders.protocols import EncoderDefaults, refuse_blank
+from lerf.errors import EncoderError
 
 CODE_VERSION = "clip-1"
 """Part of the fingerprint: change it whenever image embeddings change."""
@@ -84,8 +84,7 @@ class TwoTowers:
         Raises:
             QueryError: a phrase is blank.
         """
-        if any(not phrase.strip() for phrase in phrases):
-            raise QueryError("A phrase is empty; write what to look for.")
+        refuse_blank(phrases)
         with torch.inference_mode():
             parts = [
                 self._embed_phrases(list(phrases[start : start + TILES_A_BATCH]))

@@ -32,9 +32,9 @@ from torch import Tensor
 
 from lerf.encoders.efficientnet_lite import STRIDE, load_network
 from lerf.encoders.names import Names
-from lerf.encoders.protocols import EncoderDefaults, FeatureGrid
+from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
 from lerf.encoders.taxonomy import CLASSES, load_taxonomy
-from lerf.errors import ConfigError, QueryError
+from lerf.errors import ConfigError
 
 CODE_VERSION = "conse-3"
 """Part of the fingerprint: change it whenever image embeddings change."""
@@ -95,8 +95,7 @@ class Conse:
         Raises:
             QueryError: a phrase is blank.
         """
-        if any(not phrase.strip() for phrase in phrases):
-            raise QueryError("A phrase is empty; write what to look for.")
+        refuse_blank(phrases)
         self._names = self._names or Names()
         match = self._names.match(list(phrases), self.settings.softness, self.settings.name_threshold)
         means = match.weights @ self._nodes.cpu()

@@ -22,8 +22,8 @@ from torch import Tensor
 from lerf.encoders.mini_text import TextTower, Vocabulary
 from lerf.encoders.mini_tower import STRIDE, ImageTower, padded_to, tent
 from lerf.encoders.nearest_words import nearest_words
-from lerf.encoders.protocols import EncoderDefaults, FeatureGrid
-from lerf.errors import ConfigError, EncoderError, LerfWarning, QueryError
+from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
+from lerf.errors import ConfigError, EncoderError, LerfWarning
 
 CODE_VERSION = "mini-1"
 """Part of the fingerprint: change it whenever image embeddings change."""
@@ -73,6 +73,10 @@ class _Weights:
         self.image = self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.sha = hashlib.sha256(data).hexdigest()
 
+    def feature_map(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
+        """Map of pictures of any size, padded to what the tower takes."""
+        return self.image.feature_map(padded_to(pictures).contiguous(memory_format=torch.channels_last))
+
 
 def _at_working_height(photo: Float[Tensor, "3 h w"]) -> tuple[Float[Tensor, "1 3 rows columns"], float, float]:
     """The photo 240 pixels high, and how many of its own pixels one of these is, across and down."""
@@ -103,8 +107,7 @@ class Mini:
         Raises:
             QueryError: a phrase is blank.
         """
-        if any(not phrase.strip() for phrase in phrases):
-            raise QueryError("A phrase is empty; write what to look for.")
+        refuse_blank(phrases)
         for phrase in phrases:
             self._warn_of_unknown(phrase)
         with torch.inference_mode():
@@ -128,7 +131,7 @@ class Mini:
         """Unit embeddings of tiles, each taken for the only window of a picture as large as it; RGB in 0..1."""
         size = tiles.shape[-1]
         with torch.inference_mode():
-            features = self._map(tiles.to(self._device))
+            features = self._towers.feature_map(tiles.to(self._device))
             middle, side = (torch.full((1,), value, device=self._device) for value in (size / 2, float(size)))
             means = torch.einsum(
                 "ncrs,r,s->nc",
@@ -159,11 +162,8 @@ class Mini:
 
     def _map_of(self, small: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "channels rows columns"]:
         if self._last is None or self._last[0].shape != small.shape or not torch.equal(self._last[0], small):
-            self._last = (small, self._map(small)[0])
+            self._last = (small, self._towers.feature_map(small)[0])
         return self._last[1]
-
-    def _map(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
-        return self._towers.image.feature_map(padded_to(pictures).contiguous(memory_format=torch.channels_last))
 
 
 class MiniMap:
@@ -186,7 +186,7 @@ class MiniMap:
         with torch.inference_mode():
             small, x, y = _at_working_height(photo.to(self._device))
             height, width = small.shape[-2:]
-            features = self._towers.image.feature_map(padded_to(small).contiguous(memory_format=torch.channels_last))
+            features = self._towers.feature_map(small)
             kept = features[0, :, : -(-height // STRIDE), : -(-width // STRIDE)].permute(1, 2, 0)
             return FeatureGrid(
                 ((kept - self._towers.mean) / self._towers.deviation).contiguous(),

@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.errors import QueryError
+
 
 @dataclass(frozen=True)
 class FeatureGrid:
@@ -41,6 +43,16 @@ class EncoderDefaults:
     """Relevancy at which a phrase counts as present; calibrated on photos that no evaluation uses."""
     canonical: tuple[str, ...] = ("object", "things", "stuff", "texture")
     """Phrases that a query must beat."""
+
+
+def refuse_blank(phrases: Sequence[str]) -> None:
+    """What every `encode_text` asks first.
+
+    Raises:
+        QueryError: a phrase is blank.
+    """
+    if any(not phrase.strip() for phrase in phrases):
+        raise QueryError("A phrase is empty; write what to look for.")
 
 
 @runtime_checkable

@@ -103,7 +103,6 @@ class Composition:
 
     seed: int
     setting: Setting
-    training: bool
     things: tuple[Placed, ...]
     lights: tuple[Light, ...]
     ambient: tuple[float, float, float]
@@ -156,7 +155,7 @@ def compose(seed: int, setting: Setting, *, training: bool = False, objects: tup
     middle = (0.0, 0.0, 0.05 if setting != "shelf" else 0.0)
     exposure = _exposure(setting, lights, ambient) * float(rng.uniform(0.92, 1.05))
     things = _numbered(placed, pieces)
-    return Composition(seed, setting, training, things, lights, ambient, exposure, middle, half)
+    return Composition(seed, setting, things, lights, ambient, exposure, middle, half)
 
 
 # --- What stands there -----------------------------------------------------------------------------------------------

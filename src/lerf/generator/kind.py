@@ -71,8 +71,6 @@ class Kind:
     """Parts big and plain enough to ask for: "mug handle". Never "body"."""
     accents: tuple[str, ...] = field(default=COLOURS)
     """Colours of the accent look."""
-    flat: bool = False
-    """Whether other things may be put on top of it (a book, a plate)."""
 
 
 def normalised(parts: list[Part]) -> list[Part]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 Field = Callable[[Float[np.ndarray, "points 3"]], Float[np.ndarray, " points"]]
 """A signed distance, or anything with its sign: negative inside."""
@@ -57,6 +57,12 @@ def joined(*meshes: Mesh) -> Mesh:
     return Mesh(
         np.concatenate([m.vertices for m in meshes]), np.concatenate(faces), all(mesh.smooth for mesh in meshes)
     )
+
+
+def piece(mesh: Mesh, chosen: Bool[np.ndarray, " faces"]) -> Mesh:
+    """Some faces of a mesh, with only the vertices that they use; open along the cut."""
+    used, faces = np.unique(mesh.faces[chosen], return_inverse=True)
+    return replace(mesh, vertices=mesh.vertices[used], faces=faces.reshape(-1, 3))
 
 
 def revolved(profile: Sequence[tuple[float, float]], segments: int = 48, smooth: bool = True) -> Mesh:

@@ -17,6 +17,7 @@ from lerf.files import write_atomically, write_json
 from lerf.generator.annotation import DEPTH_UNIT, Annotation, LabelledPart, Thing, write_annotation
 from lerf.generator.arrange import Composition, Setting, compose, drawn_setting
 from lerf.generator.path import Camera, walk
+from lerf.generator.phrases import scene_phrases
 from lerf.generator.render import Photographer, Picture
 
 VERSION = 1
@@ -160,8 +161,6 @@ def _transforms(shots: list[tuple[str, Camera, bool]], width: int, height: int) 
 
 def _annotated(composition: Composition, seen: np.ndarray) -> Annotation:
     """Things and parts that some view shows, and their phrases."""
-    from lerf.generator.phrases import scene_phrases
-
     things = []
     for placed in composition.things:
         thing = placed.described()

@@ -15,6 +15,7 @@ from lerf.fields.contraction import contract
 from lerf.fields.language import LightStops
 from lerf.model import Model
 from lerf.queries.index import Facts, Index, Source, cell_keys, compress
+from lerf.queries.instances import robust_diagonal
 from lerf.queries.search import Phrases, candidate_scales, choose_scales, surface_relevancy
 
 SCALES = 8
@@ -56,9 +57,7 @@ class Cells:
 
 def default_cell_size(positions: Float[Tensor, "points 3"]) -> float:
     """`CELL_SHARE` of the robust diagonal of the points in the contracted frame."""
-    cut = torch.tensor([0.02, 0.98], device=positions.device)
-    low, high = torch.quantile(contract(positions), cut, dim=0)
-    return max(CELL_SHARE * float((high - low).norm()), SMALLEST)
+    return max(CELL_SHARE * robust_diagonal(contract(positions)), SMALLEST)
 
 
 @torch.no_grad()

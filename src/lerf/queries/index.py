@@ -22,8 +22,8 @@ from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import RunError
 from lerf.fields.contraction import contract
 from lerf.files import write_atomically
-from lerf.queries.instances import Region, find_regions
-from lerf.queries.search import AS_GOOD, Phrases, peak, presence
+from lerf.queries.instances import JOIN_SHARE, Region, answering_regions, robust_diagonal
+from lerf.queries.search import Phrases, peak, presence, smallest_as_good
 
 FORMAT = 1
 """Version of the file. A reader refuses newer ones."""
@@ -36,10 +36,6 @@ TOGETHER = 16
 """Phrases multiplied at once by a search: bounds the memory."""
 FILE = "index.safetensors"
 """Name of the index in a run folder."""
-INDIFFERENCE = 0.5
-"""Relevancy at which a place is as close to the phrase as to the nearest canonical phrase."""
-JOIN_SHARE = 0.02
-"""Side of the cubes that join cells into regions, as a share of the robust diagonal of the cells."""
 KEY_BITS = 20
 """Bits of a cell's number along an axis; the contracted cube is 4 wide, so cells may be as small as 4e-6."""
 
@@ -122,10 +118,7 @@ class Index:
 
     @cached_property
     def _join_size(self) -> float:
-        places = self._contracted
-        cut = torch.tensor([0.02, 0.98], device=places.device)
-        low, high = torch.stack([torch.quantile(axis, cut) for axis in places.unbind(-1)], -1)
-        return max(JOIN_SHARE * float((high - low).norm()), self.facts.cell_size)
+        return max(JOIN_SHARE * robust_diagonal(self._contracted), self.facts.cell_size)
 
     @torch.no_grad()
     def relevancy(self, phrases: Phrases) -> Float[Tensor, "phrases scales cells"]:
@@ -179,13 +172,7 @@ class Index:
         score = presence(scores)
         regions: list[Region] = []
         if score >= threshold:
-            regions = find_regions(
-                self._contracted,
-                scores,
-                threshold=min(INDIFFERENCE, score - 1e-6),
-                cell_size=self._join_size,
-                min_peak=threshold,
-            )
+            regions = answering_regions(self._contracted, scores, score, threshold, self._join_size)
         best = regions[0].best if regions else int(scores.argmax())
         return Found(text, score, scale, scores, best, tuple(regions))
 
@@ -198,9 +185,7 @@ class Index:
 
 def choose_scale(relevancy: Float[Tensor, "scales cells"]) -> int:
     """The scale that peaks highest, and among those as good the smallest: the rule of `search.choose_scales`."""
-    margins = torch.logit(peak(relevancy), eps=1e-6)
-    best = margins.amax()
-    return int((margins >= best - AS_GOOD * best.abs()).int().argmax())
+    return int(smallest_as_good(peak(relevancy)))
 
 
 def cell_keys(positions: Float[Tensor, "points 3"], cell_size: float) -> Int[Tensor, " points"]:

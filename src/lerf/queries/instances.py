@@ -15,6 +15,13 @@ from torch import Tensor
 
 from lerf.errors import QueryError
 
+INDIFFERENCE = 0.5
+"""Relevancy at which a place is as close to the phrase as to the nearest canonical phrase."""
+JOIN_SHARE = 0.02
+"""Side of the cells that join places into instances, as a share of their robust diagonal (`robust_diagonal`)."""
+TRIM = 0.02
+"""Quantile at either end of each axis that the robust diagonal leaves out."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -32,6 +39,35 @@ class Region:
     """Upper corner."""
     evidence: float
     """Sum over its points of weight * (relevancy - threshold)."""
+
+
+def robust_diagonal(points: Float[Tensor, "points 3"]) -> float:
+    """Diagonal of the box between the `TRIM` quantiles of the points along the axes, in their units."""
+    cut = torch.tensor([TRIM, 1.0 - TRIM], device=points.device)
+    # Axis by axis, since `quantile` takes no more than 16 million numbers at once.
+    low, high = torch.stack([torch.quantile(axis, cut) for axis in points.unbind(-1)], dim=-1)
+    return float((high - low).norm())
+
+
+def answering_regions(
+    points: Float[Tensor, "points 3"],
+    relevancy: Float[Tensor, " points"],
+    score: float,
+    threshold: float,
+    cell_size: float,
+) -> list[Region]:
+    """Instances of a phrase that is present: a thing ends where indifference begins, and counts when somewhere inside
+    it passes the threshold.
+
+    Args:
+        points: in the contracted frame, where cells grow with the distance, as the spacing of the points does.
+        relevancy: of each point.
+        score: the phrase's relevancy to the scene (`search.presence`).
+        threshold: from which it is present.
+        cell_size: see `find_regions`.
+    """
+    limit = min(INDIFFERENCE, score - 1e-6)
+    return find_regions(points, relevancy, threshold=limit, cell_size=cell_size, min_peak=threshold)
 
 
 def find_regions(

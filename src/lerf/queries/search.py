@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf.fields.language import LanguageField
@@ -67,22 +67,29 @@ def surface_relevancy(
     return torch.cat(parts, dim=-1)
 
 
+def smallest_as_good(peaks: Float[Tensor, "*batch scales"]) -> Int[Tensor, "*batch"]:
+    """Index of the scale that a phrase answers at, from the peaks of its relevancy at increasing scales.
+
+    It is the smallest of those as good as the best: of tiles that are equally sure of a phrase, the smallest says best
+    where it is. Relevancy saturates, so peaks are compared by their margin, which is the temperature times the cosines'
+    lead over the canonical phrases; within `AS_GOOD` of the highest is as good.
+    """
+    margins = torch.logit(peaks, eps=1e-6)
+    best = margins.amax(-1, keepdim=True)
+    return (margins >= best - AS_GOOD * best.abs()).int().argmax(-1)
+
+
 @torch.no_grad()
 def choose_scales(
     field: LanguageField, surface: Surface, phrases: Phrases, scales: Float[Tensor, " scales"], coarse: int = 12_000
 ) -> tuple[Float[Tensor, " phrases"], Float[Tensor, "phrases scales"]]:
     """For each phrase the scale at which it answers, and the peaks of all scales, on about `coarse` of the points.
 
-    It is the scale whose relevancy peaks highest, and among those as good the smallest: of tiles that are equally sure
-    of a phrase, the smallest says best where it is. Relevancy saturates, so peaks are compared by their margin, which
-    is the temperature times the cosines' lead over the canonical phrases; within `AS_GOOD` of the highest is as good.
+    It is the scale whose relevancy peaks highest, and among those as good the smallest: see `smallest_as_good`.
     """
     step = max(1, len(surface) // coarse)
     index = torch.arange(0, len(surface), step, device=surface.photo.device)
     peaks = torch.stack(
         [peak(surface_relevancy(field, surface, phrases, index, scale)) for scale in scales.tolist()], dim=-1
     )
-    margins = torch.logit(peaks, eps=1e-6)
-    best = margins.amax(-1, keepdim=True)
-    as_good = margins >= best - AS_GOOD * best.abs()
-    return scales.to(peaks.device)[as_good.int().argmax(-1)], peaks
+    return scales.to(peaks.device)[smallest_as_good(peaks)], peaks

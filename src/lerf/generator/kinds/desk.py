@@ -359,7 +359,6 @@ KINDS: tuple[Kind, ...] = (
         uses=("something to read",),
         materials=("paper", "leather"),
         patterns=True,
-        flat=True,
     ),
     Kind(
         "laptop",

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 
 from lerf.generator.kind import Kind, Look, Part
-from lerf.generator.kinds.kitchen import piece
 from lerf.generator.mesh import (
     Mesh,
     arc,
@@ -16,6 +15,7 @@ from lerf.generator.mesh import (
     extruded,
     from_field,
     joined,
+    piece,
     revolved,
     rounded_profile,
     sphere,

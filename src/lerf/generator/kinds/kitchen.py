@@ -7,19 +7,13 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from lerf.generator.kind import Kind, Look, Part
-from lerf.generator.mesh import Mesh, joined, revolved, rounded_profile, sphere, swept
+from lerf.generator.mesh import Mesh, joined, piece, revolved, rounded_profile, sphere, swept
 
 Outline = list[tuple[float, float]]
 """Points (radius, z) of a profile, from the bottom up."""
-
-
-def piece(mesh: Mesh, chosen: Bool[np.ndarray, " faces"]) -> Mesh:
-    """Some faces of a mesh, with only the vertices that they use; open along the cut."""
-    used, faces = np.unique(mesh.faces[chosen], return_inverse=True)
-    return replace(mesh, vertices=mesh.vertices[used], faces=faces.reshape(-1, 3))
 
 
 def _shell(outer: Outline, wall: float, segments: int = 48) -> Mesh:
@@ -398,7 +392,6 @@ KINDS: tuple[Kind, ...] = (
         uses=("something to serve food on", "something to eat from"),
         materials=("ceramic", "plastic", "metal", "wooden"),
         patterns=True,
-        flat=True,
     ),
     Kind(
         "frying pan",
