@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,8 @@ from lerf.fields.contraction import contract
 from lerf.fields.language import LanguageField
 from lerf.fields.radiance import RadianceField
 from lerf.queries.answer import Answer, Geometry, Instance, QueryResult, clean_phrases
+from lerf.queries.index import Index
+from lerf.queries.indexed import IndexUse, answers_from_index, differences, note, open_index
 from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagonal, robust_extent
 from lerf.queries.relevancy import relevancy
 from lerf.queries.search import Phrases, candidate_scales, choose_scales, presence, surface_relevancy
@@ -62,10 +64,13 @@ class Model:
         temperature: float,
         threshold: float,
         device: str = "cpu",
+        folder: Path | None = None,
     ) -> None:
+        """`folder` is where a baked index is looked for."""
         self.scene, self.radiance, self.language, self.encoder = scene, radiance, language, encoder
         self.canonical, self.temperature, self.threshold = tuple(canonical), temperature, threshold
-        self.device = device
+        self.device, self.folder = device, folder
+        self._indices: dict[IndexUse, Index | None] = {}
         self.cameras = CameraTable.from_cameras(
             [scene.normalised_camera(index) for index in range(len(scene))], device=device
         )
@@ -115,6 +120,8 @@ class Model:
         temperature: float | None = None,
         threshold: float | None = None,
         scale: float | None = None,
+        index: IndexUse = "auto",
+        compare: bool = False,
     ) -> QueryResult:
         """Where in the scene phrases are, if they are.
 
@@ -124,19 +131,37 @@ class Model:
             temperature: factor on cosines, instead of the encoder's.
             threshold: relevancy from which a phrase counts as present, instead of the encoder's.
             scale: tile height in capture units for all phrases, instead of the best one.
+            index: whether the baked index answers (`lerf bake`): where a fresh one is there, always, or never. It
+                knows a few scales only, and answers a given one at the closest.
+            compare: with an index, also ask the field how far each answer is from its own.
 
         Raises:
             QueryError: an empty phrase or a setting out of range.
+            RunError: an index is required and there is none, or none of this state of the run.
         """
         phrases = self.phrases(texts, canonical, temperature)
         limit = self.threshold if threshold is None else threshold
         if not 0.0 <= limit <= 1.0:
             raise QueryError(f"The threshold must lie in 0..1, not {limit}.")
-        fixed = None if scale is None else self.normalised_scale(scale)
-        scales = self.choose_scales(phrases) if fixed is None else [fixed] * len(phrases.texts)
+        fixed = None if scale is None else [self.normalised_scale(scale)] * len(phrases.texts)
         names = self.canonical if canonical is None else tuple(clean_phrases(list(canonical)))
-        answers = self.answers(phrases, scales, limit)
+        baked = self.index(index)
+        if baked is not None:
+            told = note(baked)
+            if compare:
+                told = replace(told, differences=differences(self, baked, phrases, fixed))
+            answers = answers_from_index(self, baked, phrases, limit, fixed)
+            return QueryResult(self.encoder.name, names, phrases.temperature, limit, answers, told)
+        if compare:
+            raise QueryError("There is no index to compare with the field; make one with 'lerf bake'.")
+        answers = self.answers(phrases, fixed or self.choose_scales(phrases), limit)
         return QueryResult(self.encoder.name, names, phrases.temperature, limit, answers)
+
+    def index(self, use: IndexUse = "auto") -> Index | None:
+        """The baked index that answers queries, read on first use, or None where the field does; see `open_index`."""
+        if use not in self._indices:
+            self._indices[use] = open_index(self.folder, self.encoder, self.device, use)
+        return self._indices[use]
 
     def answers(self, phrases: Phrases, scales: Sequence[float], threshold: float) -> tuple[Answer, ...]:
         """Where embedded phrases are, if they are, each asked at its scale in normalised units."""
@@ -292,36 +317,50 @@ class Model:
         # Where only scattered points pass, the best of them is the answer.
         found = [(r.best, r.indices) for r in regions] or [(int(scores.argmax()), scores.argmax()[None])]
         instances = tuple(
-            Instance(float(scores[best]), self._geometry(best, members, scale)) for best, members in found
+            Instance(float(scores[best]), self._surface_geometry(best, members, scale)) for best, members in found
         )
         return Answer(text, score, instances[0].geometry, instances)
 
-    def _geometry(self, index: int, members: Int[Tensor, " members"], scale: float) -> Geometry:
-        """A region of surface points in the capture frame, with the photo that shows its best point best."""
+    def _surface_geometry(self, index: int, members: Int[Tensor, " members"], scale: float) -> Geometry:
+        position = self.surface.positions[index]
+        used, _ = self.language.bounds.nearest_supervised(position[None], torch.full_like(position[:1], scale))
+        return self.geometry(position, self.surface.positions[members], float(used), self._raster_depths)
+
+    def geometry(
+        self,
+        position: Float[Tensor, " 3"],
+        members: Float[Tensor, "members 3"],
+        scale: float,
+        surface_depths: Callable[[Tensor], Tensor],
+    ) -> Geometry:
+        """A region of the normalised frame in the capture frame, with the photo that shows its best point best.
+
+        Args:
+            position: the best point.
+            members: all points.
+            scale: at which it answers, normalised units.
+            surface_depths: depth of the surface that each training photo shows at its pixel, from pixels [photos, 2].
+        """
         similarity = self.scene.similarity.inverse()
         # The frames differ by a rotation: an extent along the capture's axes needs the points, not a box around them.
-        captured = torch.from_numpy(similarity.apply_points(self.surface.positions[members].cpu().numpy()))
-        position = self.surface.positions[index]
+        captured = torch.from_numpy(similarity.apply_points(members.cpu().numpy()))
         point = similarity.apply_points(position.cpu().numpy()[None])[0]
         low, high = robust_extent(captured, torch.from_numpy(point))
-        view, pixel = self._best_view(position)
-        used, _ = self.language.bounds.nearest_supervised(position[None], torch.full_like(position[:1], scale))
+        view, pixel = self._best_view(position, surface_depths)
         extent = (_vector(low.numpy()), _vector(high.numpy()))
-        return Geometry(_vector(point), float(used) / self.scene.similarity.scale, extent, view, pixel)
+        return Geometry(_vector(point), scale / self.scene.similarity.scale, extent, view, pixel)
 
-    def _best_view(self, position: Float[Tensor, " 3"]) -> tuple[str | None, tuple[float, float] | None]:
+    def _best_view(
+        self, position: Float[Tensor, " 3"], surface_depths: Callable[[Tensor], Tensor]
+    ) -> tuple[str | None, tuple[float, float] | None]:
         photos = list(self.scene.train)
-        pixels, depths, surfaces = [], [], []
-        for photo in photos:
-            pixel, depth = self.cameras.project(photo, position[None])
-            pixels.append(pixel[0])
-            depths.append(depth[0])
-            surfaces.append(self._surface_depth(photo, pixel[0]))
-        depth = torch.stack(depths)
+        projected = [self.cameras.project(photo, position[None]) for photo in photos]
+        pixels = torch.cat([pixel for pixel, _ in projected])
+        depth = torch.cat([depth for _, depth in projected])
         found = best_view(
-            torch.stack(pixels),
+            pixels,
             depth,
-            unoccluded(depth, torch.stack(surfaces)),
+            unoccluded(depth, surface_depths(pixels)),
             self.cameras.sizes[photos].float(),
             self.cameras.focal[photos, 1],
         )
@@ -331,7 +370,12 @@ class Model:
         x, y = self.scene.to_original_pixel(photo, *found.pixel)
         return self.scene.photos[photo].name, (float(x), float(y))
 
-    def _surface_depth(self, photo: int, pixel: Float[Tensor, " 2"]) -> Tensor:
+    def _raster_depths(self, pixels: Float[Tensor, "photos 2"]) -> Float[Tensor, " photos"]:
+        return torch.stack(
+            [self._raster_depth(photo, pixel) for photo, pixel in zip(self.scene.train, pixels, strict=True)]
+        )
+
+    def _raster_depth(self, photo: int, pixel: Float[Tensor, " 2"]) -> Tensor:
         depth_map = self.surface.depth_maps[photo]
         rows, columns = depth_map.shape
         width, height = self.cameras.sizes[photo].tolist()
@@ -397,6 +441,7 @@ def load(
         temperature=config["temperature"],
         threshold=config["threshold"],
         device=device,
+        folder=folder.path,
     )
 
 

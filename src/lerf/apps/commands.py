@@ -33,7 +33,7 @@ from lerf.evaluation.lpips import load_lpips
 from lerf.evaluation.report import evaluate as evaluate_run
 from lerf.evaluation.truth import read_absent
 from lerf.files import sha256_of, write_atomically, write_json
-from lerf.queries.bake import agreement
+from lerf.queries.bake import agreement, fidelity
 from lerf.queries.bake import bake as bake_field
 from lerf.queries.index import FILE, save_index
 from lerf.queries.lift import lift, training_pyramids
@@ -99,6 +99,8 @@ def query(command: cli.Query, console: Console) -> dict[str, Any]:
             temperature=command.temperature,
             threshold=command.threshold,
             scale=command.scale,
+            index=command.index,
+            compare=command.compare,
         )
         .to_dict()
     )
@@ -115,7 +117,22 @@ def query(command: cli.Query, console: Console) -> dict[str, Any]:
         )  # fmt: skip
     if not command.json:
         console.print(table)
+    if "index" in result:
+        console.print(index_sentence(result["index"]), highlight=False)
     return result
+
+
+def index_sentence(facts: dict[str, Any]) -> str:
+    """How far the answers of an index are from the field's, in words."""
+    far = "how far that is from the field has not been measured"
+    if facts["cosine"] is not None:
+        far = f"its embeddings have a mean cosine of {facts['cosine']:.3f} with the field's"
+        far += f" (5th percentile {facts['lowest_cosine']:.3f})"
+    said = f"Answered from the index ({facts['cells']} cells, from the {facts['source']}); {far}."
+    if "differences" in facts:
+        listed = ", ".join(f"{text} {value:.4f}" for text, value in facts["differences"].items())
+        said += f" Mean difference of relevancy to the field's: {listed}."
+    return said
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -211,7 +228,7 @@ def bake(command: cli.Bake, console: Console) -> dict[str, Any]:
     """An index beside the run's checkpoints, and what it holds."""
     model, run = _open(command), RunFolder(command.run)
     if command.source == "field":
-        index = bake_field(model, sha256_of(run.path / "language.safetensors"))
+        index = fidelity(model, bake_field(model, sha256_of(run.path / "language.safetensors")))
     else:
         reporter = TerminalReporter(console)
         reporter.begin("pyramids", len(model.scene.train))
@@ -222,13 +239,16 @@ def bake(command: cli.Bake, console: Console) -> dict[str, Any]:
         finally:
             reporter.close()
         index = lift(model, targets, sha256_of(run.path / "radiance.safetensors"), pixel_factors=factors)
+        index = fidelity(model, index)
     results = agreement(model, index, command.compare) if command.compare else []
     path = run.path / FILE
     save_index(index, path)
     size = path.stat().st_size
     rank = len(index.compressed.basis)
     console.print(
-        f"{path}: {len(index)} cells, {len(index.scales)} scales, rank {rank}, {size_text(size)}.", highlight=False
+        f"{path}: {len(index)} cells, {len(index.scales)} scales, rank {rank}, {size_text(size)}; mean cosine with the "
+        f"field {index.facts.cosine:.3f}.",
+        highlight=False,
     )
     if results and not command.json:
         table = Table("phrase", "difference of relevancy", "distance of best points", "ratio of scales")
@@ -244,6 +264,8 @@ def bake(command: cli.Bake, console: Console) -> dict[str, Any]:
         "scales": [scale / model.scene.similarity.scale for scale in index.scales.tolist()],
         "rank": rank,
         "bytes": size,
+        "cosine": index.facts.cosine,
+        "lowest_cosine": index.facts.lowest_cosine,
         "agreement": {
             result.text: {
                 "difference": result.difference, "distance": result.distance, "scale_ratio": result.scale_ratio,

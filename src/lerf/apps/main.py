@@ -81,6 +81,10 @@ class Query:
     """Relevancy from which a phrase counts as present; by default the encoder's."""
     scale: float | None = None
     """Tile height in capture units; by default the one that answers best."""
+    index: Literal["auto", "require", "ignore"] = "auto"
+    """Answer from the index that lerf bake wrote: where a fresh one is there, always, or never."""
+    compare: bool = False
+    """With an index, also ask the field, and say how far the relevancy of each phrase is from the field's."""
     weights: Path | None = None
     """Encoder weights, where they are not at their usual place."""
     offline: bool = False

@@ -86,6 +86,31 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class IndexNote:
+    """The baked index that answered, and how far it is from the field."""
+
+    source: str
+    """`field` or `lift`: what its embeddings were made from."""
+    cells: int
+    cosine: float | None
+    """Mean cosine of its embeddings with what the field renders; None where that was not measured."""
+    lowest_cosine: float | None
+    """5th percentile of the same."""
+    differences: dict[str, float] | None = None
+    """By phrase the mean absolute difference of relevancy to the field's, where a comparison was asked for."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry `index` of the query JSON."""
+        facts: dict[str, Any] = {
+            "source": self.source,
+            "cells": self.cells,
+            "cosine": self.cosine,
+            "lowest_cosine": self.lowest_cosine,
+        }
+        return facts if self.differences is None else {**facts, "differences": self.differences}
+
+
+@dataclass(frozen=True)
 class QueryResult:
     """Answers to phrases, in the order asked, with the settings that they depend on."""
 
@@ -95,6 +120,8 @@ class QueryResult:
     threshold: float
     """Relevancy from which a phrase counts as present."""
     queries: tuple[Answer, ...]
+    index: IndexNote | None = None
+    """The index that answered; None where the field did."""
 
     def to_dict(self) -> dict[str, Any]:
         """The query JSON, of plain Python values only."""
@@ -105,6 +132,7 @@ class QueryResult:
             "temperature": float(self.temperature),
             "threshold": float(self.threshold),
             "queries": [answer.to_dict() for answer in self.queries],
+            **({} if self.index is None else {"index": self.index.to_dict()}),
         }
 
 

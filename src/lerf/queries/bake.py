@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from lerf.fields.contraction import contract
 from lerf.fields.language import LightStops
 from lerf.model import Model
 from lerf.queries.index import Facts, Index, Source, cell_keys, compress
+from lerf.queries.indexed import OTHER_SURFACE, differences
 from lerf.queries.instances import robust_diagonal
 from lerf.queries.search import Phrases, candidate_scales, choose_scales, surface_relevancy
 
@@ -154,6 +155,31 @@ def assemble(
     )
 
 
+@torch.no_grad()
+def fidelity(model: Model, index: Index, points: int = 4096) -> Index:
+    """The index, told how far it is from the field: cosines of its embeddings with what the field renders at about
+    `points` surface points and the index's scales, each at the closest scale supervised there.
+
+    Raises:
+        RunError: when no surface point of the field lies in a cell of the index.
+    """
+    surface, field = model.surface, model.language
+    chosen = torch.arange(0, len(surface), max(1, len(surface) // points), device=model.device)
+    cells = index.locate(surface.positions[chosen])
+    chosen, cells = chosen[cells >= 0], cells[cells >= 0]
+    codes = index.unit_codes.view(len(index.scales), len(index), -1)
+    parts = []
+    for row, scale in enumerate(index.scales):
+        at, seen = field.bounds.nearest_supervised(surface.positions[chosen], scale.expand(len(chosen)))
+        decoded = codes[row, cells] @ index.compressed.basis
+        parts.append((surface.embed(field, chosen, at) * decoded).sum(-1)[seen])
+    cosines = torch.cat(parts)
+    if len(cosines) == 0:
+        raise RunError(OTHER_SURFACE)
+    lowest = torch.quantile(cosines, 0.05)
+    return replace(index, facts=replace(index.facts, cosine=float(cosines.mean()), lowest_cosine=float(lowest)))
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How far an index's answer to one phrase is from the field's."""
@@ -178,21 +204,13 @@ def agreement(model: Model, index: Index, texts: Sequence[str]) -> list[Agreemen
     phrases = model.phrases(texts)
     surface = model.surface
     everything = torch.arange(len(surface), device=model.device)
-    cell_of = index.locate(surface.positions)
-    inside = cell_of >= 0
-    if not bool(inside.any()):
-        raise RunError("The index is of another surface than the run's; make it again with 'lerf bake'.")
-    count = torch.zeros(len(index), device=model.device).index_add_(0, cell_of[inside], inside[inside].float())
+    apart_by = differences(model, index, phrases)
     own = choose_scales(model.language, surface, phrases, candidate_scales(model.language.scale_range))[0]
     results = []
     for row, found in enumerate(index.find(phrases, model.threshold)):
         single = Phrases((found.text,), phrases.queries[row : row + 1], phrases.canonical, phrases.temperature)
-        theirs = surface_relevancy(model.language, surface, single, everything, found.scale)[0]
-        sums = torch.zeros(len(index), device=model.device).index_add_(0, cell_of[inside], theirs[inside])
-        filled = count > 0
-        difference = (sums[filled] / count[filled] - found.relevancy[filled]).abs().mean()
         at_own = surface_relevancy(model.language, surface, single, everything, float(own[row]))[0]
         apart = (surface.positions[at_own.argmax()] - index.positions[found.best]).norm()
         ratio = found.scale / float(own[row])
-        results.append(Agreement(found.text, float(difference), float(apart) / model.scene.similarity.scale, ratio))
+        results.append(Agreement(found.text, apart_by[found.text], float(apart) / model.scene.similarity.scale, ratio))
     return results

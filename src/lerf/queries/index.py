@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Float16, Int
@@ -56,6 +56,10 @@ class Facts:
     """SHA-256 of the checkpoint that was baked: language of a field, radiance of a lift."""
     cell_size: float
     """Side of a cell in the contracted frame."""
+    cosine: float | None = None
+    """Mean cosine of its embeddings with what the language field renders (`bake.fidelity`); None without a field."""
+    lowest_cosine: float | None = None
+    """5th percentile of the same."""
 
 
 @dataclass(frozen=True)
@@ -229,12 +233,26 @@ def save_index(index: Index, path: Path) -> None:
     Raises:
         StorageError: when the disk is full or the folder cannot be written; the old file is kept.
     """
-    tensors = {name: getattr(index, name) for name in ("keys", "positions", "weights", "low", "high", "scales")}
-    tensors |= {name: getattr(index.compressed, name) for name in ("basis", "codes", "norms")}
-    about = {**asdict(index.facts), "rank": len(index.compressed.basis), "scales": index.scales.tolist()}
+    tensors, about = index_state(index)
+    about |= {"rank": len(index.compressed.basis), "scales": index.scales.tolist()}
     header = {"format": str(FORMAT), "index": json.dumps(about)}
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
     write_atomically(path, lambda file: file.write(data))
+
+
+def index_state(index: Index) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An index as named tensors and plain JSON values."""
+    tensors = {name: getattr(index, name) for name in ("keys", "positions", "weights", "low", "high", "scales")}
+    tensors |= {name: getattr(index.compressed, name) for name in ("basis", "codes", "norms")}
+    return tensors, asdict(index.facts)
+
+
+def index_from_state(tensors: dict[str, Tensor], about: dict[str, Any]) -> Index:
+    """Inverse of `index_state`; a KeyError or a TypeError says that they are not those of an index."""
+    facts = Facts(**{name: about[name] for name in Facts.__dataclass_fields__ if name in about})
+    rest = dict(tensors)
+    compressed = Compressed(*(rest.pop(name) for name in ("basis", "codes", "norms")))
+    return Index(**rest, compressed=compressed, facts=facts)
 
 
 def load_index(
@@ -260,12 +278,12 @@ def load_index(
             if int(header["format"]) > FORMAT:
                 raise RunError(f"{path} was written by a newer lerf (format {header['format']}); upgrade lerf.")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about: dict[str, Any] = json.loads(header["index"])
-        facts = Facts(**{name: about[name] for name in Facts.__dataclass_fields__})
-        compressed = Compressed(*(tensors.pop(name) for name in ("basis", "codes", "norms")))
-        index = Index(**tensors, compressed=compressed, facts=facts)
+        index = index_from_state(tensors, json.loads(header["index"]))
+        if index.facts.source not in get_args(Source):
+            raise ValueError(f"unknown source {index.facts.source!r}")
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise RunError(f"{path} is damaged ({error}); {again}.") from error
+    facts = index.facts
     if encoder is not None and (facts.encoder, facts.fingerprint) != (encoder.name, encoder.fingerprint):
         raise RunError(f"{path} was made with other weights or another encoder than '{encoder.name}'; {again}.")
     if checkpoint is not None and facts.checkpoint != checkpoint:
