@@ -6,8 +6,9 @@ import torch
 from fake_encoders import DenseMeanColour, MeanColour, OnlyMap
 
 from lerf.errors import ConfigError, EncoderError, StorageError
-from lerf.pyramids import store as module
-from lerf.pyramids.store import build_pyramids, photo_key
+from lerf.pyramids import manifest as module
+from lerf.pyramids.manifest import MANIFEST, Use, read_manifest, remove_folder, remove_leftovers
+from lerf.pyramids.store import DECODERS, build_pyramids, photo_key
 
 
 class Photos:
@@ -24,6 +25,10 @@ class Photos:
         return self.all[index]
 
 
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_levels_come_back_as_they_were_encoded(tmp_path):
     photos, encoder = Photos(), DenseMeanColour()
     seen = []
@@ -37,6 +42,7 @@ def test_levels_come_back_as_they_were_encoded(tmp_path):
             torch.testing.assert_close(got.features, expected.features, atol=1e-3, rtol=0)
             assert (got.x0, got.y0, got.dx, got.dy) == (expected.x0, expected.y0, expected.dx, expected.dy)
         assert isinstance(store.features(index), np.memmap)
+        assert isinstance(store.level(index, 1), np.memmap)
 
 
 def test_second_run_computes_nothing_and_functions_serve_as_photos(tmp_path):
@@ -62,37 +68,42 @@ def test_settings_and_content_separate_entries(tmp_path):
     assert len({photo_key(photo), photo_key(changed), photo_key(photo.reshape(40, 24, 3))}) == 3
 
 
-@pytest.mark.parametrize(
-    "damage", ["truncate", "flip", "no json", "half json", "wrong json", "no array", "other ratios"]
-)
+DAMAGE = ["truncate", "flip", "no array", "no manifest", "half manifest", "wrong manifest", "not in it", "other ratios"]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_entry_is_computed_again(tmp_path, damage):
     encoder = DenseMeanColour()
     before = build_pyramids(Photos(), encoder, root=tmp_path)
     good = [np.array(before.features(index)) for index in range(2)]
-    array = before.entries[0].path
-    record = array.with_suffix(".json")
-    data, text = array.read_bytes(), record.read_text()
+    array, manifest = before.entries[0].path, before.folder / MANIFEST
+    data, text = array.read_bytes(), manifest.read_text()
+    value = json.loads(text)
+    lost = 2
     if damage == "truncate":
         array.write_bytes(data[:-7])
     elif damage == "flip":
         array.write_bytes(data[:-1] + bytes([data[-1] ^ 255]))
-    elif damage == "no json":
-        record.unlink()
-    elif damage == "half json":
-        record.write_text(text[: len(text) // 2])
-    elif damage == "wrong json":
-        record.write_text("[1, 2]")
     elif damage == "no array":
         array.unlink()
+    elif damage == "not in it":
+        value["photos"].pop(array.stem)
+        manifest.write_text(json.dumps(value))
+    elif damage == "other ratios":
+        value["layouts"][value["photos"][array.stem][2]][0][0] = 0.4
+        manifest.write_text(json.dumps(value))
     else:
-        value = json.loads(text)
-        value["levels"][0]["tile_ratio"] = 0.4
-        record.write_text(json.dumps(value))
+        lost = 4
+        if damage == "no manifest":
+            manifest.unlink()
+        else:
+            manifest.write_text(text[: len(text) // 2] if damage == "half manifest" else "[1, 2]")
     calls = encoder.calls
     after = build_pyramids(Photos(), encoder, root=tmp_path)
-    assert encoder.calls == calls + 2, "the damaged photo's two levels, and no more"
+    assert encoder.calls == calls + lost, "the two levels of each photo without a sound record, and no more"
     for index in range(2):
         assert np.array_equal(after.features(index), good[index])
+    assert manifest.read_text() == text
 
 
 def test_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path, monkeypatch):
@@ -109,8 +120,7 @@ def test_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path, monkeypatch)
     encoder = DenseMeanColour()
     resumed = build_pyramids(Photos(), encoder, root=tmp_path / "cut")
     assert encoder.calls == 2, "the first photo was kept"
-    for index in range(2):
-        assert resumed.entries[index].path.read_bytes() == whole.entries[index].path.read_bytes()
+    assert contents(resumed.folder) == contents(whole.folder)
 
 
 def test_dense_encoder_gives_one_level(tmp_path):
@@ -143,3 +153,68 @@ def test_full_disk_is_one_clear_error(tmp_path, monkeypatch):
 def test_cache_root_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("LERF_CACHE", str(tmp_path / "here"))
     assert build_pyramids(Photos(), OnlyMap()).folder.is_relative_to(tmp_path / "here")
+
+
+def test_one_manifest_says_all_and_does_not_depend_on_the_order(tmp_path):
+    photos = Photos()
+    store = build_pyramids(photos, DenseMeanColour(), root=tmp_path / "a")
+    turned = build_pyramids(
+        [lambda: photos.pixels(1), lambda: photos.pixels(0)], DenseMeanColour(), root=tmp_path / "b"
+    )
+    assert contents(store.folder) == contents(turned.folder)
+    assert {name for name in contents(store.folder) if name.endswith(".json")} == {MANIFEST}
+    records = read_manifest(store.folder)
+    assert set(records) == {photo_key(photos.pixels(index)) for index in range(2)}
+    assert [records[entry.path.stem].levels for entry in store.entries] == [entry.levels for entry in store.entries]
+    assert read_manifest(store.folder, {"format": 2}) is None
+
+
+def test_runs_of_one_capture_share_what_they_have_in_common(tmp_path):
+    photos, encoder = Photos(), DenseMeanColour()
+    build_pyramids([lambda: photos.pixels(0)], encoder, root=tmp_path)
+    calls = encoder.calls
+    both = build_pyramids(photos, encoder, root=tmp_path)
+    assert encoder.calls == calls + 2
+    assert len(read_manifest(both.folder)) == 2
+
+
+def test_photos_are_decoded_ahead_but_not_all_at_once(tmp_path):
+    count, decoded, behind = 40, [], []
+
+    class Slow(DenseMeanColour):
+        def encode_photo_at(self, photo, tile_ratio):
+            behind.append(len(decoded) - len(behind) // 2)
+            return super().encode_photo_at(photo, tile_ratio)
+
+    def photo(index):
+        decoded.append(index)
+        return np.full((8, 8, 3), index, np.uint8)
+
+    build_pyramids([lambda i=i: photo(i) for i in range(count)], Slow(), root=tmp_path)
+    assert sorted(decoded) == list(range(count))
+    assert 1 < max(behind) <= 3 * DECODERS + 2
+
+
+def test_speed_is_told_before_progress(tmp_path):
+    told = []
+    build_pyramids(
+        Photos(), DenseMeanColour(), root=tmp_path, speed=lambda value: told.append(value > 0),
+        progress=lambda done, _: told.append(done),
+    )  # fmt: skip
+    assert told == [True, 1, True, 2]
+
+
+def test_what_a_kill_left_is_removed_unless_somebody_is_at_work(tmp_path):
+    store = build_pyramids(Photos(), DenseMeanColour(), root=tmp_path)
+    leftover = store.entries[0].path.with_name(".x.npy.abc")
+    leftover.write_bytes(b"half")
+    assert remove_leftovers(store.folder) == 0, "the store is open"
+    assert not remove_folder(store.folder)
+    store.use.close()
+    with_other = Use(store.folder)
+    assert remove_leftovers(store.folder) == 0
+    with_other.close()
+    assert remove_leftovers(store.folder) == 4
+    assert not leftover.exists()
+    assert remove_folder(store.folder)
+    assert list((tmp_path / "pyramids").iterdir()) == []

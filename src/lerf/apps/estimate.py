@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lerf.config import PRESETS, TrainSettings
 from lerf.errors import ConfigError
 from lerf.kernels.layout import GridLayout
+from lerf.pyramids.tiles import layout
 from lerf.scenes.load import load_scene
 from lerf.training.run import RunFolder
 from lerf.training.train import default_device
@@ -22,6 +25,60 @@ RAYS_PER_SECOND_CPU = {
 }
 """Rays a second of radiance and language training on two cores, measured; language of lerf is taken to lie between its
 neighbours."""
+
+
+TILES = (0.05, 0.125, 0.2, 0.275, 0.35, 0.425, 0.5)
+"""Tile ratios of CLIP's kin."""
+
+
+def _grid(rows: float) -> Callable[[int, int], float]:
+    """A grid of about so many rows of square cells over a photo."""
+    return lambda height, width: rows * rows * width / height
+
+
+def _short(cells: float) -> Callable[[int, int], float]:
+    """A grid with so many cells along a photo's short side."""
+    return lambda height, width: cells * cells * max(height, width) / min(height, width)
+
+
+def _tiles(height: int, width: int) -> float:
+    return tile_cells(height, width, TILES)
+
+
+ENCODER_SIZES: dict[str, tuple[int, Callable[[int, int], float]]] = {
+    "conse": (384, lambda height, width: 470.0),
+    "conse-lite2": (384, lambda height, width: 470.0),
+    "conse-mid": (112, _short(32)),
+    "dino": (384, _short(500 / 8)),
+    "dinov2": (384, _short(500 / 14)),
+    "hf": (768, _tiles),
+    "mini": (128, lambda height, width: 5 * 30 * 30 * width / height),
+    "mini-map": (128, _grid(120)),
+    "openclip": (512, _tiles),
+    "openclip-l": (768, _tiles),
+}
+"""Width, and cells of a photo of given height and width in all levels, as each encoder comes."""
+
+
+def features_of(
+    encoder: str, sizes: Sequence[tuple[int, int]], width: int | None = None, tile_ratios: Sequence[float] | None = None
+) -> int | None:
+    """Bytes that an encoder's features of photos of these sizes (height, width) take; None for one not known here."""
+    family = re.split(r"[:+]", encoder)[0]
+    if family not in ENCODER_SIZES:
+        return None
+    usual, cells = ENCODER_SIZES[family]
+    if tile_ratios and cells is _tiles:
+        counts = [float(tile_cells(*size, tile_ratios)) for size in sizes]
+    else:
+        counts = [cells(*size) for size in sizes]
+    return int(2 * (width or usual) * sum(counts))
+
+
+def tile_cells(height: int, width: int, tile_ratios: Sequence[float]) -> int:
+    """Tiles of all heights over one photo."""
+    grids = [layout(height, width, ratio) for ratio in tile_ratios]
+    return sum(grid.rows * grid.columns for grid in grids)
 
 
 def size_text(count: int | float) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `lerf demo | train | query | render | bake | eval | info | make-scene`."""
+"""The command line: `lerf demo | train | query | render | bake | eval | info | make-scene | features | cache`."""
 
 from __future__ import annotations
 
@@ -252,23 +252,79 @@ RUNNERS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
     command: Any = tyro.cli(Command, prog="lerf", args=arguments, description=__doc__)  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Features:
+    """Compute the features that training will learn from, and write them as pictures in the colours of one basis."""
+
+    data: Positional[Path]
+    """Capture: a folder with transforms.json, Blender's transforms_train.json or a COLMAP model."""
+    output: Path
+    """Folder for the pictures and features.json; the features themselves go to the cache."""
+    encoder: str | None = None
+    """Image-text encoder; by default that of the default preset."""
+    dense: str = "none"
+    """Dense regulariser, or none."""
+    features: Literal["tiles", "dense"] | None = None
+    """Pyramid tile by tile, or by passes over the whole photo; by default the encoder's own."""
+    border: Literal["edge", "zero"] = "edge"
+    """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
+    tile_ratios: tuple[float, ...] | None = None
+    """Tile heights over the photo's height; by default the encoder's own."""
+    views: tuple[str, ...] | None = None
+    """Pictures of these training photos only, by name; features are computed of all."""
+    pictures: bool = True
+    """Write pictures."""
+    weights: Path | None = None
+    """Encoder weights, where they are not at their usual place."""
+    offline: bool = False
+    """Forbid downloads."""
+    device: str | None = None
+    """cpu or cuda; by default cuda where there is one."""
+    downscale: int | None = None
+    """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
+    ray: tuple[str, ...] | None = None
+    """Spread the work over a Ray cluster: its address, or nothing for one on this machine (pip install 'lerf[ray]')."""
+    json: bool = False
+    """Print what was made as JSON."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Show what is in the cache of features ($LERF_CACHE, or ~/.cache/lerf), or delete from it."""
+
+    action: Positional[Literal["ls", "prune"]]
+    """ls lists; prune deletes what nothing can use any more, and whatever the options below name."""
+    older_than: float | None = None
+    """Only with prune: also what was not used for so many days."""
+    encoder: str | None = None
+    """Only with prune: also what came from this encoder."""
+    all: bool = False
+    """Only with prune: everything."""
+    json: bool = False
+    """Print JSON."""
+
+
     # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
     console = Console(stderr=command.json, soft_wrap=True)
     errors = Console(stderr=True, soft_wrap=True)
     try:
         # The commands import torch; help must not wait for it.
-        module = importlib.import_module("lerf.apps.commands")
+        place, _, runner = RUNNERS[type(command)].rpartition(":")
+        module = importlib.import_module(place or "lerf.apps.commands")
         with warnings.catch_warnings():
             shown_otherwise = warnings.showwarning
 
-            def show(message: Any, category: type[Warning], *place: Any) -> None:
+    | Annotated[Features, tyro.conf.subcommand("features")]
+    | Annotated[Cache, tyro.conf.subcommand("cache")]
+            def show(message: Any, category: type[Warning], *where: Any) -> None:
                 if issubclass(category, LerfWarning):
                     errors.print(f"Warning: {message}", style="yellow", markup=False, highlight=False)
                 else:
-                    shown_otherwise(message, category, *place)
+    Features: "lerf.apps.features:features", Cache: "lerf.apps.cache:cache",
+                    shown_otherwise(message, category, *where)
 
             warnings.showwarning = show  # type: ignore[assignment]
-            result = getattr(module, RUNNERS[type(command)])(command, console)
+            result = getattr(module, runner)(command, console)
         if command.json:
             print(json.dumps(result, indent=2, allow_nan=False))
         return 0

@@ -61,4 +61,6 @@ def describe(facts: dict[str, float]) -> str:
         shown.append(f"cosine {facts['cosine']:.3f}")
     if "rays_per_second" in facts:
         shown.append(f"{facts['rays_per_second']:,.0f} rays/s")
+    if "tiles_per_second" in facts:
+        shown.append(f"{facts['tiles_per_second']:,.0f} tiles/s")
     return ", ".join(shown)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -43,6 +43,8 @@ class EncoderDefaults:
     """Relevancy at which a phrase counts as present; calibrated on photos that no evaluation uses."""
     canonical: tuple[str, ...] = ("object", "things", "stuff", "texture")
     """Phrases that a query must beat."""
+    features: Literal["tiles", "dense"] = "dense"
+    """How the pyramid is made unless the user says; an encoder that cannot make it densely makes it by tiles."""
 
 
 def refuse_blank(phrases: Sequence[str]) -> None:
@@ -84,6 +86,17 @@ class DenseImageTextEncoder(ImageTextEncoder, Protocol):
 
     def encode_photo_at(self, photo: Float[Tensor, "3 height width"], tile_ratio: float) -> FeatureGrid:
         """Unit embeddings as if of tiles of `tile_ratio` times the photo's height, on a regular grid."""
+        ...
+
+
+@runtime_checkable
+class PyramidEncoder(DenseImageTextEncoder, Protocol):
+    """One whose levels share passes over the photo: asked for all of them, it does less than level by level."""
+
+    def encode_photo_levels(
+        self, photo: Float[Tensor, "3 height width"], tile_ratios: Sequence[float]
+    ) -> Sequence[FeatureGrid]:
+        """What `encode_photo_at` gives for each of the ratios."""
         ...
 
 

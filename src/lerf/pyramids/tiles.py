@@ -70,28 +70,47 @@ def cut_row(
     return tiles.contiguous()
 
 
+TILES_A_BATCH = 64
+"""Tiles that are resized and encoded at once on a CPU; more gain nothing there."""
+BATCH_BYTES = 2_000_000_000
+"""Of a GPU's free memory, at most, for a batch's tiles as the encoder takes them; networks need some times that."""
+
+
+def tiles_a_batch(device: torch.device, input_size: int) -> int:
+    """How many tiles are encoded at once: a fixed number on a CPU, on a GPU what a tenth of its free memory holds."""
+    if device.type != "cuda":
+        return TILES_A_BATCH
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(TILES_A_BATCH, int(min(BATCH_BYTES, free // 10) // (12 * input_size**2)))
+
+
 @torch.inference_mode()
 def encode_level(
     photo: Float[Tensor, "3 height width"],
     encoder: ImageTextEncoder,
     tile_ratio: float,
     border: Border = "edge",
-    batch: int = 32,
+    batch: int | None = None,
 ) -> FeatureGrid:
     """Unit embeddings of all tiles of one height; RGB in 0..1, on the device where the encoder's network is.
 
-    Tiles are resized with bicubic antialiasing and encoded at most `batch` at a time.
+    Tiles are cut and resized there, with bicubic antialiasing, and encoded at most `batch` at a time, those of a row
+    with those of the next; by default `tiles_a_batch`.
     """
     if border not in ("edge", "zero"):
         raise ConfigError(f"The border of tiles is 'edge' or 'zero', not '{border}'.")
     grid = layout(photo.shape[1], photo.shape[2], tile_ratio)
     size = (encoder.input_size, encoder.input_size)
-    rows = []
+    batch = batch or tiles_a_batch(photo.device, encoder.input_size)
+    encoded: list[Tensor] = []
+    waiting: list[Tensor] = []
     for row in range(grid.rows):
-        tiles = cut_row(photo, grid, row, border)
-        parts = [
-            encoder.encode_tiles(F.interpolate(part, size, mode="bicubic", antialias=True).clamp(0.0, 1.0))
-            for part in tiles.split(batch)
-        ]
-        rows.append(torch.cat(parts))
-    return FeatureGrid(torch.stack(rows), grid.first, grid.first, grid.step, grid.step)
+        for part in cut_row(photo, grid, row, border).split(batch):
+            waiting.append(F.interpolate(part, size, mode="bicubic", antialias=True).clamp(0.0, 1.0))
+        if sum(map(len, waiting)) >= batch or row == grid.rows - 1:
+            *full, rest = torch.cat(waiting).split(batch)
+            last = row == grid.rows - 1 or len(rest) == batch
+            encoded += [encoder.encode_tiles(part) for part in ([*full, rest] if last else full)]
+            waiting = [] if last else [rest]
+    features = torch.cat(encoded).reshape(grid.rows, grid.columns, -1)
+    return FeatureGrid(features, grid.first, grid.first, grid.step, grid.step)

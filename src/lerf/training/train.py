@@ -22,7 +22,7 @@ from lerf.fields.language import Estimator, LanguageField
 from lerf.fields.radiance import RadianceField
 from lerf.files import write_json
 from lerf.pyramids.lookup import PyramidTable
-from lerf.pyramids.store import build_pyramids, mode_in_use
+from lerf.pyramids.store import PyramidStore, build_pyramids, mode_in_use
 from lerf.pyramids.tiles import Border
 from lerf.rays.cameras import CameraTable
 from lerf.rays.refinement import PoseRefinement
@@ -382,17 +382,23 @@ def _pyramids(
     work: _Work, encoder: ImageTextEncoder, dense: DenseEncoder | None, scene: Scene
 ) -> tuple[PyramidTable, PyramidTable | None]:
     settings, photos = work.settings, _TrainPhotos(scene)
-    with _reported(work, f"features ({encoder.name})", len(photos)) as progress:
-        store = build_pyramids(
-            photos, encoder, mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border,
-            progress=progress, device=settings.device,
-        )  # fmt: skip
+    store = _built(
+        work, photos, encoder, mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border
+    )
     targets = PyramidTable.from_store(store, device=settings.device)
     if dense is None:
         return targets, None
-    with _reported(work, f"features ({dense.name})", len(photos)) as progress:
-        maps = build_pyramids(photos, dense, progress=progress, device=settings.device)
-    return targets, PyramidTable.from_store(maps, device=settings.device)
+    return targets, PyramidTable.from_store(_built(work, photos, dense), device=settings.device)
+
+
+def _built(work: _Work, photos: _TrainPhotos, encoder: ImageTextEncoder | DenseEncoder, **options: Any) -> PyramidStore:
+    speeds: dict[str, float] = {}
+    with _reported(work, f"features ({encoder.name})", len(photos)):
+        return build_pyramids(
+            photos, encoder, **options, device=work.settings.device,
+            progress=lambda done, _: work.reporter.advance(done, speeds),
+            speed=lambda value: speeds.update(tiles_per_second=value),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
