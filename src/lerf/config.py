@@ -83,6 +83,11 @@ PRESETS: dict[str, Preset] = {
 `lerf-demo` is its shorter form for generated scenes, whose words the encoder `mini` knows."""
 
 
+LanguageSource = Literal["field", "lift"]
+ADDED = {"added": True}
+"""Marks a setting that older runs do not have; they were made with its default."""
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """Everything that decides the outcome of a training run, written to the run's config.json."""
@@ -109,6 +114,8 @@ class TrainSettings:
     radiance_training: RadianceTraining
     language: LanguageConfig
     language_training: LanguageTraining
+    language_source: LanguageSource = field(default="field", metadata=ADDED)
+    """A trained field, or an index lifted from the pyramids without a gradient step."""
 
 
 def to_plain(value: Any) -> Any:
@@ -123,6 +130,7 @@ def from_plain(kind: type, value: dict[str, Any]) -> Any:
         ConfigError: when a field is missing or unknown.
     """
     known = {f.name for f in dataclasses.fields(kind)}
+    value = {f.name: f.default for f in dataclasses.fields(kind) if f.metadata == ADDED} | value
     if set(value) != known:
         odd = ", ".join(sorted(set(value) ^ known))
         raise ConfigError(f"The saved settings of {kind.__name__} do not fit this version of lerf (fields: {odd}).")

@@ -16,15 +16,18 @@ from lerf.config import TrainSettings
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import EncoderError, QueryError, RunError
 from lerf.fields.contraction import contract
-from lerf.fields.language import LanguageField
+from lerf.fields.language import LanguageField, LightStops
 from lerf.fields.radiance import RadianceField
 from lerf.queries.answer import Answer, Geometry, Instance, QueryResult, clean_phrases
 from lerf.queries.index import Index
-from lerf.queries.indexed import IndexUse, answers_from_index, differences, note, open_index
+from lerf.queries.indexed import IndexUse, answers_from_index, differences, lifted_index, note, open_index
 from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagonal, robust_extent
+from lerf.queries.lifted import IndexLanguage, Language, trained_field
+from lerf.queries.phrases import Phrases, presence
 from lerf.queries.relevancy import relevancy
-from lerf.queries.search import Phrases, candidate_scales, choose_scales, presence, surface_relevancy
-from lerf.queries.surface import Surface, build_surface
+from lerf.queries.search import candidate_scales, choose_scales, surface_relevancy
+from lerf.queries.surface import SURFACE_POINTS, Surface, build_surface
+from lerf.queries.view import ViewMemory
 from lerf.queries.views import best_view, unoccluded
 from lerf.rays.bundle import RadianceSource
 from lerf.rays.cameras import CameraTable
@@ -34,8 +37,6 @@ from lerf.rendering.stops import stops_and_matter
 from lerf.scenes.camera import Camera
 from lerf.scenes.scene import Scene
 from lerf.training.run import RunFolder
-
-SURFACE_POINTS = 60_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Model:
         self,
         scene: Scene,
         radiance: RadianceField,
-        language: LanguageField,
+        language: Language,
         encoder: ImageTextEncoder,
         *,
         canonical: Sequence[str],
@@ -71,6 +72,7 @@ class Model:
         self.canonical, self.temperature, self.threshold = tuple(canonical), temperature, threshold
         self.device, self.folder = device, folder
         self._indices: dict[IndexUse, Index | None] = {}
+        self.views = ViewMemory()
         self.cameras = CameraTable.from_cameras(
             [scene.normalised_camera(index) for index in range(len(scene))], device=device
         )
@@ -109,6 +111,8 @@ class Model:
 
     def choose_scales(self, phrases: Phrases) -> list[float]:
         """For each phrase the scale at which it answers best in the whole scene, normalised units."""
+        if isinstance(self.language, IndexLanguage):
+            return [found.scale for found in self.language.index.find(phrases, threshold=1.0)]
         scales = candidate_scales(self.language.scale_range)
         return choose_scales(self.language, self.surface, phrases, scales)[0].tolist()
 
@@ -159,12 +163,18 @@ class Model:
 
     def index(self, use: IndexUse = "auto") -> Index | None:
         """The baked index that answers queries, read on first use, or None where the field does; see `open_index`."""
+        if isinstance(self.language, IndexLanguage):
+            if use == "ignore":
+                trained_field(self.language)
+            return self.language.index
         if use not in self._indices:
             self._indices[use] = open_index(self.folder, self.encoder, self.device, use)
         return self._indices[use]
 
     def answers(self, phrases: Phrases, scales: Sequence[float], threshold: float) -> tuple[Answer, ...]:
         """Where embedded phrases are, if they are, each asked at its scale in normalised units."""
+        if isinstance(self.language, IndexLanguage):
+            return answers_from_index(self, self.language.index, phrases, threshold, scales)
         everything = torch.arange(len(self.surface), device=self.device)
         answers: dict[int, Answer] = {}
         for rows, together, chosen in _at_equal_scales(phrases, scales):
@@ -260,20 +270,14 @@ class Model:
         """Raw relevancy of phrases at their scales (normalised units) over a picture."""
         width, height = cameras.sizes[index].tolist()
         parts = []
-        for rays in view_rays(cameras, index):
-            stops, matter = stops_and_matter(self.source, rays, self.language.config.samples)
-            features = self.language.ray_features(stops) if self.language.config.estimator == "deferred" else None
-            scores = torch.empty(len(scales), len(rays), device=self.device)
+        for part in self.views.parts(self.source, self.language, cameras, index):
+            scores = torch.empty(len(scales), len(part.matter), device=self.device)
             for rows, together, scale in _at_equal_scales(phrases, scales):
-                asked = torch.full((len(rays),), scale, device=self.device)
-                at, seen = self.language.bounds.nearest_supervised(stops.median_position, asked)
-                embedding = (
-                    self.language.embed(features, at)
-                    if features is not None
-                    else self.language.render_at_scale(stops, at)
-                )
+                asked = torch.full((len(part.matter),), scale, device=self.device)
+                at, seen = self.language.bounds.nearest_supervised(part.positions, asked)
+                embedding = part.embed(self.language, at)
                 found = relevancy(embedding, together.queries, phrases.canonical, phrases.temperature)
-                scores[rows] = found * (seen & matter)
+                scores[rows] = found * (seen & part.matter)
             parts.append(scores)
         return torch.cat(parts, dim=1).view(len(scales), height, width)
 
@@ -294,7 +298,10 @@ class Model:
         positions = torch.from_numpy(inside.astype(np.float32)).to(self.device)
         asked = torch.full((len(positions),), self.normalised_scale(scale), device=self.device)
         scales, seen = self.language.bounds.nearest_supervised(positions, asked)
-        embedding = self.language.embed(self.language.features(positions), scales)
+        # A point is a ray all of whose light stops there.
+        ones = torch.ones(len(positions), 1, device=self.device)
+        stops = LightStops(positions[:, None], ones, ones, ones[:, 0], positions)
+        embedding = self.language.render_at_scale(stops, scales)
         scores = relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)[0]
         return scores * seen
 
@@ -424,8 +431,13 @@ def load(
     tensors, facts = folder.load_stage("language")
     if not facts.get("finished"):
         raise RunError(f"The language training of {folder.path} is not finished; run the same 'lerf train' again.")
-    language = LanguageField(settings.language, facts.get("width", 1), facts.get("dense_width", 0), (1.0, 2.0))
-    folder.restore_field("language", language, tensors)
+    language: Language
+    if "index" in facts:
+        language = IndexLanguage(lifted_index(folder, tensors, facts, device), settings.language)
+    else:
+        field = LanguageField(settings.language, facts.get("width", 1), facts.get("dense_width", 0), (1.0, 2.0))
+        folder.restore_field("language", field, tensors)
+        language = field.to(device).eval()
     given = weights or settings.weights
     encoder = load_encoder(settings.encoder, Path(given) if given else None, offline, device)
     if encoder.fingerprint != config["encoder_fingerprint"]:
@@ -435,7 +447,7 @@ def load(
     return Model(
         scene,
         radiance,
-        language.to(device).eval(),
+        language,
         encoder,
         canonical=config["canonical"],
         temperature=config["temperature"],

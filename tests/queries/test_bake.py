@@ -17,7 +17,8 @@ from lerf.fields.language import LightStops
 from lerf.files import sha256_of
 from lerf.queries.bake import agreement, bake, gather_cells
 from lerf.queries.index import load_index
-from lerf.queries.search import candidate_scales, choose_scales, presence, surface_relevancy
+from lerf.queries.phrases import presence
+from lerf.queries.search import candidate_scales, choose_scales, surface_relevancy
 
 COLOURS = ("red", "blue", "yellow", "green")
 

@@ -10,8 +10,8 @@ from colour_words import ColourWords
 from lerf.errors import RunError
 from lerf.fields.contraction import contract
 from lerf.queries.index import Compressed, Facts, Index, cell_keys, choose_scale, compress, load_index, save_index
+from lerf.queries.phrases import Phrases
 from lerf.queries.relevancy import relevancy
-from lerf.queries.search import Phrases
 
 FACTS = Facts("field", ColourWords.name, ColourWords.fingerprint, "c" * 64, 0.05)
 

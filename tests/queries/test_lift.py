@@ -10,7 +10,7 @@ import lerf
 from lerf.errors import RunError
 from lerf.pyramids.lookup import PyramidTable
 from lerf.queries.bake import agreement
-from lerf.queries.lift import DEVIATIONS, lift, outliers, training_pyramids
+from lerf.queries.lift import DEVIATIONS, Ground, lift, outliers, training_pyramids
 from lerf.training.run import RunFolder
 
 COLOURS = {"red": 0, "blue": 1, "yellow": 2, "green": 3}
@@ -30,7 +30,7 @@ def targets(model, drawn_run):
 
 @pytest.fixture(scope="module")
 def index(model, targets):
-    return lift(model, targets, "c" * 64)
+    return lift(Ground.of(model), targets, "c" * 64)
 
 
 def test_views_that_disagree_are_dropped() -> None:
@@ -91,5 +91,5 @@ def test_pixels_may_be_finer_than_the_cameras(model, targets, index) -> None:
         targets.cells, targets.ratios, targets.starts, targets.shapes, 2 * targets.origins, 2 * targets.steps
     )
     factors = torch.full((len(model.scene.train), 2), 2.0)
-    again = lift(model, finer, "c" * 64, pixel_factors=factors)
+    again = lift(Ground.of(model), finer, "c" * 64, pixel_factors=factors)
     torch.testing.assert_close(again.compressed.codes, index.compressed.codes)

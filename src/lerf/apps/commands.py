@@ -36,7 +36,8 @@ from lerf.files import sha256_of, write_atomically, write_json
 from lerf.queries.bake import agreement, fidelity
 from lerf.queries.bake import bake as bake_field
 from lerf.queries.index import FILE, save_index
-from lerf.queries.lift import lift, training_pyramids
+from lerf.queries.lift import Ground, lift, training_pyramids
+from lerf.queries.lifted import trained_field
 from lerf.scenes.load import load_scene
 from lerf.training.run import RunFolder
 from lerf.training.train import make_settings
@@ -61,6 +62,7 @@ def train(command: cli.Train, console: Console) -> dict[str, Any]:
         seed=command.seed,
         weights=command.weights,
         refine_poses=command.refine_poses,
+        language=command.language,
     )
     estimate = describe_capture(command.data, command.downscale, settings.preset)
     console.print(
@@ -227,6 +229,7 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
 def bake(command: cli.Bake, console: Console) -> dict[str, Any]:
     """An index beside the run's checkpoints, and what it holds."""
     model, run = _open(command), RunFolder(command.run)
+    field = trained_field(model.language)
     if command.source == "field":
         index = fidelity(model, bake_field(model, sha256_of(run.path / "language.safetensors")))
     else:
@@ -238,7 +241,10 @@ def bake(command: cli.Bake, console: Console) -> dict[str, Any]:
             )
         finally:
             reporter.close()
-        index = lift(model, targets, sha256_of(run.path / "radiance.safetensors"), pixel_factors=factors)
+        index = lift(
+            Ground.of(model), targets, sha256_of(run.path / "radiance.safetensors"),
+            scale_range=field.scale_range, pixel_factors=factors,
+        )  # fmt: skip
         index = fidelity(model, index)
     results = agreement(model, index, command.compare) if command.compare else []
     path = run.path / FILE

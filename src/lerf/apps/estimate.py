@@ -151,6 +151,9 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
     ):
         if run.has_stage(stage):  # type: ignore[arg-type]
             facts = run.load_stage(stage)[1]  # type: ignore[arg-type]
+            if "index" in facts:
+                stages[stage] = "lifted from the pyramids, no steps"
+                continue
             lent = stage == "radiance" and settings.radiance_run
             # The settings say how long this run would train, not how long the other one did.
             stages[stage] = f"{facts['step']} steps, from {lent}" if lent else f"{facts['step']} of {total} steps"

@@ -17,7 +17,7 @@ from torch import Tensor
 from lerf.evaluation.metrics import average_precision, precision_recall
 from lerf.evaluation.protocol import MapProtocol, Material, Measured, MeasuredRun, Tally, without_labels
 from lerf.evaluation.truth import LabelledTruth, ViewTruth
-from lerf.queries.search import presence
+from lerf.queries.phrases import presence
 
 T = TypeVar("T")
 

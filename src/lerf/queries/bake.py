@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import ConfigError, RunError
 from lerf.fields.contraction import contract
 from lerf.fields.language import LightStops
@@ -17,7 +18,9 @@ from lerf.model import Model
 from lerf.queries.index import Facts, Index, Source, cell_keys, compress
 from lerf.queries.indexed import OTHER_SURFACE, differences
 from lerf.queries.instances import robust_diagonal
-from lerf.queries.search import Phrases, candidate_scales, choose_scales, surface_relevancy
+from lerf.queries.lifted import trained_field
+from lerf.queries.phrases import Phrases
+from lerf.queries.search import candidate_scales, choose_scales, surface_relevancy
 
 SCALES = 8
 CELL_SHARE = 0.01
@@ -121,11 +124,11 @@ def bake(model: Model, checkpoint: str, *, cell_size: float | None = None, scale
         cells.extreme(low.masked_fill(~seen, torch.inf), False),
         cells.extreme(high.masked_fill(~seen, -torch.inf), True),
     )
-    return assemble(model, cells, embeddings, bounds, asked, "field", checkpoint)
+    return assemble(model.encoder, cells, embeddings, bounds, asked, "field", checkpoint)
 
 
 def assemble(
-    model: Model,
+    encoder: ImageTextEncoder,
     cells: Cells,
     embeddings: Tensor,
     bounds: tuple[Tensor, Tensor],
@@ -142,7 +145,7 @@ def assemble(
     known = low <= high
     if not bool(known.any()):
         raise RunError("No cell of the surface has language; train the language with more --steps in a new folder.")
-    facts = Facts(source, model.encoder.name, model.encoder.fingerprint, checkpoint, cells.size)
+    facts = Facts(source, encoder.name, encoder.fingerprint, checkpoint, cells.size)
     return Index(
         cells.keys[known],
         cells.positions[known],
@@ -163,7 +166,7 @@ def fidelity(model: Model, index: Index, points: int = 4096) -> Index:
     Raises:
         RunError: when no surface point of the field lies in a cell of the index.
     """
-    surface, field = model.surface, model.language
+    surface, field = model.surface, trained_field(model.language)
     chosen = torch.arange(0, len(surface), max(1, len(surface) // points), device=model.device)
     cells = index.locate(surface.positions[chosen])
     chosen, cells = chosen[cells >= 0], cells[cells >= 0]

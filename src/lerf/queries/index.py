@@ -23,7 +23,7 @@ from lerf.errors import RunError
 from lerf.fields.contraction import contract
 from lerf.files import write_atomically
 from lerf.queries.instances import JOIN_SHARE, Region, answering_regions, robust_diagonal
-from lerf.queries.search import Phrases, peak, presence, smallest_as_good
+from lerf.queries.phrases import Phrases, peak, presence, smallest_as_good
 
 FORMAT = 1
 """Version of the file. A reader refuses newer ones."""

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,9 +16,12 @@ from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import LerfWarning, QueryError, RunError
 from lerf.files import sha256_of
 from lerf.queries.answer import Answer, IndexNote, Instance
-from lerf.queries.index import FILE, Found, Index, load_index
-from lerf.queries.search import Phrases, surface_relevancy
+from lerf.queries.index import FILE, Found, Index, index_from_state, load_index
+from lerf.queries.lifted import trained_field
+from lerf.queries.phrases import Phrases
+from lerf.queries.search import surface_relevancy
 from lerf.rendering.stops import stops_and_matter
+from lerf.training.run import RunFolder
 
 if TYPE_CHECKING:
     from lerf.model import Model
@@ -56,6 +59,22 @@ def open_index(folder: Path | None, encoder: ImageTextEncoder, device: str, use:
             raise
         warnings.warn(f"The field answers, not the index. {error}", LerfWarning, stacklevel=2)
         return None
+    return index
+
+
+def lifted_index(folder: RunFolder, tensors: dict[str, Tensor], facts: dict[str, Any], device: str) -> Index:
+    """The index that is the language of a run, from its language checkpoint.
+
+    Raises:
+        RunError: when the checkpoint does not hold one, or it is of another radiance than the run's.
+    """
+    path = folder.path / "language.safetensors"
+    try:
+        index = index_from_state({name: tensor.to(device) for name, tensor in tensors.items()}, facts["index"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}); delete it and run 'lerf train' again.") from None
+    if sha256_of(folder.path / BAKED_FROM["lift"]) != index.facts.checkpoint:
+        raise RunError(f"{path} was lifted onto another radiance; delete it and run 'lerf train' again.")
     return index
 
 
@@ -103,9 +122,10 @@ def differences(
     the surface points there, at the scale at which the index answers.
 
     Raises:
+        QueryError: when the run has no field, its language having been lifted.
         RunError: when no surface point of the field lies in a cell of the index.
     """
-    surface = model.surface
+    surface, field = model.surface, trained_field(model.language)
     cells = index.locate(surface.positions)
     chosen = torch.nonzero(cells >= 0).flatten()
     if len(chosen) == 0:
@@ -114,7 +134,7 @@ def differences(
     results = {}
     for row, found in enumerate(index.find(phrases, 1.0, scales)):
         one = Phrases((found.text,), phrases.queries[row : row + 1], phrases.canonical, phrases.temperature)
-        theirs = surface_relevancy(model.language, surface, one, chosen, found.scale)[0]
+        theirs = surface_relevancy(field, surface, one, chosen, found.scale)[0]
         sums = torch.zeros(len(index), device=theirs.device).index_add_(0, cells[chosen], theirs)
         filled = count > 0
         results[found.text] = float((sums[filled] / count[filled] - found.relevancy[filled]).abs().mean())

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lerf.config import TrainSettings
+from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import RunError, SceneError
 from lerf.model import Model
 from lerf.pyramids.lookup import PyramidTable
@@ -23,7 +24,10 @@ from lerf.pyramids.store import build_pyramids
 from lerf.queries.bake import CHUNK, SCALES, Cells, assemble, default_cell_size, gather_cells
 from lerf.queries.index import Index
 from lerf.queries.search import candidate_scales
+from lerf.queries.surface import Surface
 from lerf.queries.views import unoccluded
+from lerf.rays.bundle import RadianceSource
+from lerf.rays.cameras import CameraTable
 from lerf.rendering.stops import stops_and_matter
 from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
@@ -97,57 +101,93 @@ def _pyramids(
     return PyramidTable.from_store(store, device=model.device), torch.tensor(factors)
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What embeddings are lifted onto: the surface of a trained radiance, and who sees it."""
+
+    surface: Surface
+    source: RadianceSource
+    cameras: CameraTable
+    train: tuple[int, ...]
+    """Training photos, as indices into `cameras`."""
+    samples: int
+    """Heaviest samples of a ray."""
+    encoder: ImageTextEncoder
+    """Whose embeddings the pyramids hold."""
+
+    @classmethod
+    def of(cls, model: Model) -> Ground:
+        """That of a trained run."""
+        samples = model.language.config.samples
+        return cls(model.surface, model.source, model.cameras, model.scene.train, samples, model.encoder)
+
+    def scale_range(self, targets: PyramidTable) -> tuple[float, float]:
+        """1st and 99th percentile of the tile heights that the photos show the surface in, normalised units."""
+        photo = self.surface.photo
+        unit = self.surface.stops.median_depth * self.cameras.sizes[photo, 1] / self.cameras.focal[photo, 1]
+        heights = torch.cat([unit * targets.ratios[0], unit * targets.ratios[-1]])
+        low, high = torch.quantile(heights, torch.tensor([0.01, 0.99], device=heights.device)).tolist()
+        return low, max(high, low * 1.001)
+
+
 @torch.no_grad()
 def lift(
-    model: Model,
+    ground: Ground,
     targets: PyramidTable,
     checkpoint: str,
     *,
+    scale_range: tuple[float, float] | None = None,
     pixel_factors: Float[Tensor, "photos 2"] | None = None,
     cell_size: float | None = None,
     scales: int = SCALES,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Index:
-    """An index whose embeddings come from the training photos' pyramids; of the model only geometry is used.
+    """An index whose embeddings come from the training photos' pyramids; no language field has a part in it.
 
     Args:
-        model: its surface points are gathered into cells, and its scale range is sampled.
-        targets: pyramids of the training photos, in the order of `model.scene.train`.
+        ground: its surface points are gathered into cells.
+        targets: pyramids of the training photos, in the order of `ground.train`.
         checkpoint: SHA-256 of the radiance checkpoint, kept with the index.
-        pixel_factors: size of the pyramids' photos over that of the model's cameras, (x, y); by default 1.
+        scale_range: smallest and largest scale, normalised units; by default `ground.scale_range`.
+        pixel_factors: size of the pyramids' photos over that of the cameras, (x, y); by default 1.
         cell_size: side of a cell in the contracted frame; by default `bake.default_cell_size`.
-        scales: how many, evenly spaced in their logarithm over the range seen in training.
+        scales: how many, evenly spaced in their logarithm over the range.
+        progress: called as `progress(done, total)` while photos are asked what they see.
 
     Raises:
         RunError: when no surface is bright enough, or no photo sees it.
     """
-    positions = model.surface.positions
-    cells = gather_cells(model.surface.stops, default_cell_size(positions) if cell_size is None else cell_size)
-    factors = torch.ones(len(model.scene.train), 2) if pixel_factors is None else pixel_factors
-    seen = [
-        _sightings(model, photo, cells.positions, factor.to(positions.device))
-        for photo, factor in zip(model.scene.train, factors, strict=True)
-    ]
-    seen = _without_outliers(seen, cells, targets, model.language.middle_scale)
+    positions, low_high = ground.surface.positions, scale_range or ground.scale_range(targets)
+    cells = gather_cells(ground.surface.stops, default_cell_size(positions) if cell_size is None else cell_size)
+    factors = torch.ones(len(ground.train), 2) if pixel_factors is None else pixel_factors
+    seen = []
+    for photo, factor in zip(ground.train, factors, strict=True):
+        seen.append(_sightings(ground, photo, cells.positions, factor.to(positions.device)))
+        if progress:
+            progress(len(seen), len(ground.train))
+    seen = _without_outliers(seen, cells, targets, (low_high[0] * low_high[1]) ** 0.5)
     low, high = _ranges(seen, cells, targets)
-    asked = candidate_scales(model.language.scale_range, scales).to(positions.device)
+    asked = candidate_scales(low_high, scales).to(positions.device)
     embeddings = torch.empty(scales, len(cells), targets.width, dtype=torch.float16, device=positions.device)
     for row, scale in enumerate(asked):
         wanted = torch.minimum(torch.maximum(scale, low), high)
         embeddings[row] = _mean(seen, cells, targets, wanted)
-    return assemble(model, cells, embeddings, (low, high), asked, "lift", checkpoint)
+    return assemble(ground.encoder, cells, embeddings, (low, high), asked, "lift", checkpoint)
 
 
 @torch.no_grad()
-def _sightings(model: Model, photo: int, positions: Float[Tensor, "cells 3"], factor: Float[Tensor, " 2"]) -> Sightings:
+def _sightings(
+    ground: Ground, photo: int, positions: Float[Tensor, "cells 3"], factor: Float[Tensor, " 2"]
+) -> Sightings:
     """The cells that a photo sees: inside its frame, nothing before them, light on them."""
-    cameras, device = model.cameras, positions.device
+    cameras, device = ground.cameras, positions.device
     pixels, depth = cameras.project(photo, positions)
     size = cameras.sizes[photo]
     inside = torch.nonzero((depth > 0) & (pixels >= 0).all(-1) & (pixels < size).all(-1)).flatten()
     parts = []
     for part in inside.split(CHUNK):
         rays = cameras.rays(torch.full((len(part),), photo, device=device), pixels[part])
-        stops, matter = stops_and_matter(model.source, rays, model.language.config.samples)
+        stops, matter = stops_and_matter(ground.source, rays, ground.samples)
         near = (stops.depths - depth[part, None]).abs() <= TOLERANCE * depth[part, None]
         light = (stops.weights * near).sum(-1)
         keep = matter & unoccluded(depth[part], stops.median_depth, TOLERANCE) & (light >= MIN_LIGHT)

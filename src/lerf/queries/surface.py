@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf.fields.language import LanguageField, LightStops
+from lerf.queries.lifted import Language, trained_field
 from lerf.rays.bundle import RadianceSource
 from lerf.rays.cameras import CameraTable
 from lerf.rendering.stops import stops_and_matter
@@ -34,11 +35,11 @@ class Surface:
         return self.stops.median_position
 
     def embed(
-        self, field: LanguageField, index: Tensor | slice, scale: Float[Tensor, " chosen"]
+        self, field: Language, index: Tensor | slice, scale: Float[Tensor, " chosen"]
     ) -> Float[Tensor, "chosen width"]:
         """Rendered embeddings of chosen points at physical scales."""
         if self.features is not None:
-            return field.embed(self.features[index], scale)
+            return trained_field(field).embed(self.features[index], scale)
         return field.render_at_scale(self.stops_of(index), scale)
 
     def stops_of(self, index: Tensor | slice) -> LightStops:
@@ -46,6 +47,8 @@ class Surface:
         return _take(self.stops, index)
 
 
+SURFACE_POINTS = 60_000
+"""Rays of the rasters of all photos together."""
 CHUNK = 8192
 """Points whose samples are encoded at once: bounds the memory of the first query."""
 
@@ -56,9 +59,24 @@ def _take(stops: LightStops, index: Tensor | slice) -> LightStops:
 
 @torch.no_grad()
 def build_surface(
-    source: RadianceSource, field: LanguageField, cameras: CameraTable, photos: tuple[int, ...], points: int
+    source: RadianceSource, field: Language, cameras: CameraTable, photos: tuple[int, ...], points: int
 ) -> Surface:
-    """About `points` surface points, spread over the photos in square rasters; rays that meet nothing give none."""
+    """`trace_surface` with the language's features, where its estimator composites them."""
+    surface = trace_surface(source, field.config.samples, cameras, photos, points)
+    if not isinstance(field, LanguageField) or field.config.estimator != "deferred":
+        return surface
+    parts = torch.arange(len(surface), device=surface.photo.device).split(CHUNK)
+    return replace(surface, features=torch.cat([field.ray_features(surface.stops_of(part)) for part in parts]))
+
+
+@torch.no_grad()
+def trace_surface(
+    source: RadianceSource, samples: int, cameras: CameraTable, photos: tuple[int, ...], points: int
+) -> Surface:
+    """About `points` surface points, spread over the photos in square rasters; rays that meet nothing give none.
+
+    Of each ray the `samples` heaviest are kept.
+    """
     each = max(1.0, points / len(photos))
     stops, owners, depth_maps = [], [], {}
     for photo in photos:
@@ -69,13 +87,9 @@ def build_surface(
         x = (torch.arange(columns) + 0.5) * (width / columns)
         pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
         index = torch.full((len(pixels),), photo, device=cameras.positions.device)
-        part, matter = stops_and_matter(source, cameras.rays(index, pixels.to(index.device)), field.config.samples)
+        part, matter = stops_and_matter(source, cameras.rays(index, pixels.to(index.device)), samples)
         stops.append(LightStops(**{f.name: getattr(part, f.name)[matter] for f in fields(LightStops)}))
         owners.append(index[matter])
         depth_maps[photo] = torch.where(matter, part.median_depth, torch.nan).view(rows, columns)
     joined = LightStops(**{f.name: torch.cat([getattr(s, f.name) for s in stops]) for f in fields(LightStops)})
-    features = None
-    if field.config.estimator == "deferred":
-        parts = torch.arange(len(joined.weights), device=joined.weights.device).split(CHUNK)
-        features = torch.cat([field.ray_features(_take(joined, part)) for part in parts])
-    return Surface(joined, features, torch.cat(owners), depth_maps)
+    return Surface(joined, None, torch.cat(owners), depth_maps)

@@ -15,12 +15,12 @@ from typing import Any, get_args
 import psutil
 import torch
 
-from lerf.config import PRESETS, TrainSettings
+from lerf.config import PRESETS, LanguageSource, TrainSettings
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.errors import ConfigError, RunError, SceneError
 from lerf.fields.language import Estimator, LanguageField
 from lerf.fields.radiance import RadianceField
-from lerf.files import write_json
+from lerf.files import sha256_of, write_json
 from lerf.pyramids.lookup import PyramidTable
 from lerf.pyramids.store import PyramidStore, build_pyramids, mode_in_use
 from lerf.pyramids.tiles import Border
@@ -121,6 +121,7 @@ def make_settings(
     seed: int = 0,
     weights: str | Path | None = None,
     refine_poses: bool = False,
+    language: str = "field",
 ) -> TrainSettings:
     """Settings of a run from a preset and what the caller overrides.
 
@@ -141,6 +142,7 @@ def make_settings(
         ("estimator", estimator, get_args(Estimator)),
         ("features", features, ("tiles", "dense")),
         ("border", border, get_args(Border)),
+        ("language", language, get_args(LanguageSource)),
     ):
         if value not in (None, *known):
             raise ConfigError(f"There is no --{option} '{value}'; known are {', '.join(known)}.")
@@ -148,6 +150,11 @@ def make_settings(
         _check_features("dense", border)
     if refine_poses and radiance_run:
         raise ConfigError("--refine-poses moves cameras with a radiance in training; leave it out with --radiance.")
+    if language == "lift":
+        for option, given in (("dense", dense if dense != "none" else None), ("estimator", estimator)):
+            if given:
+                raise ConfigError(f"--{option} is for a language field; leave it out with --language lift.")
+        dense = "none"
     chosen = PRESETS[preset]
     radiance_training, language_training = chosen.radiance_training, chosen.language_training
     if steps is not None:
@@ -157,7 +164,7 @@ def make_settings(
         )
     if refine_poses:
         radiance_training = replace(radiance_training, refine_poses=True)
-    language = replace(chosen.language, estimator=estimator) if estimator else chosen.language  # type: ignore[arg-type]
+    sizes = replace(chosen.language, estimator=estimator) if estimator else chosen.language  # type: ignore[arg-type]
     return TrainSettings(
         data=str(Path(data).resolve()),
         preset=preset,
@@ -173,8 +180,9 @@ def make_settings(
         radiance_run=str(Path(radiance_run).resolve()) if radiance_run else None,
         radiance=chosen.radiance,
         radiance_training=radiance_training,
-        language=language,
+        language=sizes,
         language_training=language_training,
+        language_source=language,  # type: ignore[arg-type]
     )
 
 
@@ -247,6 +255,9 @@ def train(
     with clock.stage("features"):
         targets, dense_targets, scales = _features(work, encoder, dense, scene, sharp)
     with clock.stage("language"):
+        if settings.language_source == "lift":
+            _lifted_language(work, field, pixels, encoder, targets, scales)
+            return run
         _language(work, field, pixels, targets, dense_targets, scales)
     return run
 
@@ -445,6 +456,30 @@ def _language(
         run.restore_trainer("language", trainer, *run.load_stage("language"))
     sizes = {"width": targets.width, "dense_width": dense.width if dense else 0}
     _loop(work, "language", trainer, trainer.step, c.steps, sizes)
+
+
+def _lifted_language(
+    work: _Work,
+    radiance: RadianceField,
+    pixels: PixelPool,
+    encoder: ImageTextEncoder,
+    targets: PyramidTable,
+    pixel_factors: torch.Tensor,
+) -> None:
+    """The language as an index straight from the pyramids, saved where a trained field would be; no gradient step."""
+    # Where queries stand on training everywhere else, this one stage of training stands on them.
+    from lerf.queries.index import index_state
+    from lerf.queries.lift import Ground, lift
+    from lerf.queries.surface import SURFACE_POINTS, trace_surface
+
+    run, samples = work.run, work.settings.language.samples
+    surface = trace_surface(radiance, samples, pixels.cameras, pixels.train, SURFACE_POINTS)
+    ground = Ground(surface, radiance, pixels.cameras, pixels.train, samples, encoder)
+    with _reported(work, "language", len(pixels.train)) as progress:
+        checkpoint = sha256_of(run.path / "radiance.safetensors")
+        index = lift(ground, targets, checkpoint, pixel_factors=pixel_factors, progress=progress)
+    tensors, facts = index_state(index)
+    run.save_stage("language", tensors, {"index": facts, "step": 0, "finished": True})
 
 
 def _loop(work: _Work, stage: Stage, trainer: Any, step: Any, steps: int, facts: dict[str, Any] | None = None) -> None:
