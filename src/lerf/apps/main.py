@@ -1,4 +1,4 @@
-"""The command line: `lerf demo | train | query | render | bake | eval | info | make-scene | features | cache`."""
+"""The command line: `lerf demo | train | query | render | export | bake | eval | info | make-scene | …`."""
 
 from __future__ import annotations
 
@@ -99,14 +99,31 @@ class Query:
 
 @dataclass(frozen=True)
 class Render:
-    """Write pictures of views: colour, depth and the relevancy of phrases."""
+    """Write pictures of views: colour, depth and the relevancy of phrases; along a camera path also as a video.
+
+    A path that was interrupted continues when the same command is given again.
+    """
 
     run: Positional[Path]
     """Run folder."""
-    output: Path
-    """Folder for the pictures."""
+    output: Path | None = None
+    """Folder for the pictures; with --video they are kept only if it is given."""
     query: tuple[str, ...] = ()
     """Phrases whose relevancy is rendered."""
+    path: Path | None = None
+    """Camera path that nerfstudio's viewer or ours saved, or photos: a path through the training photos."""
+    video: Path | None = None
+    """With --path, an MP4 file to write, the outputs side by side."""
+    outputs: tuple[str, ...] = ()
+    """With --path: rgb, depth, accumulation, clip, dino, and of phrase i relevancy_i (raw), centred_i, composited_i
+    (over the colours); by default rgb and every relevancy_i."""
+    transforms: Path | None = None
+    """With --path, dataparser_transforms.json of the nerfstudio run that the path was made in; by default the frame
+    that nerfstudio's default settings give the capture."""
+    downscale: float = 1.0
+    """With --path, divide the size of its pictures by this."""
+    npy: bool = False
+    """With --path, also write the maps of depth and relevancy as NPY."""
     features: bool = False
     """Also write maps of the embeddings (clip) and of the dense features, in the colours of one basis for the scene."""
     split: Literal["train", "test"] = "test"
@@ -127,6 +144,44 @@ class Render:
     """cpu or cuda."""
     json: bool = False
     """Print the list of files as JSON."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write the surface as a point cloud or a mesh, in capture coordinates; a JSON file beside it has the transform."""
+
+    run: Positional[Path]
+    """Run folder."""
+    output: Positional[Path]
+    """PLY file to write."""
+    what: Literal["cloud", "mesh"] = "cloud"
+    """Points, or triangles."""
+    query: tuple[str, ...] = ()
+    """Phrases whose relevancy every point carries, as the properties relevancy_0, relevancy_1, …"""
+    crop: bool = False
+    """Keep only what the phrases name."""
+    embeddings: bool = False
+    """Also write the embedding of every point, as NPY."""
+    points: int | None = None
+    """Rays of the photos that look for the surface; by default half a million for a cloud, thrice that for a mesh."""
+    resolution: int = 256
+    """Voxels of a mesh along its longest side."""
+    threshold: float | None = None
+    """Relevancy from which a phrase counts as present; by default the encoder's."""
+    canonical: tuple[str, ...] | None = None
+    """Phrases that a phrase must beat; by default the run's."""
+    temperature: float | None = None
+    """Factor on cosines; by default the encoder's."""
+    scale: float | None = None
+    """Tile height in capture units, of phrases and embeddings; by default the one that answers best, and the middle."""
+    weights: Path | None = None
+    """Encoder weights, where they are not at their usual place."""
+    offline: bool = False
+    """Forbid downloads."""
+    device: str | None = None
+    """cpu or cuda."""
+    json: bool = False
+    """Print what was written as JSON."""
 
 
 @dataclass(frozen=True)
@@ -235,25 +290,6 @@ class MakeScene:
     """Print what was made as JSON."""
 
 
-Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Query, tyro.conf.subcommand("query")]
-    | Annotated[Render, tyro.conf.subcommand("render")]
-    | Annotated[Bake, tyro.conf.subcommand("bake")]
-    | Annotated[Eval, tyro.conf.subcommand("eval")]
-    | Annotated[Info, tyro.conf.subcommand("info")]
-    | Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[MakeScene, tyro.conf.subcommand("make-scene")]
-)
-RUNNERS = {
-    Train: "train", Query: "query", Render: "render", Bake: "bake", Eval: "evaluate", Info: "info",
-    Demo: "demo", MakeScene: "make_scene",
-}  # fmt: skip
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
-    command: Any = tyro.cli(Command, prog="lerf", args=arguments, description=__doc__)  # type: ignore[arg-type]
 @dataclass(frozen=True)
 class Features:
     """Compute the features that training will learn from, and write them as pictures in the colours of one basis."""
@@ -306,6 +342,60 @@ class Cache:
     """Print JSON."""
 
 
+@dataclass(frozen=True)
+class View:
+    """Look at a run in the browser: type phrases, see them light up, fly to what was found.
+
+    A run whose language is not trained yet shows its colours and depth. Needs the extra lerf[viewer].
+    """
+
+    run: Positional[Path]
+    """Run folder."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets other machines in."""
+    port: int = 7007
+    """Port to listen on; the next free one if it is taken."""
+    share: bool = False
+    """Also ask viser's public relay for an address that anybody on the internet can open."""
+    index: Literal["auto", "require", "ignore"] = "auto"
+    """Answer from the run's baked index or one made at the start, from the run's alone, or from the field."""
+    refine: int | None = None
+    """Rows of the sharpest picture; by default 360 on a processor and 720 on a GPU."""
+    weights: Path | None = None
+    """Encoder weights, where they are not at their usual place."""
+    offline: bool = False
+    """Forbid downloads."""
+    device: str | None = None
+    """cpu or cuda."""
+    json: bool = False
+    """Print the address as JSON when the page can be opened."""
+
+
+Command = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Query, tyro.conf.subcommand("query")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Bake, tyro.conf.subcommand("bake")]
+    | Annotated[Eval, tyro.conf.subcommand("eval")]
+    | Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[MakeScene, tyro.conf.subcommand("make-scene")]
+    | Annotated[Features, tyro.conf.subcommand("features")]
+    | Annotated[Cache, tyro.conf.subcommand("cache")]
+    | Annotated[View, tyro.conf.subcommand("view")]
+)
+RUNNERS = {
+    Train: "train", Query: "query", Render: "render", Bake: "bake", Eval: "evaluate", Info: "info",
+    Demo: "demo", MakeScene: "make_scene", Export: "lerf.apps.export:export",
+    Features: "lerf.apps.features:features", Cache: "lerf.apps.cache:cache",
+    View: "lerf.apps.view:view",
+}  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
+    command: Any = tyro.cli(Command, prog="lerf", args=arguments, description=__doc__)  # type: ignore[arg-type]
     # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
     console = Console(stderr=command.json, soft_wrap=True)
     errors = Console(stderr=True, soft_wrap=True)
@@ -316,18 +406,15 @@ class Cache:
         with warnings.catch_warnings():
             shown_otherwise = warnings.showwarning
 
-    | Annotated[Features, tyro.conf.subcommand("features")]
-    | Annotated[Cache, tyro.conf.subcommand("cache")]
             def show(message: Any, category: type[Warning], *where: Any) -> None:
                 if issubclass(category, LerfWarning):
                     errors.print(f"Warning: {message}", style="yellow", markup=False, highlight=False)
                 else:
-    Features: "lerf.apps.features:features", Cache: "lerf.apps.cache:cache",
                     shown_otherwise(message, category, *where)
 
             warnings.showwarning = show  # type: ignore[assignment]
             result = getattr(module, runner)(command, console)
-        if command.json:
+        if command.json and result is not None:
             print(json.dumps(result, indent=2, allow_nan=False))
         return 0
     except LerfError as error:

@@ -38,24 +38,26 @@ def view_rays(cameras: CameraTable, index: int, chunk: int = CHUNK) -> Iterator[
 
 
 @torch.no_grad()
+def render_rays(
+    field: RadianceField, rays: RayBundle, samples: int
+) -> tuple[Float[Tensor, "rays 3"], Float[Tensor, " rays"], Float[Tensor, " rays"]]:
+    """Colour, depth and accumulation of rays, as in `ColourPicture`."""
+    edges = field.place_samples(rays, torch.full((len(rays),), 0.5, device=rays.origins.device), samples=samples)
+    out = field(rays, edges)
+    opacity = out.weights.sum(-1, keepdim=True)
+    middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
+    depth = middle.gather(-1, median_sample(out.weights)).squeeze(-1) * rays.axis_cosine
+    colour = (out.colour + 1.0 - opacity).clamp(0.0, 1.0)
+    opacity = opacity.squeeze(-1)
+    return colour, torch.where(opacity >= 0.5, depth, torch.nan), opacity.clamp(max=1.0)
+
+
 def render_colour(field: RadianceField, cameras: CameraTable, index: int) -> ColourPicture:
     """Colour, depth and accumulation of a camera; white shows where the field is transparent.
 
     Colours are those of the mean exposure: no gain of any photo is applied.
     """
     width, height = cameras.sizes[index].tolist()
-    colours, depths, opacities = [], [], []
-    for rays in view_rays(cameras, index):
-        jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)
-        edges = field.place_samples(rays, jitter, samples=field.config.render_samples)
-        out = field(rays, edges)
-        opacity = out.weights.sum(-1, keepdim=True)
-        middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
-        colours.append((out.colour + 1.0 - opacity).clamp(0.0, 1.0))
-        depth = middle.gather(-1, median_sample(out.weights)).squeeze(-1) * rays.axis_cosine
-        depths.append(torch.where(opacity.squeeze(-1) >= 0.5, depth, torch.nan))
-        opacities.append(opacity.squeeze(-1).clamp(max=1.0))
-    shape = (height, width)
-    return ColourPicture(
-        torch.cat(colours).view(*shape, 3), torch.cat(depths).view(shape), torch.cat(opacities).view(shape)
-    )
+    parts = [render_rays(field, rays, field.config.render_samples) for rays in view_rays(cameras, index)]
+    colour, depth, accumulation = (torch.cat(part) for part in zip(*parts, strict=True))
+    return ColourPicture(colour.view(height, width, 3), depth.view(height, width), accumulation.view(height, width))

@@ -1,0 +1,91 @@
+"""A camera path made of views that somebody chose, saved as nerfstudio's viewer saves them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from lerf.rays.camera_path import CameraPath, write_camera_path
+from lerf.rays.keyframes import through_keyframes
+from lerf.scenes.camera import Camera
+from lerf.scenes.scene import Scene
+from lerf.viewer.geometry import Pose, Viewpoint, vertical_angle
+
+PREVIEW_RATE = 15.0
+"""Frames a second while a path is played in the page."""
+
+
+class Recording:
+    """Keyframes of one page, in the order in which they were added."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._poses: list[Pose] = []
+
+    def __len__(self) -> int:
+        return len(self._poses)
+
+    def add(self, pose: Pose) -> None:
+        """One more keyframe."""
+        self._poses.append(pose)
+
+    def remove(self, everything: bool = False) -> None:
+        """Take the last keyframe away, or all of them."""
+        del self._poses[0 if everything else -1 :]
+
+    def frustums(self) -> list[tuple[Float[np.ndarray, "3 4"], float, float]]:
+        """Pose in the normalised frame, vertical angle in radians and aspect of each keyframe."""
+        return [(pose.matrix, pose.angle, pose.aspect) for pose in self._poses]
+
+    def path(self, seconds: float, rate: float, loop: bool, height: int) -> CameraPath:
+        """The path in the capture frame.
+
+        Args:
+            seconds: from one keyframe to the next.
+            rate: frames a second.
+            loop: lead back to the first keyframe.
+            height: of its pictures in pixels; all are as wide as the first keyframe's view.
+
+        Raises:
+            ConfigError: fewer than two keyframes, or a time that is not positive.
+        """
+        return through_keyframes(self._cameras(height), seconds, rate, loop)
+
+    def _cameras(self, height: int) -> list[Camera]:
+        to_capture = self.scene.similarity.inverse()
+        cameras = [pose.camera(height).moved(to_capture) for pose in self._poses]
+        # A video has one size; a window that was resized between keyframes must not change it. Even sides, because
+        # video codecs want them.
+        width, height = (2 * round(side / 2) for side in (cameras[0].width, height)) if cameras else (0, 0)
+        return [
+            Camera(width, height, camera.fx, camera.fy, 0.5 * width, 0.5 * height, camera.camera_to_world)
+            for camera in cameras
+        ]
+
+    def file(self, seconds: float, rate: float, loop: bool, height: int) -> bytes:
+        """The path as nerfstudio's `camera_path.json`.
+
+        Raises:
+            ConfigError: as `path`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "camera_path.json"
+            write_camera_path(file, self.path(seconds, rate, loop, height), self.scene)
+            return file.read_bytes()
+
+    def viewpoints(self, seconds: float, loop: bool) -> list[Viewpoint]:
+        """The path as viewpoints in the normalised frame, `PREVIEW_RATE` a second.
+
+        Raises:
+            ConfigError: as `path`.
+        """
+        cameras = [
+            camera.moved(self.scene.similarity) for camera in self.path(seconds, PREVIEW_RATE, loop, 480).cameras
+        ]
+        return [
+            Viewpoint(c.camera_to_world[:, 3], c.camera_to_world[:, 3] - c.camera_to_world[:, 2], vertical_angle(c))
+            for c in cameras
+        ]

@@ -1,0 +1,197 @@
+"""What one page shows in 3D: the picture behind everything, points, markers and the photos' frustums."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from lerf.queries.answer import Answer
+from lerf.rendering.image import ColourPicture
+from lerf.viewer.geometry import Viewpoint, vertical_angle, wxyz_of
+from lerf.viewer.prompt import label
+from lerf.viewer.recording import PREVIEW_RATE
+from lerf.viewer.world import Cloud, World
+
+PHRASE_COLOURS = (
+    (214, 39, 40), (31, 119, 180), (44, 160, 44), (255, 127, 14), (148, 103, 189), (23, 190, 207), (227, 119, 194),
+    (140, 86, 75),
+)  # fmt: skip
+BEHIND_ALL = 160.0
+"""Depth of pixels where nothing stands; the page cannot show more than 167."""
+JPEG_QUALITY = 85
+MOST_FRUSTUMS = 200
+FLIGHT_SECONDS, FLIGHT_STEPS = 0.6, 15
+
+
+class Stage:
+    """The scene of one page, through viser's handle of its client."""
+
+    def __init__(self, client: Any, world: World) -> None:
+        self.client, self.world = client, world
+        self._cloud: Any = None
+        self._cloud_of: Cloud | None = None
+        self._markers: list[Any] = []
+        self._picked: list[Any] = []
+        self._frustums: list[Any] = []
+        self._keyframes: list[Any] = []
+        self._flight = 0
+        self._lock = threading.Lock()
+
+    def show_picture(self, picture: UInt8[np.ndarray, "height width 3"], of: ColourPicture) -> None:
+        """Put a picture behind the scene; its depth hides what stands behind it."""
+        depth = of.depth.cpu().numpy()
+        depth = np.where(np.isfinite(depth), depth, BEHIND_ALL).astype(np.float32)
+        self.client.scene.set_background_image(picture, format="jpeg", jpeg_quality=JPEG_QUALITY, depth=depth)
+
+    def hide_picture(self) -> None:
+        """Show no picture."""
+        self.client.scene.set_background_image(None)
+
+    def show_points(self, cloud: Cloud, colours: UInt8[np.ndarray, "points 3"], size: float) -> None:
+        """Show the surface as points, or change their colours."""
+        with self._lock:
+            if self._cloud is None or self._cloud_of is not cloud:
+                self._cloud_of = cloud
+                self._cloud = self.client.scene.add_point_cloud(
+                    "/lerf/surface", cloud.points, colours, point_size=size, point_shape="circle",
+                    precision="float32", point_shading="flat",
+                )  # fmt: skip
+                return
+            self._cloud.colors = colours
+            self._cloud.point_size = size
+
+    def hide_points(self) -> None:
+        """Show no points."""
+        with self._lock:
+            if self._cloud is not None:
+                self._cloud.remove()
+            self._cloud = self._cloud_of = None
+
+    def show_markers(self, answers: Sequence[Answer], visible: bool = True) -> None:
+        """A marker with coordinates, score and scale at the best point of each phrase that is present."""
+        with self._lock, self.client.atomic():
+            _remove(self._markers)
+            for row, answer in enumerate(answers if visible else ()):
+                if answer.geometry is None:
+                    continue
+                position = self.world.to_normalised(answer.geometry.point)
+                x, y, z = answer.geometry.point
+                text = (
+                    f"{row}: {label(answer.text)}\n{answer.relevancy:.2f} at scale {answer.geometry.scale:.3g}\n"
+                    f"({x:.3g}, {y:.3g}, {z:.3g})"
+                )
+                self._markers += self._mark(f"/lerf/markers/{row}", position, text, PHRASE_COLOURS[row % 8])
+
+    def show_picked(self, point: Float[np.ndarray, " 3"] | None) -> None:
+        """A marker where the scene was clicked; none without a point."""
+        with self._lock, self.client.atomic():
+            _remove(self._picked)
+            if point is not None:
+                x, y, z = self.world.to_capture(point)
+                self._picked += self._mark("/lerf/picked", point, f"({x:.3g}, {y:.3g}, {z:.3g})", (40, 40, 40))
+
+    def _mark(self, name: str, position: Float[np.ndarray, " 3"], text: str, colour: tuple[int, int, int]) -> list[Any]:
+        place = tuple(position.tolist())
+        ball = self.client.scene.add_icosphere(name, 0.012, color=colour, position=place, cast_shadow=False)
+        tag = self.client.scene.add_label(
+            f"{name}/label", text, font_screen_scale=0.8, anchor="bottom-left", position=(0.0, 0.0, 0.015)
+        )
+        return [tag, ball]
+
+    def show_frustums(self, chosen: Callable[[int], None]) -> int:
+        """Frustums of the training photos with small copies of them; `chosen` hears of a click. Returns how many photos
+        could not be read."""
+        scene, missing = self.world.scene, 0
+        train = scene.train[:: -(-len(scene.train) // MOST_FRUSTUMS)]
+        for photo in train:
+            image = self.world.thumbnail(photo)
+            missing += image is None
+            camera = scene.normalised_camera(photo)
+            handle = self.client.scene.add_camera_frustum(
+                f"/lerf/photos/{photo}", vertical_angle(camera), camera.width / camera.height, scale=0.06,
+                thickness=1.5, thickness_units="screen", color=(70, 70, 90), image=image, format="jpeg",
+                wxyz=wxyz_of(camera.camera_to_world), position=tuple(camera.camera_to_world[:, 3].tolist()),
+                cast_shadow=False,
+            )  # fmt: skip
+            handle.on_click(lambda _, photo=photo: chosen(photo))
+            with self._lock:
+                self._frustums.append(handle)
+        return missing
+
+    def hide_frustums(self) -> None:
+        """Show no frustums."""
+        with self._lock, self.client.atomic():
+            _remove(self._frustums)
+
+    def show_keyframes(self, poses: Sequence[tuple[Float[np.ndarray, "3 4"], float, float]]) -> None:
+        """Frustums of a path's keyframes, given as pose, vertical angle and aspect, and the line through them."""
+        with self._lock, self.client.atomic():
+            _remove(self._keyframes)
+            for row, (pose, angle, aspect) in enumerate(poses):
+                self._keyframes.append(
+                    self.client.scene.add_camera_frustum(
+                        f"/lerf/keyframes/{row}", angle, aspect, scale=0.04, thickness=2.0, thickness_units="screen",
+                        color=(230, 120, 20), wxyz=wxyz_of(pose), position=tuple(pose[:, 3].tolist()),
+                        cast_shadow=False,
+                    )
+                )  # fmt: skip
+            if len(poses) > 1:
+                points = np.stack([pose[:, 3] for pose, _, _ in poses])
+                self._keyframes.append(
+                    self.client.scene.add_spline_catmull_rom(
+                        "/lerf/keyframes/line", points, thickness=2.0, thickness_units="screen", color=(230, 120, 20)
+                    )
+                )
+
+    def fly(self, to: Viewpoint, up: Float[np.ndarray, " 3"] | None = None, seconds: float = FLIGHT_SECONDS) -> None:
+        """Move the page's camera to a viewpoint; a later flight takes over. Blocks its own thread while it lasts."""
+        with self._lock:
+            self._flight += 1
+            flight = self._flight
+        camera = self.client.camera
+        start, looked = np.array(camera.position), np.array(camera.look_at)
+        steps = FLIGHT_STEPS if seconds > 0 else 1
+        for step in range(1, steps + 1):
+            with self._lock:
+                if self._flight != flight:
+                    return
+            share = step / steps
+            share = share * share * (3.0 - 2.0 * share)
+            with self.client.atomic():
+                if up is not None:
+                    camera.up_direction = tuple(np.asarray(up, np.float64).tolist())
+                camera.position = tuple((start + (to.position - start) * share).tolist())
+                camera.look_at = tuple((looked + (to.look_at - looked) * share).tolist())
+                if step == steps:
+                    camera.fov = to.angle
+            self.client.flush()
+            if step < steps:
+                time.sleep(seconds / steps)
+
+    def play(self, viewpoints: Sequence[Viewpoint], rate: float = PREVIEW_RATE) -> None:
+        """Fly through viewpoints, so many a second; a later flight takes over. Blocks its own thread while it lasts."""
+        with self._lock:
+            self._flight += 1
+            flight = self._flight
+        camera = self.client.camera
+        for to in viewpoints:
+            with self._lock:
+                if self._flight != flight:
+                    return
+            with self.client.atomic():
+                camera.position = tuple(to.position.tolist())
+                camera.look_at = tuple(to.look_at.tolist())
+                camera.fov = to.angle
+            self.client.flush()
+            time.sleep(1.0 / rate)
+
+
+def _remove(handles: list[Any]) -> None:
+    for handle in handles:
+        handle.remove()
+    handles.clear()
