@@ -1,5 +1,8 @@
 """Encoders by name. The registry is data: a name points to "module:object", imported only when asked for.
 
+A name may carry a variant and options: `FAMILY[:VARIANT][+OPTION...]`, for example `openclip+templates+float32`. The
+options are `OPTIONS`; an encoder that does not take one refuses it.
+
 A user's package adds its own through the entry-point groups `lerf.encoders` and `lerf.dense_encoders`. The object is
 called as `factory(weights=Path | None, offline=bool, device=str)` and returns an encoder (`encoders/protocols.py`).
 """
@@ -31,6 +34,13 @@ DENSE_ENCODERS = {
     "mini-map": "lerf.encoders.mini:load_map",
 }
 """Dense encoders that the package can load."""
+
+
+OPTIONS: dict[str, tuple[str, Any]] = {
+    "templates": ("templates", True),
+    **{precision: ("precision", precision) for precision in ("float32", "bfloat16", "float16")},
+}
+"""Words after a plus in a name, and the argument of the encoder's factory that each sets."""
 
 
 def encoder_names() -> list[str]:
@@ -72,6 +82,18 @@ def _known(group: str, own: dict[str, str]) -> dict[str, str]:
     return {**{point.name: point.value for point in entry_points(group=group)}, **own}
 
 
+def _split_options(name: str) -> tuple[str, dict[str, Any]]:
+    """The name without its options, and the arguments that they stand for; a plus elsewhere is part of the name."""
+    options: dict[str, Any] = {}
+    plain, plus, last = name.rpartition("+")
+    while plus and last in OPTIONS:
+        argument, value = OPTIONS[last]
+        options.setdefault(argument, value)
+        name = plain
+        plain, plus, last = name.rpartition("+")
+    return name, options
+
+
 def _load(
     kind: str,
     protocol: Any,
@@ -83,7 +105,8 @@ def _load(
     device: str,
 ) -> Any:
     known = _known(group, own)
-    family, _, variant = name.partition(":")
+    plain, options = _split_options(name)
+    family, _, variant = plain.partition(":")
     if family not in known:
         raise EncoderError(f"There is no {kind} named '{name}'; known are {', '.join(sorted(known))}.")
     target = known[family]
@@ -97,7 +120,9 @@ def _load(
             f"The {kind} '{family}' cannot be loaded from {target} ({type(error).__name__}: {error}); "
             "repair or uninstall the package that provides it."
         ) from error
-    settings = {"weights": weights, "offline": offline, "device": device, **({"variant": variant} if variant else {})}
+    settings = {"weights": weights, "offline": offline, "device": device, **options}
+    if variant:
+        settings["variant"] = variant
     try:
         inspect.signature(factory).bind(**settings)
     except TypeError as error:

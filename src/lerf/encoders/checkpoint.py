@@ -28,7 +28,7 @@ def require_transformers() -> Any:
         import transformers
         from transformers.utils import logging
     except ImportError as error:
-        raise EncoderError("This encoder needs the package transformers; run: pip install transformers") from error
+        raise EncoderError("This encoder needs the package transformers; run: pip install 'lerf[clip]'") from error
     logging.disable_progress_bar()
     return transformers
 

@@ -12,7 +12,14 @@ from lerf.encoders.siglip import read_siglip
 from lerf.errors import EncoderError
 
 
-def load(variant: str = "", weights: Path | None = None, offline: bool = False, device: str = "cpu") -> TwoTowers:
+def load(
+    variant: str = "",
+    weights: Path | None = None,
+    offline: bool = False,
+    device: str = "cpu",
+    precision: str | None = None,
+    templates: bool = False,
+) -> TwoTowers:
     """Registry entry `hf`; what follows the colon is an id, with an optional `@REVISION`, or a folder.
 
     Raises:
@@ -23,10 +30,10 @@ def load(variant: str = "", weights: Path | None = None, offline: bool = False, 
     name = f"hf:{variant}" if variant else "hf"
     files = find_files(variant, weights, offline)
     if is_open_clip(files):
-        return read_clip(name, files, device)
+        return read_clip(name, files, device, precision=precision, templates=templates)
     kind = read_json(files.folder / "config.json").get("model_type")
     if kind == "clip":
-        return read_clip(name, files, device)
+        return read_clip(name, files, device, precision=precision, templates=templates)
     if kind in ("siglip", "siglip2"):
-        return read_siglip(name, files, device)
+        return read_siglip(name, files, device, precision, templates)
     raise EncoderError(f"{files.folder} holds a model of type '{kind}', not clip, siglip or siglip2; choose another.")

@@ -9,21 +9,24 @@ there as it does for CLIP. Embeddings are therefore the plain unit vectors; s an
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lerf.encoders.checkpoint import build, digest_of, read_config, read_json, read_tensors, require_transformers
-from lerf.encoders.clip import TwoTowers, read_tokenizer
+from lerf.encoders.clip import DenseTowers, read_tokenizer
+from lerf.encoders.dense_towers import input_of
 from lerf.encoders.hub import Files
 from lerf.encoders.preprocessing import BILINEAR, Preprocessing, read_preprocessing, read_statistics
 from lerf.errors import EncoderError
 
-CODE_VERSION = "siglip-1"
+CODE_VERSION = "siglip-2"
 """Part of the fingerprint: change it whenever image embeddings change."""
 
 
-class Siglip(TwoTowers):
+class Siglip(DenseTowers):
     """SigLIP, and SigLIP 2 of fixed resolution."""
 
     code_version = CODE_VERSION
@@ -35,25 +38,54 @@ class Siglip(TwoTowers):
         tokens = self._tokenizer(lower, padding="max_length", truncation=True, max_length=limit, return_tensors="pt")
         return self._features("text", input_ids=tokens["input_ids"])
 
+    def _values(self, picture: Tensor) -> Tensor:
+        # The tower ends in a head with one query of its own, whose attention takes the place of CLIP's last one.
+        return self._values_of_head(self._last_hidden(picture))
+
+    def _last_hidden(self, picture: Tensor) -> Tensor:
+        """(patches, channels) from a normalised picture of whole patches."""
+        return self._input_of_head(pixel_values=picture, interpolate_pos_encoding=True)
+
+    def _input_of_head(self, **inputs: Any) -> Tensor:
+        head: Any = self._network.vision_model.head  # type: ignore[union-attr]
+        return input_of(head, lambda: self._features("image", **inputs))[0]
+
+    def _values_of_head(self, tokens: Tensor) -> Tensor:
+        attention: Any = self._network.vision_model.head.attention  # type: ignore[union-attr]
+        weight, bias = (stacked.chunk(3)[2] for stacked in (attention.in_proj_weight, attention.in_proj_bias))
+        return attention.out_proj(F.linear(tokens, weight, bias))
+
+    def _embed_values(self, values: Tensor) -> Tensor:
+        head: Any = self._network.vision_model.head  # type: ignore[union-attr]
+        return values + head.mlp(head.layernorm(values))
+
 
 class SiglipOfAnySize(Siglip):
     """SigLIP 2 of flexible resolution ("naflex"), which takes rows of patches; a square tile fills them all."""
 
     def _embed_pictures(self, pictures: Tensor) -> Tensor:
+        return self._features("image", **self._rows_of_patches(pictures))
+
+    def _last_hidden(self, picture: Tensor) -> Tensor:
+        return self._input_of_head(**self._rows_of_patches(picture))
+
+    def _rows_of_patches(self, pictures: Tensor) -> dict[str, Tensor]:
+        """What the network takes for normalised pictures of whole patches."""
         patch = int(self._network.config.vision_config.patch_size)  # type: ignore[union-attr, arg-type]
         count, channels, height, width = pictures.shape
         rows, columns = height // patch, width // patch
         patches = pictures.reshape(count, channels, rows, patch, columns, patch).permute(0, 2, 4, 3, 5, 1)
-        return self._features(
-            "image",
-            pixel_values=patches.reshape(count, rows * columns, -1),
-            pixel_attention_mask=torch.ones(count, rows * columns, dtype=torch.int32),
-            spatial_shapes=torch.tensor([[rows, columns]]).expand(count, 2),
-        )
+        return {
+            "pixel_values": patches.reshape(count, rows * columns, -1).to(self._dtype),
+            "pixel_attention_mask": torch.ones(count, rows * columns, dtype=torch.int32),
+            "spatial_shapes": torch.tensor([[rows, columns]]).expand(count, 2),
+        }
 
 
-def read_siglip(name: str, files: Files, device: str = "cpu") -> Siglip:
-    """SigLIP from files in the layout of `transformers`.
+def read_siglip(
+    name: str, files: Files, device: str = "cpu", precision: str | None = None, templates: bool = False
+) -> Siglip:
+    """SigLIP from files in the layout of `transformers`; `precision` and `templates` as in `TwoTowers`.
 
     Raises:
         EncoderError: the files are incomplete, damaged or of another architecture.
@@ -83,6 +115,8 @@ def read_siglip(name: str, files: Files, device: str = "cpu") -> Siglip:
         digest_of(files),
         files.licence,
         device,
+        precision,
+        templates,
     )
 
 
