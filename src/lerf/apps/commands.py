@@ -28,7 +28,8 @@ from lerf.apps.pictures import (
     write_png,
 )
 from lerf.apps.progress import TerminalReporter
-from lerf.errors import QueryError
+from lerf.apps.render_path import render_path
+from lerf.errors import ConfigError, QueryError
 from lerf.evaluation.lpips import load_lpips
 from lerf.evaluation.report import evaluate as evaluate_run
 from lerf.evaluation.truth import read_absent
@@ -159,7 +160,14 @@ def _feature_bases(model: lerf.model.Model) -> tuple[PcaBasis, PcaBasis | None]:
 
 
 def render(command: cli.Render, console: Console) -> dict[str, Any]:
-    """One set of files a view; the raw maps also as NPY."""
+    """One set of files a view; the raw maps also as NPY. Along a camera path, frames and a video."""
+    if command.path is not None:
+        return render_path(command, _open(command), console)
+    if command.output is None:
+        raise ConfigError("Say where the pictures go with --output.")
+    if command.video is not None or command.outputs:
+        raise ConfigError("--video and --outputs need a camera path; give --path FILE, or --path photos.")
+    output = command.output
     model = _open(command)
     scene = model.scene
     chosen = list(scene.train if command.split == "train" else scene.test)
@@ -206,12 +214,12 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
                 images[f"{name}_raw"] = raw_picture(raw)
                 images[f"{name}_centred"] = centred_picture(raw)
                 images[f"{name}_normalised"] = normalised_picture(raw, picture.colour)
-                path = command.output / f"{name}.npy"
+                path = output / f"{name}.npy"
                 array = raw.cpu().numpy()
                 write_atomically(path, lambda file, array=array: np.save(file, array))  # type: ignore[misc]
                 files.append(str(path))
         for name, image in images.items():
-            path = command.output / f"{name}.png"
+            path = output / f"{name}.png"
             write_png(path, image)
             files.append(str(path))
         reporter.advance(done + 1)
@@ -221,8 +229,8 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
         "scales": {text: value / unit for text, value in zip(phrases.texts, scales, strict=True)} if phrases else {},
         "files": files,
     }
-    write_json(command.output / "render.json", facts)
-    console.print(f"{len(files)} files in {command.output}", highlight=False)
+    write_json(output / "render.json", facts)
+    console.print(f"{len(files)} files in {output}", highlight=False)
     return facts
 
 

@@ -164,7 +164,10 @@ class Export:
     """Also write the embedding of every point, as NPY."""
     points: int | None = None
     """Rays of the photos that look for the surface; by default half a million for a cloud, thrice that for a mesh."""
-    resolution: int = 256
+    reach: float | None = None
+    """Leave out what is further from the middle of the scene than this many times the cameras' mean distance from it;
+    by default 6 for a cloud, 2 for a mesh."""
+    resolution: int = 384
     """Voxels of a mesh along its longest side."""
     threshold: float | None = None
     """Relevancy from which a phrase counts as present; by default the encoder's."""
