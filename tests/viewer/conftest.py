@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
 from types import SimpleNamespace
 
 import pytest
+from page_support import PATIENCE, wait_for
 
 viser = pytest.importorskip("viser", reason="the viewer's tests need viser: pip install 'lerf[viewer]'")
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # Software rendering, because a test machine has no display and often no GPU.
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-PATIENCE = 60.0 * float(os.environ.get("LERF_TEST_PATIENCE", "1"))
-"""Seconds until a page must have done what it was asked."""
-
-
-def wait_for(condition, what, seconds=PATIENCE):
-    """The first true value of `condition`, asked again and again."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
 
 
 @pytest.fixture(scope="session")
@@ -69,24 +55,9 @@ def opened(browser, viewer):
         page.goto(viewer.url)
         session = wait_for(lambda: next((s for s in viewer.sessions if id(s) not in before), None), "the session")
         page.get_by_text("LERF Positives").wait_for(timeout=1000 * PATIENCE)
-        return SimpleNamespace(page=page, session=session)
+        return SimpleNamespace(page=page, session=session, url=viewer.url)
 
     yield open_page
     for page in pages:
         page.close()
     wait_for(lambda: not viewer.sessions, "the end of the sessions")
-
-
-def type_prompt(page, text):
-    """Type into the prompt box, as fast as a person never could, and press Enter."""
-    box = page.locator("form input").first
-    box.fill("")
-    box.type(text)
-    box.press("Enter")
-
-
-def at_rest(opened):
-    """Wait until the page's picture is as sharp as it gets and its work is done."""
-    session = opened.session
-    wait_for(lambda: session.idle, "the sharpest picture")
-    opened.page.wait_for_timeout(600)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import viser.transforms as tf
 
 from lerf.errors import ConfigError
@@ -43,7 +44,7 @@ def test_a_photos_pose_survives_the_way_to_the_browser_and_back(scene):
 
 
 def test_the_browsers_quaternion_is_opencvs(scene):
-    camera, pose = pose_of_photo(scene, 0)
+    camera, _ = pose_of_photo(scene, 0)
     axes = tf.SO3(np.array(wxyz_of(camera.camera_to_world))).as_matrix()
     assert np.allclose(axes[:, 2], -camera.camera_to_world[:, 2])
     assert np.allclose(axes[:, 1], -camera.camera_to_world[:, 1])
@@ -94,15 +95,12 @@ def test_a_video_keeps_the_first_views_size(scene):
     recording.add(first)
     recording.add(Pose(second.position, second.rotation, second.angle, 2.5))
     path = recording.path(1.0, 4.0, True, 71)
-    assert path.size == (94, 72) or path.size == (96, 72)
-    assert all(side % 2 == 0 for side in path.size)
+    assert path.size == (94, 72)
 
 
 def test_the_ray_of_a_pixel_is_the_browsers(scene):
     camera, pose = pose_of_photo(scene, 2)
     table = CameraTable.from_cameras([pose.camera(60)], are_photos=False)
-    import torch
-
     middle = torch.tensor([[table.sizes[0, 0] / 2, 30.0]])
     rays = table.rays(torch.zeros(1, dtype=torch.long), middle)
     assert np.allclose(rays.directions[0].numpy(), -camera.camera_to_world[:, 2], atol=1e-5)

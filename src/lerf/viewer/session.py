@@ -128,6 +128,16 @@ class Session:
         self.world.forget(list(self._frames.values()))
 
     @property
+    def pose(self) -> Pose | None:
+        """Where the page's camera stands."""
+        return self._pose
+
+    @property
+    def display(self) -> Display:
+        """How things are shown."""
+        return self._display
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is left to do for this page."""
         return self.timings.pictures > 0 and not self.scheduler.busy(self)
@@ -252,7 +262,7 @@ class Session:
     def set_photos(self, visible: bool) -> None:
         self.stage.hide_frustums()
         if visible:
-            missing = self.stage.show_frustums(lambda photo: self.fly(photo_viewpoint(self.world.scene, photo)))
+            missing = self.stage.show_frustums(self._fly_to_photo)
             if missing:
                 self._say(f"{missing} photos are not where they were when the run was trained.")
 
@@ -431,8 +441,12 @@ class Session:
 
     # The camera
 
-    def fly(self, to: Viewpoint) -> None:
-        """Move the page's camera."""
+    def _fly_to_photo(self, photo: int) -> None:
+        self.fly(photo_viewpoint(self.world.scene, photo), photo)
+
+    def fly(self, to: Viewpoint, photo: int) -> None:
+        """Move the page's camera to where a photo was taken."""
+        self.stage.enter_frustum(photo)
         self.stage.fly(to)
         self.panel.angle.value = round(min(max(math.degrees(to.angle), 10.0), 120.0))
 
@@ -445,7 +459,8 @@ class Session:
         if geometry.view not in names:
             self._complain("No photo shows this place; look for it by hand at its coordinates.")
             return
-        self.fly(photo_viewpoint(scene, names.index(geometry.view), self.world.to_normalised(geometry.point)))
+        photo = names.index(geometry.view)
+        self.fly(photo_viewpoint(scene, photo, self.world.to_normalised(geometry.point)), photo)
 
     def reset_view(self) -> None:
         self.panel.up.value = "cameras"

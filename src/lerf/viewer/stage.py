@@ -37,7 +37,8 @@ class Stage:
         self._cloud_of: Cloud | None = None
         self._markers: list[Any] = []
         self._picked: list[Any] = []
-        self._frustums: list[Any] = []
+        self._frustums: dict[int, Any] = {}
+        self._entered: int | None = None
         self._keyframes: list[Any] = []
         self._flight = 0
         self._lock = threading.Lock()
@@ -120,13 +121,30 @@ class Stage:
             )  # fmt: skip
             handle.on_click(lambda _, photo=photo: chosen(photo))
             with self._lock:
-                self._frustums.append(handle)
+                handle.visible = photo != self._entered
+                self._frustums[photo] = handle
         return missing
+
+    @property
+    def frustums(self) -> int:
+        """How many are shown."""
+        with self._lock:
+            return len(self._frustums)
+
+    def enter_frustum(self, photo: int) -> None:
+        """Hide the frustum that the camera flies into: its photo would hide everything else."""
+        with self._lock:
+            for one, visible in ((self._entered, True), (photo, False)):
+                if one in self._frustums:
+                    self._frustums[one].visible = visible
+            self._entered = photo
 
     def hide_frustums(self) -> None:
         """Show no frustums."""
         with self._lock, self.client.atomic():
-            _remove(self._frustums)
+            handles = list(self._frustums.values())
+            self._frustums.clear()
+            _remove(handles)
 
     def show_keyframes(self, poses: Sequence[tuple[Float[np.ndarray, "3 4"], float, float]]) -> None:
         """Frustums of a path's keyframes, given as pose, vertical angle and aspect, and the line through them."""
