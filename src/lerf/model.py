@@ -19,6 +19,7 @@ from lerf.fields.contraction import contract
 from lerf.fields.language import LanguageField, LightStops
 from lerf.fields.radiance import RadianceField
 from lerf.queries.answer import Answer, Geometry, Instance, QueryResult, clean_phrases
+from lerf.queries.folded import Asked
 from lerf.queries.index import Index
 from lerf.queries.indexed import IndexUse, answers_from_index, differences, lifted_index, note, open_index
 from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagonal, robust_extent
@@ -115,6 +116,11 @@ class Model:
             return [found.scale for found in self.language.index.find(phrases, threshold=1.0)]
         scales = candidate_scales(self.language.scale_range)
         return choose_scales(self.language, self.surface, phrases, scales)[0].tolist()
+
+    def choose_view_scales(self, cameras: CameraTable, index: int, phrases: Phrases) -> list[float]:
+        """For each phrase the scale at which it answers best in one view, as the paper chooses, normalised units."""
+        sweep = self.views.sweep(self.source, self.language, cameras, index)
+        return sweep.choose(phrases)
 
     def query(
         self,
@@ -270,14 +276,15 @@ class Model:
         """Raw relevancy of phrases at their scales (normalised units) over a picture."""
         width, height = cameras.sizes[index].tolist()
         parts = []
+        ready = [
+            (rows, Asked(self.language, together), scale) for rows, together, scale in _at_equal_scales(phrases, scales)
+        ]
         for part in self.views.parts(self.source, self.language, cameras, index):
             scores = torch.empty(len(scales), len(part.matter), device=self.device)
-            for rows, together, scale in _at_equal_scales(phrases, scales):
-                asked = torch.full((len(part.matter),), scale, device=self.device)
-                at, seen = self.language.bounds.nearest_supervised(part.positions, asked)
-                embedding = part.embed(self.language, at)
-                found = relevancy(embedding, together.queries, phrases.canonical, phrases.temperature)
-                scores[rows] = found * (seen & part.matter)
+            for rows, asked, scale in ready:
+                wanted = torch.full((len(part.matter),), scale, device=self.device)
+                at, seen = self.language.bounds.nearest_supervised(part.positions, wanted)
+                scores[rows] = asked.relevancy(part.features, part.stops, at) * (seen & part.matter)
             parts.append(scores)
         return torch.cat(parts, dim=1).view(len(scales), height, width)
 

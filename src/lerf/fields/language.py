@@ -121,10 +121,16 @@ class LanguageField(nn.Module):
     def embed(
         self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
     ) -> Float[Tensor, "points width"]:
-        """Unit embeddings of grid features at scales in normalised units; the head sees the bounded logarithm."""
+        """Unit embeddings of grid features at scales in normalised units."""
+        return F.normalize(self.head(self.head_input(features, scale)), dim=-1)
+
+    def head_input(
+        self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
+    ) -> Float[Tensor, "points inputs"]:
+        """Grid features beside the bounded logarithm of the scale: what the head sees."""
         low, high = self.log_scale_range
         bounded = ((scale.log() - low) / (high - low)).clamp(-0.25, 1.25) * 2.0 - 1.0
-        return F.normalize(self.head(torch.cat([features, bounded[:, None]], dim=-1)), dim=-1)
+        return torch.cat([features, bounded[:, None]], dim=-1)
 
     def ray_features(self, stops: LightStops) -> Float[Tensor, "rays features"]:
         """Grid features composited along rays: the mean under the weights."""

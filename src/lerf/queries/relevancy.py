@@ -31,8 +31,16 @@ def relevancy(
         raise QueryError("Relevancy needs at least one canonical phrase to compare with; give one.")
     if not (math.isfinite(temperature) and temperature > 0):
         raise QueryError(f"The temperature is {temperature}; give a positive number, for example 10.")
-    rival = (embeddings @ canonical.T).amax(dim=-1, keepdim=True)
-    return torch.sigmoid(temperature * (embeddings @ queries.T - rival)).movedim(-1, 0)
+    cosines = embeddings @ torch.cat([queries, canonical]).T
+    return relevancy_of_cosines(cosines, len(queries), temperature)
+
+
+def relevancy_of_cosines(
+    cosines: Float[Tensor, "*points texts"], queries: int, temperature: float
+) -> Float[Tensor, " queries *points"]:
+    """`relevancy` from cosines with the queries and, after them, the canonical phrases; no setting is checked."""
+    rival = cosines[..., queries:].amax(dim=-1, keepdim=True)
+    return torch.sigmoid(temperature * (cosines[..., :queries] - rival)).movedim(-1, 0)
 
 
 def centred(raw: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.queries.folded import Asked
 from lerf.queries.lifted import Language
 from lerf.queries.phrases import Phrases, peak, smallest_as_good
-from lerf.queries.relevancy import relevancy
 from lerf.queries.surface import Surface
 
 CHUNK = 32768
@@ -23,18 +23,22 @@ def candidate_scales(scale_range: tuple[float, float], count: int = 30) -> Float
 
 @torch.no_grad()
 def surface_relevancy(
-    field: Language, surface: Surface, phrases: Phrases, index: Tensor, scale: float
+    field: Language, surface: Surface, phrases: Phrases, index: Tensor, scale: float, asked: Asked | None = None
 ) -> Float[Tensor, "phrases points"]:
-    """Relevancy of chosen surface points at one scale, or the closest that was supervised; 0 where none was."""
+    """Relevancy of chosen surface points at one scale, or the closest that was supervised; 0 where none was.
+
+    `asked` are the phrases made ready for the field; making them ready once serves many calls.
+    """
     parts = []
+    asked = Asked(field, phrases) if asked is None else asked
     # The deferred estimator runs its head once a point, the other once a sample.
     chunk = CHUNK if surface.features is not None else CHUNK // surface.stops.weights.shape[1]
     for part in index.split(chunk):
-        asked = torch.full((len(part),), scale, device=part.device)
-        scales, seen = field.bounds.nearest_supervised(surface.positions[part], asked)
-        embedding = surface.embed(field, part, scales)
-        scores = relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)
-        parts.append(scores * seen)
+        wanted = torch.full((len(part),), scale, device=part.device)
+        scales, seen = field.bounds.nearest_supervised(surface.positions[part], wanted)
+        features = None if surface.features is None else surface.features[part]
+        stops = surface.stops_of(part) if features is None else None
+        parts.append(asked.relevancy(features, stops, scales) * seen)
     return torch.cat(parts, dim=-1)
 
 
@@ -48,7 +52,8 @@ def choose_scales(
     """
     step = max(1, len(surface) // coarse)
     index = torch.arange(0, len(surface), step, device=surface.photo.device)
+    asked = Asked(field, phrases)
     peaks = torch.stack(
-        [peak(surface_relevancy(field, surface, phrases, index, scale)) for scale in scales.tolist()], dim=-1
+        [peak(surface_relevancy(field, surface, phrases, index, scale, asked)) for scale in scales.tolist()], dim=-1
     )
     return scales.to(peaks.device)[smallest_as_good(peaks)], peaks

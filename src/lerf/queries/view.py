@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float16
 from torch import Tensor
 
 from lerf.fields.language import LanguageField, LightStops
 from lerf.queries.lifted import Language, trained_field
+from lerf.queries.phrases import Phrases, peak, smallest_as_good
+from lerf.queries.relevancy import relevancy_of_cosines
+from lerf.queries.search import candidate_scales
 from lerf.rays.bundle import RadianceSource, RayBundle
 from lerf.rays.cameras import CameraTable
 from lerf.rendering.image import view_rays
@@ -19,6 +23,8 @@ from lerf.rendering.stops import stops_and_matter
 
 BUDGET = 256_000_000
 """Bytes of views that are kept; one that is larger is traced again for every phrase."""
+COARSE = 1200
+"""Rays of a sweep over scales."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,6 @@ class ViewPart:
     """Grid features composited along rays: the deferred estimator's."""
     stops: LightStops | None
 
-    def embed(self, language: Language, scale: Float[Tensor, " rays"]) -> Float[Tensor, "rays width"]:
-        """Rendered unit embeddings at physical scales, normalised units."""
-        if self.features is not None:
-            return trained_field(language).embed(self.features, scale)
-        assert self.stops is not None
-        return language.render_at_scale(self.stops, scale)
-
     @property
     def size(self) -> int:
         """Bytes."""
@@ -49,12 +48,43 @@ class ViewPart:
         return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """Embeddings of a coarse set of a view's rays at all candidate scales: what the scale of a phrase is chosen by."""
+
+    scales: Float[Tensor, " scales"]
+    """Normalised units."""
+    embeddings: Float16[Tensor, "scales rays width"]
+    seen: Bool[Tensor, "scales rays"]
+    """Whether the ray meets matter that a photo supervised."""
+
+    @torch.no_grad()
+    def choose(self, phrases: Phrases) -> list[float]:
+        """For each phrase the scale at which it answers, by the rule of `search.choose_scales`."""
+        texts = torch.cat([phrases.queries, phrases.canonical]).to(self.embeddings.device)
+        scores = [
+            relevancy_of_cosines(rows.float() @ texts.T, len(phrases.queries), phrases.temperature) * seen
+            for rows, seen in zip(self.embeddings, self.seen, strict=True)
+        ]
+        peaks = torch.stack([peak(score) for score in scores], dim=-1)
+        return self.scales[smallest_as_good(peaks)].tolist()
+
+
 class ViewMemory:
     """The views looked at last, within `budget` bytes."""
 
     def __init__(self, budget: int = BUDGET) -> None:
         self.budget = budget
         self._kept: OrderedDict[bytes, list[ViewPart]] = OrderedDict()
+        self._sweep: tuple[bytes, Sweep] | None = None
+
+    def sweep(self, source: RadianceSource, language: Language, cameras: CameraTable, index: int) -> Sweep:
+        """The sweep of a view, remembered of the last one."""
+        key = _key(cameras, index)
+        if self._sweep is None or self._sweep[0] != key:
+            parts = list(self.parts(source, language, cameras, index))
+            self._sweep = (key, _sweep(language, parts, int(cameras.sizes[index, 0])))
+        return self._sweep[1]
 
     def parts(self, source: RadianceSource, language: Language, cameras: CameraTable, index: int) -> Iterator[ViewPart]:
         """The parts of a view in order, remembered or traced."""
@@ -94,3 +124,34 @@ def _trace(source: RadianceSource, language: Language, rays: RayBundle) -> ViewP
     if isinstance(language, LanguageField) and language.config.estimator == "deferred":
         return ViewPart(stops.median_position, matter, language.ray_features(stops), None)
     return ViewPart(stops.median_position, matter, None, stops)
+
+
+@torch.no_grad()
+def _sweep(language: Language, parts: list[ViewPart], width: int) -> Sweep:
+    count = sum(len(part.matter) for part in parts)
+    step = max(1, count // COARSE)
+    # Were the step to divide the width, the rays would stand in columns.
+    while math.gcd(step, width) > 1:
+        step += 1
+    chosen = torch.arange(0, count, step, device=parts[0].matter.device)
+    positions = torch.cat([part.positions for part in parts])[chosen]
+    matter = torch.cat([part.matter for part in parts])[chosen]
+    features = stops = None
+    if parts[0].features is not None:
+        features = torch.cat([part.features for part in parts if part.features is not None])[chosen]
+    else:
+        held = [part.stops for part in parts if part.stops is not None]
+        stops = LightStops(
+            **{f.name: torch.cat([getattr(s, f.name) for s in held])[chosen] for f in fields(LightStops)}
+        )
+    scales = candidate_scales(language.scale_range).to(positions.device)
+    embeddings = torch.empty(len(scales), len(chosen), language.width, dtype=torch.float16, device=positions.device)
+    seen = torch.empty(len(scales), len(chosen), dtype=torch.bool, device=positions.device)
+    for row, scale in enumerate(scales):
+        at, known = language.bounds.nearest_supervised(positions, scale.expand(len(chosen)))
+        if features is not None:
+            embeddings[row] = trained_field(language).embed(features, at)
+        elif stops is not None:
+            embeddings[row] = language.render_at_scale(stops, at)
+        seen[row] = known & matter
+    return Sweep(scales, embeddings, seen)

@@ -1,0 +1,55 @@
+"""Compilation at first use: once for a machine, then cached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from lerf import kernels
+from lerf.kernels.layout import GridLayout
+from lerf.training.optimiser import SparseAdam
+from speed.machine import Rates
+from speed.measure import Row, row, seconds
+from speed.sizes import Sizes
+
+TARGET = 30.0
+FEATURES = (2, 4, 8)
+"""Features of a level in the presets: the encoding is compiled for each."""
+
+
+def rows(sizes: Sizes, rates: Rates | None) -> Iterator[Row]:
+    """Seconds of the first call of each kernel on next to nothing; it must be the first in the process."""
+    total = 0.0
+    for name, call in _calls():
+        value = seconds(call)
+        total += value
+        yield row("first use", name, "compiled, once a machine", [value], "s")
+    yield row("first use", "all kernels", "compiled, once a machine", [total], "s", TARGET)
+
+
+def _calls():  # type: ignore[no-untyped-def]
+    for features in FEATURES:
+        layout = GridLayout((2,), features, 8)
+        points = torch.rand(4, 3, requires_grad=True)
+        table = torch.nn.Parameter(torch.rand(layout.entries, features))
+        yield (
+            f"encode, {features} features",
+            lambda p=points, t=table, g=layout: kernels.hash_encode(p, t, g).sum().backward(),
+        )
+    densities, values = torch.rand(2, 3, requires_grad=True), torch.rand(2, 3, 4)
+    yield (
+        "weights and composite",
+        lambda: kernels.composite(kernels.render_weights(densities, densities.detach()), values).sum().backward(),
+    )
+    ray = torch.zeros(1, 3)
+    yield (
+        "proposal",
+        lambda: kernels.proposal_edges(
+            ray, ray + 1, torch.zeros(2, 2, 2), torch.zeros(1),
+            samples=1, bins=2, near=0.1, far=2.0, anneal=1.0, padding=0.0, cap=0.5,
+        ),
+    )  # fmt: skip
+    table = torch.nn.Parameter(torch.rand(9, 2))
+    optimiser = SparseAdam(table)
+    yield "Adam, touched entries", lambda: optimiser.step(1e-2)

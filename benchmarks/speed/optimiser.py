@@ -1,0 +1,46 @@
+"""Adam over the entries that a step has touched, against torch's fused Adam over all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from lerf import kernels
+from lerf.training.optimiser import SparseAdam
+from speed import floors, scenery
+from speed.machine import Rates
+from speed.measure import Row, compare, row, timed
+from speed.sizes import Sizes
+
+
+def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
+    """One step on the language grid, gradient cleared."""
+    field, pool = scenery.language_field(sizes), scenery.ray_pool(sizes, sizes.rays)
+    table = field.grid.table
+    dense = torch.nn.Parameter(table.detach().clone())
+    sparse = SparseAdam(table)
+    adam = torch.optim.Adam([dense], lr=1e-2, betas=(0.9, 0.99), eps=1e-15, fused=True)
+    field.features(pool.stops.positions.reshape(-1, 3)).sum().backward()
+    assert sparse.sink is not None
+    dense.grad = sparse.sink.clone()
+    touched = int((sparse.sink != 0).any(-1).sum())
+    kept = sparse.sink.clone()
+
+    def prepare() -> None:
+        assert sparse.sink is not None
+        sparse.sink.copy_(kept)
+        assert dense.grad is not None
+        dense.grad.copy_(kept)
+
+    def dense_step() -> None:
+        adam.step()
+        adam.zero_grad(set_to_none=False)
+
+    work = f"{len(table)} entries x {table.shape[1]}, {touched / len(table):.0%} touched"
+    ours = {"Adam, touched entries": lambda: sparse.step(1e-2)}
+    yield from compare("optimiser", work, ours, dense_step, sizes.slow_repeats, prepare=prepare)
+    floor = floors.adam(touched, table.shape[1]).floor(rates)
+    times = timed(lambda: sparse.step(1e-2), sizes.repeats, prepare)
+    yield row("floor", "Adam, touched entries", work, [value / floor for value in times], "x floor")
+    assert kernels.fast_path(table)

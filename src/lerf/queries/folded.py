@@ -1,0 +1,76 @@
+"""The language head with the phrases folded into its last layer: cosines without embeddings.
+
+An embedding is e = W h + b over its length, h being the last hidden layer, and a query wants its dot products with a
+few texts t. Those are (W^T t) . h + b . t over |W h + b|, and the length needs no more than the triangle R of a QR
+decomposition of [W b]: |W h + b| = |R [h 1]|. So the layer from `hidden` to `width` numbers becomes one from `hidden`
+to `hidden`, and the embeddings, the largest tensors of a query, are never written. Exact up to rounding.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lerf.fields.language import LanguageField, LightStops
+from lerf.queries.lifted import Language
+from lerf.queries.phrases import Phrases
+from lerf.queries.relevancy import relevancy, relevancy_of_cosines
+
+
+class FoldedHead:
+    """The head of a field for given texts."""
+
+    @torch.no_grad()
+    def __init__(self, field: LanguageField, texts: Float[Tensor, "texts width"]) -> None:
+        *steps, last = field.head
+        assert isinstance(last, nn.Linear)
+        self.field, self.hidden = field, steps
+        joined = torch.cat([last.weight, last.bias[:, None]], dim=1)
+        triangle = torch.linalg.qr(joined.double(), mode="r").R.float()
+        projected = texts.to(joined) @ joined
+        # One matrix for both: its first rows give the length, the others the dot products.
+        self.rows = len(triangle)
+        self.weight = torch.cat([triangle[:, :-1], projected[:, :-1]]).contiguous()
+        self.bias = torch.cat([triangle[:, -1], projected[:, -1]])
+
+    @torch.no_grad()
+    def cosines(
+        self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
+    ) -> Float[Tensor, "points texts"]:
+        """Cosines of the embeddings at physical scales, normalised units, with the texts of unit length."""
+        hidden = self.field.head_input(features, scale)
+        for step in self.hidden:
+            hidden = torch.relu_(hidden) if isinstance(step, nn.ReLU) else step(hidden)
+        both = F.linear(hidden, self.weight, self.bias)
+        length = torch.linalg.vector_norm(both[:, : self.rows], dim=-1, keepdim=True)
+        return both[:, self.rows :] / length.clamp(min=1e-12)
+
+
+class Asked:
+    """Phrases ready to be asked of a language at many places: folded into its head where it has one a place."""
+
+    def __init__(self, language: Language, phrases: Phrases) -> None:
+        self.language, self.phrases = language, phrases
+        self.head: FoldedHead | None = None
+        if isinstance(language, LanguageField) and language.config.estimator == "deferred":
+            self.head = FoldedHead(language, torch.cat([phrases.queries, phrases.canonical]))
+
+    @torch.no_grad()
+    def relevancy(
+        self,
+        features: Float[Tensor, "points features"] | None,
+        stops: LightStops | None,
+        scale: Float[Tensor, " points"],
+    ) -> Float[Tensor, "phrases points"]:
+        """Relevancy at physical scales, normalised units, from composited features for the deferred estimator, from
+        where light stops for the others."""
+        phrases = self.phrases
+        if self.head is not None:
+            assert features is not None
+            cosines = self.head.cosines(features, scale)
+            return relevancy_of_cosines(cosines, len(phrases.queries), phrases.temperature)
+        assert stops is not None
+        embedding = self.language.render_at_scale(stops, scale)
+        return relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)

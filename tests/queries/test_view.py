@@ -1,0 +1,59 @@
+"""Views that are kept between phrases."""
+
+import pytest
+import torch
+
+import lerf
+import lerf.queries.view as module
+from lerf.queries.view import ViewMemory
+
+
+@pytest.fixture
+def model(drawn_run):
+    return lerf.load(drawn_run, device="cpu")
+
+
+def test_a_view_is_traced_once_for_all_phrases(model, monkeypatch) -> None:
+    traced = []
+    trace = module._trace
+    monkeypatch.setattr(module, "_trace", lambda *given: traced.append(0) or trace(*given))
+    first = model.render(0, query="red", scale=0.2)
+    count = len(traced)
+    again = model.render(0, query=["red", "blue"], scale=0.2)
+    assert len(traced) == count > 0
+    torch.testing.assert_close(again.relevancy["red"], first.relevancy["red"], atol=1e-5, rtol=0)
+    model.render(model.scene.photos[1].camera, query="red", scale=0.2)
+    assert len(traced) == 2 * count
+    moved = model.render(model.scene.photos[0].camera, query="red", scale=0.2)
+    torch.testing.assert_close(moved.relevancy["red"], first.relevancy["red"], atol=1e-4, rtol=0)
+
+
+def test_the_oldest_views_go_and_large_ones_are_not_kept(model) -> None:
+    parts = list(ViewMemory().parts(model.source, model.language, model.cameras, 0))
+    size = sum(part.size for part in parts)
+    pixels = int(model.cameras.sizes[0].prod())
+    assert sum(len(part.matter) for part in parts) == pixels
+    assert size == pixels * (4 * 3 + 1 + 4 * model.language.grid.layout.width)
+    memory = ViewMemory(budget=2 * size)
+    for photo in (0, 1, 0, 2):
+        list(memory.parts(model.source, model.language, model.cameras, photo))
+    kept = [photo for photo in range(3) if module._key(model.cameras, photo) in memory._kept]
+    assert kept == [0, 2]
+    none = ViewMemory(budget=size - 1)
+    again = list(none.parts(model.source, model.language, model.cameras, 0))
+    assert not none._kept
+    assert all(torch.equal(a.positions, b.positions) for a, b in zip(again, parts, strict=True))
+
+
+def test_the_scale_of_a_view_is_where_its_relevancy_peaks(model) -> None:
+    phrases = model.phrases(["red", "yellow"])
+    chosen = model.choose_view_scales(model.cameras, 3, phrases)
+    assert chosen == model.choose_view_scales(model.cameras, 3, phrases)
+    low, high = model.language.scale_range
+    assert all(low * 0.999 <= scale <= high * 1.001 for scale in chosen)
+    maps = model.relevancy_maps(model.cameras, 3, phrases, chosen)
+    for row, own in enumerate(maps):
+        best = float(own.flatten().topk(5).values.mean())
+        for scale in (low, high):
+            at_end = model.relevancy_maps(model.cameras, 3, phrases, [scale] * 2)[row]
+            assert best > float(at_end.flatten().topk(5).values.mean()) - 0.1
