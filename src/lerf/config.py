@@ -84,6 +84,8 @@ PRESETS: dict[str, Preset] = {
 
 
 LanguageSource = Literal["field", "lift"]
+MEMORY = 4.0
+"""Gigabytes that photos, and later features, may take unless the user says."""
 ADDED = {"added": True}
 """Marks a setting that older runs do not have; they were made with its default."""
 
@@ -116,6 +118,12 @@ class TrainSettings:
     language_training: LanguageTraining
     language_source: LanguageSource = field(default="field", metadata=ADDED)
     """A trained field, or an index lifted from the pyramids without a gradient step."""
+    memory: float = field(default=MEMORY, metadata=ADDED)
+    """Gigabytes of photos, and later of features, that are in memory at a time; it decides what batches hold."""
+
+    @property
+    def memory_bytes(self) -> int:
+        return int(self.memory * 1e9)
 
 
 def to_plain(value: Any) -> Any:

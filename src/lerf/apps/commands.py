@@ -64,8 +64,12 @@ def train(command: cli.Train, console: Console) -> dict[str, Any]:
         weights=command.weights,
         refine_poses=command.refine_poses,
         language=command.language,
+        memory=command.memory,
     )
-    estimate = describe_capture(command.data, command.downscale, settings.preset)
+    estimate = describe_capture(
+        command.data, command.downscale, settings.preset, encoder=settings.encoder, dense=settings.dense,
+        tile_ratios=settings.tile_ratios, memory=settings.memory,
+    )  # fmt: skip
     console.print(
         f"{estimate['photos']} photos, preset {settings.preset}: about {size_text(estimate['memory_bytes'])} of memory "
         f"and {size_text(estimate['disk_bytes'])} of disk.",
@@ -323,7 +327,13 @@ def evaluate(command: cli.Eval, console: Console) -> dict[str, Any]:
 def info(command: cli.Info, console: Console) -> dict[str, Any]:
     """Facts about a capture or a run."""
     run = RunFolder(command.path)
-    facts = describe_run(run) if run.exists else describe_capture(command.path, command.downscale, command.preset)
+    if run.exists:
+        facts = describe_run(run)
+    else:
+        facts = describe_capture(
+            command.path, command.downscale, command.preset, encoder=command.encoder, dense=command.dense,
+            memory=command.memory,
+        )  # fmt: skip
     if not command.json:
         table = Table(show_header=False)
         for name, value in facts.items():

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lerf.config import PRESETS, TrainSettings
+from lerf.config import MEMORY, PRESETS, TrainSettings
 from lerf.errors import ConfigError
 from lerf.kernels.layout import GridLayout
 from lerf.pyramids.tiles import layout
 from lerf.scenes.load import load_scene
+from lerf.training.pixels import pixel_bytes
 from lerf.training.run import RunFolder
 from lerf.training.train import default_device
 
@@ -86,8 +87,28 @@ def size_text(count: int | float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def describe_capture(path: Path, downscale: int | None, preset: str | None) -> dict[str, Any]:
+def describe_capture(
+    path: Path,
+    downscale: int | None,
+    preset: str | None,
+    *,
+    encoder: str | None = None,
+    dense: str | None = None,
+    tile_ratios: Sequence[float] | None = None,
+    memory: float = MEMORY,
+) -> dict[str, Any]:
     """Photos, cameras and split, and an estimate of memory, disk and (on a CPU) minutes for a preset.
+
+    The features of an encoder that is not known here are left out of it.
+
+    Args:
+        path: capture.
+        downscale: what the photos' size is divided by.
+        preset: name; by default that of this machine.
+        encoder: image-text encoder, by default the preset's.
+        dense: dense regulariser, by default the preset's.
+        tile_ratios: heights of tiles over the photo's, by default the encoder's.
+        memory: gigabytes that photos, and later features, may take.
 
     Raises:
         SceneError: when the capture cannot be read.
@@ -99,7 +120,6 @@ def describe_capture(path: Path, downscale: int | None, preset: str | None) -> d
         raise ConfigError(f"There is no preset '{preset}'; known are {', '.join(PRESETS)}.")
     chosen = PRESETS[preset]
     sizes = sorted({(photo.camera.width, photo.camera.height) for photo in scene.photos})
-    pixels = sum(scene.photos[i].camera.width * scene.photos[i].camera.height for i in scene.train)
     radiance, language = chosen.radiance, chosen.language
     radiance_grid = GridLayout.geometric(
         radiance.levels, radiance.coarsest, radiance.finest, radiance.features, radiance.log2_entries
@@ -109,9 +129,15 @@ def describe_capture(path: Path, downscale: int | None, preset: str | None) -> d
         language_grid += GridLayout.geometric(levels, coarsest, finest, language.features, language.log2_entries)
     tables = 4 * sum(grid.entries * grid.features for grid in (radiance_grid, language_grid))
     rays = chosen.language_training.pool_rays
-    # conse: about 470 cells of 384 half-precision numbers a photo in all levels of the pyramid; conse-mid: one cell of
-    # 112 numbers for every 16x16 pixels of the photos before --downscale.
-    features = 2 * (470 * 384 * len(scene.train) + pixels * (downscale or 1) ** 2 // 256 * 112)
+    # Features are made of the photos before --downscale.
+    factor = downscale or 1
+    full = [(scene.photos[i].camera.height * factor, scene.photos[i].camera.width * factor) for i in scene.train]
+    features = features_of(encoder or chosen.encoder, full, tile_ratios=tile_ratios) or 0
+    if (dense or chosen.dense) != "none":
+        features += features_of(dense or chosen.dense, full) or 0
+    budget = int(memory * 1e9)
+    # The photos go before the features come; of either there is no more than the budget.
+    resident = max(min(pixel_bytes(scene), budget), min(features, budget))
     pool = rays * (language.samples * 20 + 40)
     # A step keeps encodings, hidden layers and their gradients.
     step = 4096 * radiance.samples * 4 * (4 * radiance.levels * radiance.features + 6 * radiance.hidden)
@@ -130,8 +156,9 @@ def describe_capture(path: Path, downscale: int | None, preset: str | None) -> d
         "normalised_units_per_capture_unit": scene.similarity.scale,
         "preset": preset,
         # Table, gradient and two moments, and all but the gradient once more while a checkpoint is written.
-        "memory_bytes": int(BASE_BYTES + 3 * pixels + 7 * tables + features + pool + step),
+        "memory_bytes": int(BASE_BYTES + resident + 7 * tables + pool + step),
         "disk_bytes": int(features + 4 * tables),
+        "features_bytes": features,
         "minutes_on_two_cores": round(minutes, 1),
     }
 

@@ -59,6 +59,9 @@ class Train:
     """Seed of everything random."""
     refine_poses: bool = False
     """Also correct the cameras' poses while training."""
+    memory: float = 4.0
+    """Gigabytes of photos, and later of features, in memory at a time; batches of captures that need more come from a
+    part of the photos that moves on with the steps."""
     weights: Path | None = None
     """Encoder weights, where they are not at their usual place."""
     offline: bool = False
@@ -249,6 +252,12 @@ class Info:
     """Capture or run folder."""
     preset: PresetName | None = None
     """Preset of the estimate."""
+    encoder: str | None = None
+    """Image-text encoder of the estimate; by default the preset's."""
+    dense: str | None = None
+    """Dense regulariser of the estimate; by default the preset's."""
+    memory: float = 4.0
+    """What lerf train would be given as --memory."""
     downscale: int | None = None
     """Divide the photos' size by this."""
     json: bool = False

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
 from lerf.errors import ConfigError
-from lerf.pyramids.store import PyramidStore
+from lerf.pyramids.store import PhotoEntry, PyramidStore
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,16 @@ class PyramidTable:
         if not chosen:
             raise ConfigError("A pyramid table needs at least one photo.")
         entries = [store.entries[index] for index in chosen]
-        total = sum(entry.cells for entry in entries)
-        cells = torch.empty(total, store.width, dtype=torch.float16)
-        starts, row = [], 0
+        cells = torch.empty(sum(entry.cells for entry in entries), store.width, dtype=torch.float16)
+        firsts, row = [], 0
         for index, entry in zip(chosen, entries, strict=True):
             cells[row : row + entry.cells] = torch.from_numpy(np.array(store.features(index)))
-            for level in entry.levels:
-                starts.append(row)
-                row += level.cells
-        levels = [level for entry in entries for level in entry.levels]
-        shape = (len(entries), len(store.tile_ratios))
-        return cls(
-            cells.to(device),
-            torch.tensor(store.tile_ratios, device=device),
-            torch.tensor(starts, device=device).reshape(shape),
-            torch.tensor([[level.rows, level.columns] for level in levels], device=device).reshape(*shape, 2),
-            torch.tensor([[level.x0, level.y0] for level in levels], device=device).reshape(*shape, 2),
-            torch.tensor([[level.dx, level.dy] for level in levels], device=device).reshape(*shape, 2),
-        )
+            firsts.append(row)
+            row += entry.cells
+        starts, shapes, origins, steps = _geometry(entries)
+        ratios = torch.tensor(store.tile_ratios)
+        parts = (cells, ratios, starts + torch.tensor(firsts)[:, None], shapes, origins, steps)
+        return cls(*(part.to(device) for part in parts))
 
     @property
     def width(self) -> int:
@@ -131,3 +123,59 @@ class PyramidTable:
         rows = torch.stack([upper + left, upper + right, under + left, under + right], dim=1)
         weights = torch.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], dim=1)
         return rows, weights
+
+
+@dataclass(frozen=True)
+class ResidentTable(PyramidTable):
+    """A table with room for some photos of a store at a time; it can be asked about those that were placed last."""
+
+    store: PyramidStore
+    largest: int
+    """Cells of a place: as many as any photo has."""
+    offsets: Int[Tensor, "photos levels"]
+    """Where a photo's levels begin within its place."""
+
+    @classmethod
+    def empty(cls, store: PyramidStore, capacity: int, device: str = "cpu") -> ResidentTable:
+        """A table of a store with `capacity` places, none of them taken."""
+        largest = max(entry.cells for entry in store.entries)
+        cells = torch.zeros(capacity * largest, store.width, dtype=torch.float16)
+        offsets, shapes, origins, steps = _geometry(store.entries)
+        return cls(
+            cells.to(device),
+            torch.tensor(store.tile_ratios, device=device),
+            torch.zeros_like(offsets).to(device),
+            shapes.to(device),
+            origins.to(device),
+            steps.to(device),
+            store,
+            largest,
+            offsets.to(device),
+        )
+
+    @property
+    def places(self) -> int:
+        return len(self.cells) // self.largest
+
+    def read(self, photo: int) -> Float16[Tensor, "photo_cells width"]:
+        """All cells of a photo, from the disk."""
+        return torch.from_numpy(np.load(self.store.entries[photo].path))
+
+    def place(self, place: int, photo: int, cells: Float16[Tensor, "photo_cells width"]) -> None:
+        """Put a photo's cells in a place; who was there before can no longer be asked about."""
+        first = place * self.largest
+        self.cells[first : first + len(cells)] = cells.to(self.cells.device)
+        self.starts[photo] = first + self.offsets[photo]
+
+
+def _geometry(entries: Sequence[PhotoEntry]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Starts (counted from the first cell of each photo), shapes, origins and steps of the levels of photos."""
+    levels = [level for entry in entries for level in entry.levels]
+    shape = (len(entries), len(entries[0].levels))
+    cells = torch.tensor([level.cells for level in levels]).reshape(shape)
+    return (
+        cells.cumsum(1) - cells,
+        torch.tensor([[level.rows, level.columns] for level in levels]).reshape(*shape, 2),
+        torch.tensor([[level.x0, level.y0] for level in levels]).reshape(*shape, 2),
+        torch.tensor([[level.dx, level.dy] for level in levels]).reshape(*shape, 2),
+    )

@@ -11,7 +11,7 @@ from lerf.fields.language import LanguageField
 from lerf.pyramids.lookup import PyramidTable
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
-from lerf.training.pool import RayPool
+from lerf.training.pool import RayPool, ResidentRays
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,11 @@ class LanguageTrainer:
         targets: PyramidTable,
         dense: PyramidTable | None,
         seed: int,
+        resident: ResidentRays | None = None,
     ) -> None:
-        """`targets` and `dense` are indexed by the pool's slots, at the resolution of its pixels."""
+        """`targets` and `dense` are indexed by the pool's slots, at the resolution of its pixels; `resident` draws the
+        rays where they hold a part of the photos at a time."""
+        self.resident = resident
         self.field, self.config, self.pool, self.targets, self.dense_targets = field, config, pool, targets, dense
         self.generator = torch.Generator().manual_seed(seed)
         self.table = SparseAdam(field.grid.table)
@@ -63,7 +66,11 @@ class LanguageTrainer:
     def step(self) -> dict[str, float]:
         """One optimiser step; returns losses and the mean cosine between rendered and target embeddings."""
         c, device = self.config, self.pool.slots.device
-        batch = self.pool.take(torch.randint(len(self.pool), (c.rays,), generator=self.generator).to(device))
+        if self.resident is None:
+            drawn = torch.randint(len(self.pool), (c.rays,), generator=self.generator)
+        else:
+            drawn = self.resident.draw(self.step_count, c.rays, self.generator)
+        batch = self.pool.take(drawn.to(device))
         low, high = float(self.targets.ratios[0]), float(self.targets.ratios[-1])
         ratio = low + (high - low) * torch.rand(c.rays, generator=self.generator).to(device)
         target = self.targets.interpolate(batch.slots, batch.pixels, ratio)

@@ -1,10 +1,11 @@
-"""The training photos' pixels in memory, and random rays through them."""
+"""The training photos' pixels in memory, all or a rotating part of them, and random rays through them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,41 +15,52 @@ from lerf.errors import SceneError
 from lerf.rays.cameras import CameraTable
 from lerf.scenes.scene import Scene
 from lerf.training.radiance import RayBatch
+from lerf.training.rotation import Rotation, capacity_of, rate_of
+
+THREADS = min(8, os.cpu_count() or 1)
+"""Threads that decode photos."""
+MASK_BYTES = 8
+"""A pixel's, where photos have masks: its place in the list of those that take part."""
+Progress = Callable[[int, int], None]
 
 
 class PixelPool:
     """8-bit colours of the training photos, one after another, and what it takes to shoot a ray through any of them."""
 
-    def __init__(
-        self,
-        scene: Scene,
-        device: str = "cpu",
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
+    def __init__(self, scene: Scene, device: str = "cpu", progress: Progress | None = None) -> None:
         """Decode the training photos in parallel.
 
         Raises:
             SceneError: when a photo is missing or corrupt, or no pixel is left by the masks.
         """
-        self.train = scene.train
-        self.device = device
+        self.scene, self.train, self.device = scene, scene.train, device
         self.cameras = CameraTable.from_cameras(
             [scene.normalised_camera(index) for index in range(len(scene))], device=device
         )
-        colours, self.choices = decode(scene, scene.train, progress)
-        counts = [len(c) if choice is None else len(choice) for c, choice in zip(colours, self.choices, strict=True)]
-        if sum(counts) == 0:
-            raise SceneError("The masks leave no pixel to learn from; check that white means 'use this pixel'.")
-        self.ends = torch.tensor(counts).cumsum(0).to(device)
-        self.colours = torch.from_numpy(np.concatenate(colours)).to(device)
-        sizes = [len(c) for c in colours]
-        self.starts = torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()]).to(device)
         self.widths = torch.tensor([scene.photos[index].camera.width for index in scene.train]).to(device)
         self.photos = torch.tensor(scene.train).to(device)
+        self._read(progress)
+
+    def _read(self, progress: Progress | None) -> None:
+        scene, device = self.scene, self.device
+        sizes = [_size(scene, index) for index in scene.train]
+        starts = [0, *np.cumsum(sizes).tolist()]
+        self.colours = torch.empty(starts[-1], 3, dtype=torch.uint8)
+        self.choices: list[Tensor | None] = []
+        for slot, (colours, choice) in enumerate(decoded(scene, scene.train)):
+            self.colours[starts[slot] : starts[slot + 1]] = torch.from_numpy(colours)
+            self.choices.append(choice)
+            if progress:
+                progress(slot + 1, len(scene.train))
+        counts = [size if choice is None else len(choice) for size, choice in zip(sizes, self.choices, strict=True)]
+        _check_some_left(sum(counts))
+        self.colours = self.colours.to(device)
+        self.ends = torch.tensor(counts).cumsum(0).to(device)
+        self.starts = torch.tensor(starts[:-1]).to(device)
         # With masks, a drawn number is a place in the list of allowed pixels, otherwise the pixel itself.
         self.masked = None
         if any(choice is not None for choice in self.choices):
-            filled = [torch.arange(len(c)) if k is None else k for c, k in zip(colours, self.choices, strict=True)]
+            filled = [torch.arange(n) if k is None else k for n, k in zip(sizes, self.choices, strict=True)]
             self.masked = torch.cat(filled).to(device)
         self.alphas = None
         if scene.background == "alpha":
@@ -57,6 +69,13 @@ class PixelPool:
     def allowed(self, photo: int) -> Tensor | None:
         """Flat indices of a training photo's pixels that its mask leaves, or None for all."""
         return self.choices[self.train.index(photo)]
+
+    def go_to(self, step: int) -> None:
+        """Have in memory what belongs to a step: here everything is, always."""
+
+    def release(self) -> None:
+        """Let go of the colours: no ray will be drawn any more."""
+        self.colours, self.alphas = self.colours.new_empty(0, 3), None
 
     def draw(self, count: int, generator: torch.Generator) -> RayBatch:
         """`count` rays through uniformly random pixels of all training photos, with their colours.
@@ -68,44 +87,174 @@ class PixelPool:
         slot = torch.searchsorted(self.ends, drawn, right=True)
         first = torch.where(slot > 0, self.ends[(slot - 1).clamp(min=0)], 0)
         inside = self.masked[drawn] if self.masked is not None else drawn - first
-        width = self.widths[slot]
+        return self._rays(slot, inside, self.starts[slot] + inside, generator)
+
+    def _rays(self, slot: Tensor, inside: Tensor, row: Tensor, generator: torch.Generator) -> RayBatch:
+        """Rays through pixels `inside` of the photos `slot`, whose colours are in the rows `row`."""
+        width, count = self.widths[slot], len(slot)
         pixels = torch.stack([inside % width, inside // width], dim=-1).float() + 0.5
-        colours = self.colours[self.starts[slot] + inside].float() / 255.0
+        colours = self.colours[row].float() / 255.0
         background = torch.ones(1, 3, device=self.device).expand(count, 3)
         if self.alphas is not None:
             background = torch.rand(count, 3, generator=generator).to(self.device)
             # The colours hold white behind what is transparent: exchange it.
-            clear = 1.0 - self.alphas[self.starts[slot] + inside].float()[:, None] / 255.0
+            clear = 1.0 - self.alphas[row].float()[:, None] / 255.0
             colours = colours + clear * (background - 1.0)
         rays = self.cameras.rays(self.photos[slot], pixels)
         return RayBatch(rays, colours, background, slot)
+
+
+class RotatingPixels(PixelPool):
+    """A pool that holds a part of the photos at a time (`rotation.py`); the others are decoded again when it comes to
+    them."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        device: str = "cpu",
+        progress: Progress | None = None,
+        *,
+        budget: int,
+        steps: int,
+        seed: int,
+    ) -> None:
+        """Decode every photo once, to find the corrupt ones before the work starts.
+
+        Args:
+            scene: the capture.
+            device: where colours are kept.
+            progress: called as `progress(done, total)` after each photo.
+            budget: bytes for what is resident.
+            steps: of the training, in which every photo is to be seen.
+            seed: of the order in which photos come.
+
+        Raises:
+            SceneError: as `PixelPool`.
+        """
+        self._budget, self._steps, self._seed = budget, steps, seed
+        super().__init__(scene, device, progress)
+
+    def _read(self, progress: Progress | None) -> None:
+        scene, train = self.scene, self.scene.train
+        counts = []
+        for slot, (colours, choice) in enumerate(decoded(scene, train)):
+            counts.append(len(colours) if choice is None else len(choice))
+            if progress:
+                progress(slot + 1, len(train))
+        _check_some_left(sum(counts))
+        self._largest = max(_size(scene, index) for index in train)
+        members = [slot for slot, count in enumerate(counts) if count]
+        capacity = capacity_of(self._budget, self._largest * _bytes_of_pixel(scene), len(members))
+        self.colours = torch.zeros(capacity * self._largest, 3, dtype=torch.uint8, device=self.device)
+        self.alphas = None
+        if scene.background == "alpha":
+            self.alphas = torch.zeros(capacity * self._largest, dtype=torch.uint8, device=self.device)
+        self._chosen: list[Tensor | None] = [None] * capacity
+        self._counts = torch.zeros(capacity, dtype=torch.int64)
+        self._slots = torch.zeros(capacity, dtype=torch.int64, device=self.device)
+        self.rotation = Rotation(
+            members, capacity, rate_of(len(members), capacity, self._steps), self._seed, self._load, self._place
+        )
+
+    def _load(self, slot: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        index = self.train[slot]
+        colours, choice = _decode_one(self.scene, index)
+        alpha = _opacity(self.scene, index) if self.scene.background == "alpha" else None
+        return torch.from_numpy(colours), choice, alpha
+
+    def _place(self, place: int, slot: int, photo: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
+        colours, choice, alpha = photo
+        start = place * self._largest
+        self.colours[start : start + len(colours)] = colours.to(self.device)
+        if self.alphas is not None and alpha is not None:
+            self.alphas[start : start + len(alpha)] = alpha.to(self.device)
+        self._chosen[place] = None if choice is None else choice.to(self.device)
+        self._counts[place] = len(colours) if choice is None else len(choice)
+        self._slots[place] = slot
+
+    def allowed(self, photo: int) -> Tensor | None:
+        return _allowed(self.scene, photo)
+
+    def go_to(self, step: int) -> None:
+        if self.rotation.go_to(step):
+            self._resident_ends = self._counts.cumsum(0).to(self.device)
+
+    def release(self) -> None:
+        super().release()
+        self.rotation.close()
+        self._chosen = []
+
+    def draw(self, count: int, generator: torch.Generator) -> RayBatch:
+        """As `PixelPool.draw`, of the photos that are resident since the last `go_to`."""
+        drawn = torch.randint(int(self._resident_ends[-1]), (count,), generator=generator).to(self.device)
+        place = torch.searchsorted(self._resident_ends, drawn, right=True)
+        first = torch.where(place > 0, self._resident_ends[(place - 1).clamp(min=0)], 0)
+        inside = drawn - first
+        for chosen_place in torch.unique(place).tolist() if any(c is not None for c in self._chosen) else ():
+            choice = self._chosen[chosen_place]
+            if choice is not None:
+                here = place == chosen_place
+                inside[here] = choice[inside[here]]
+        return self._rays(self._slots[place], inside, place * self._largest + inside, generator)
+
+
+def open_pixels(
+    scene: Scene, device: str = "cpu", progress: Progress | None = None, *, budget: int, steps: int, seed: int
+) -> PixelPool:
+    """All pixels of the training photos where they fit into `budget` bytes, else a rotating part of them.
+
+    Raises:
+        SceneError: as `PixelPool`.
+    """
+    if pixel_bytes(scene) <= budget:
+        return PixelPool(scene, device, progress)
+    return RotatingPixels(scene, device, progress, budget=budget, steps=steps, seed=seed)
+
+
+def pixel_bytes(scene: Scene) -> int:
+    """What `PixelPool` keeps in memory."""
+    return sum(_size(scene, index) for index in scene.train) * _bytes_of_pixel(scene)
+
+
+def _bytes_of_pixel(scene: Scene) -> int:
+    masks = any(scene.photos[index].mask_path is not None for index in scene.train)
+    return 3 + (scene.background == "alpha") + MASK_BYTES * masks
+
+
+def _size(scene: Scene, index: int) -> int:
+    camera = scene.photos[index].camera
+    return camera.width * camera.height
+
+
+def _check_some_left(count: int) -> None:
+    if count == 0:
+        raise SceneError("The masks leave no pixel to learn from; check that white means 'use this pixel'.")
 
 
 def _opacity(scene: Scene, index: int) -> Tensor:
     """8-bit opacity of a photo's pixels, uint8 [pixels]."""
     alpha = scene.alpha(index)
     if alpha is None:
-        camera = scene.photos[index].camera
-        return torch.full((camera.width * camera.height,), 255, dtype=torch.uint8)
+        return torch.full((_size(scene, index),), 255, dtype=torch.uint8)
     return torch.from_numpy(np.rint(255 * alpha).astype(np.uint8).reshape(-1))
 
 
-def decode(
-    scene: Scene, photos: Sequence[int], progress: Callable[[int, int], None] | None = None
-) -> tuple[list[np.ndarray], list[Tensor | None]]:
-    """Colours uint8 [pixels, 3] and allowed flat indices of some photos, decoded by a few threads in order."""
+def _allowed(scene: Scene, index: int) -> Tensor | None:
+    mask = scene.mask(index)
+    return None if mask is None else torch.from_numpy(np.flatnonzero(mask))
 
-    def one(index: int) -> tuple[np.ndarray, Tensor | None]:
-        mask = scene.mask(index)
-        choice = None if mask is None else torch.from_numpy(np.flatnonzero(mask))
-        return scene.pixels(index).reshape(-1, 3), choice
 
-    colours: list[np.ndarray] = []
-    choices: list[Tensor | None] = []
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for colour, choice in pool.map(one, photos):
-            colours.append(colour)
-            choices.append(choice)
-            if progress:
-                progress(len(colours), len(photos))
-    return colours, choices
+def _decode_one(scene: Scene, index: int) -> tuple[np.ndarray, Tensor | None]:
+    """Colours uint8 [pixels, 3] and allowed flat indices of a photo."""
+    return scene.pixels(index).reshape(-1, 3), _allowed(scene, index)
+
+
+def decoded(scene: Scene, photos: Sequence[int]) -> Iterator[tuple[np.ndarray, Tensor | None]]:
+    """Colours uint8 [pixels, 3] and allowed flat indices of photos in order, decoded by threads a little ahead."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        # Asked for all at once, the pool would hold all photos that wait to be taken.
+        waiting = [pool.submit(_decode_one, scene, index) for index in photos[: 2 * THREADS]]
+        coming = islice(photos, 2 * THREADS, None)
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [pool.submit(_decode_one, scene, index) for index in islice(coming, 1)]

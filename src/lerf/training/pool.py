@@ -11,9 +11,12 @@ from torch import Tensor
 
 from lerf.errors import RunError
 from lerf.fields.language import LightStops
+from lerf.pyramids.lookup import PyramidTable, ResidentTable
+from lerf.pyramids.store import PyramidStore
 from lerf.rays.bundle import RadianceSource
 from lerf.rays.cameras import CameraTable
 from lerf.rendering.stops import stops_and_matter
+from lerf.training.rotation import Rotation, capacity_of, rate_of
 
 CHUNK = 16384
 
@@ -94,3 +97,59 @@ def draw_pool(
         torch.cat([p.pixels for p in parts]),
         torch.cat([p.height_per_depth for p in parts]),
     )
+
+
+class ResidentRays:
+    """Rays of the photos whose features are resident at a step, where those of all photos do not fit into memory."""
+
+    def __init__(
+        self, slots: Int[Tensor, " rays"], tables: Sequence[ResidentTable], capacity: int, steps: int, seed: int
+    ) -> None:
+        """
+        Args:
+            slots: photo of each ray of the pool, in increasing order, as `draw_pool` makes them.
+            tables: filled together, all with `capacity` places.
+            capacity: photos that are resident at a time.
+            steps: of the training, in which every photo is to be seen.
+            seed: of the order in which photos come.
+        """
+        self.tables = tables
+        photos, counts = torch.unique_consecutive(slots.cpu(), return_counts=True)
+        self._first = dict(zip(photos.tolist(), (counts.cumsum(0) - counts).tolist(), strict=True))
+        self._count = dict(zip(photos.tolist(), counts.tolist(), strict=True))
+        rate = rate_of(len(photos), capacity, steps)
+        self.rotation = Rotation(photos.tolist(), capacity, rate, seed, self._load, self._place)
+
+    def _load(self, photo: int) -> list[Tensor]:
+        return [table.read(photo) for table in self.tables]
+
+    def _place(self, place: int, photo: int, cells: list[Tensor]) -> None:
+        for table, own in zip(self.tables, cells, strict=True):
+            table.place(place, photo, own)
+
+    def draw(self, step: int, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
+        """Indices into the pool of `count` random rays, all of photos that are resident at this step from now on."""
+        if self.rotation.go_to(step):
+            photos = self.rotation.photos
+            counts = torch.tensor([self._count[photo] for photo in photos])
+            self._ends = counts.cumsum(0)
+            self._shift = torch.tensor([self._first[photo] for photo in photos]) - (self._ends - counts)
+        drawn = torch.randint(int(self._ends[-1]), (count,), generator=generator)
+        return drawn + self._shift[torch.searchsorted(self._ends, drawn, right=True)]
+
+
+def open_tables(stores: Sequence[PyramidStore], budget: int, device: str = "cpu") -> list[PyramidTable]:
+    """Tables of the stores of one capture: whole where together they fit into `budget` bytes, else `ResidentTable`s.
+
+    Resident tables have one number of places, so that a photo is in all of them or in none.
+    """
+    if feature_bytes(stores) <= budget:
+        return [PyramidTable.from_store(store, device=device) for store in stores]
+    each = sum(2 * store.width * max(entry.cells for entry in store.entries) for store in stores)
+    capacity = capacity_of(budget, each, len(stores[0]))
+    return [ResidentTable.empty(store, capacity, device) for store in stores]
+
+
+def feature_bytes(stores: Sequence[PyramidStore]) -> int:
+    """What whole tables of stores take."""
+    return sum(2 * store.width * entry.cells for store in stores for entry in store.entries)

@@ -15,13 +15,13 @@ from typing import Any, get_args
 import psutil
 import torch
 
-from lerf.config import PRESETS, LanguageSource, TrainSettings
+from lerf.config import MEMORY, PRESETS, LanguageSource, TrainSettings
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.errors import ConfigError, RunError, SceneError
 from lerf.fields.language import Estimator, LanguageField
 from lerf.fields.radiance import RadianceField
 from lerf.files import sha256_of, write_json
-from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.lookup import PyramidTable, ResidentTable
 from lerf.pyramids.store import PyramidStore, build_pyramids, mode_in_use
 from lerf.pyramids.tiles import Border
 from lerf.rays.cameras import CameraTable
@@ -32,8 +32,8 @@ from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
 from lerf.training.interrupt import deferred_interrupt
 from lerf.training.language import LanguageTrainer
-from lerf.training.pixels import PixelPool
-from lerf.training.pool import RayPool, draw_pool
+from lerf.training.pixels import PixelPool, open_pixels
+from lerf.training.pool import RayPool, ResidentRays, draw_pool, open_tables
 from lerf.training.radiance import RadianceTrainer
 from lerf.training.report import Reporter, Silent
 from lerf.training.run import RunFolder, Stage, trainer_state
@@ -121,6 +121,7 @@ def make_settings(
     seed: int = 0,
     weights: str | Path | None = None,
     refine_poses: bool = False,
+    memory: float = MEMORY,
     language: str = "field",
 ) -> TrainSettings:
     """Settings of a run from a preset and what the caller overrides.
@@ -132,6 +133,8 @@ def make_settings(
     preset = preset or ("lerf-cpu" if device == "cpu" else "lerf")
     if preset not in PRESETS:
         raise ConfigError(f"There is no preset '{preset}'; known are {', '.join(PRESETS)}.")
+    if not memory > 0:
+        raise ConfigError(f"--memory must be above 0, not {memory}.")
     if steps is not None and steps < 1:
         raise ConfigError(f"--steps must be at least 1, not {steps}.")
     if downscale is not None and downscale < 1:
@@ -183,6 +186,7 @@ def make_settings(
         language=sizes,
         language_training=language_training,
         language_source=language,  # type: ignore[arg-type]
+        memory=float(memory),
     )
 
 
@@ -248,10 +252,14 @@ def train(
         run.save_stage("radiance", *lent)
     sharp = _sharp_scene(work, scene)
     with clock.stage("decode"), _reported(work, "photos", len(scene.train)) as progress:
-        pixels = PixelPool(scene, settings.device, progress)
+        pixels = open_pixels(
+            scene, settings.device, progress, budget=settings.memory_bytes, steps=settings.radiance_training.steps,
+            seed=settings.seed + 4,
+        )  # fmt: skip
     with clock.stage("radiance"):
         field = _radiance(work, scene, pixels)
         scene = _with_refined_poses(run, scene, pixels)
+        pixels.release()
     with clock.stage("features"):
         targets, dense_targets, scales = _features(work, encoder, dense, scene, sharp)
     with clock.stage("language"):
@@ -304,6 +312,7 @@ def _radiance(work: _Work, scene: Scene, pixels: PixelPool) -> RadianceField:
         run.restore_trainer("radiance", trainer, tensors, facts)
 
     def step() -> dict[str, float]:
+        pixels.go_to(trainer.step_count)
         values = trainer.step(pixels.draw)
         values["psnr"] = -10.0 * math.log10(max(values.pop("colour_loss"), 1e-10))
         return values
@@ -396,10 +405,13 @@ def _pyramids(
     store = _built(
         work, photos, encoder, mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border
     )
-    targets = PyramidTable.from_store(store, device=settings.device)
-    if dense is None:
-        return targets, None
-    return targets, PyramidTable.from_store(_built(work, photos, dense), device=settings.device)
+    stores = [store] if dense is None else [store, _built(work, photos, dense)]
+    if settings.language_source == "lift":
+        # Lifting goes through all photos once at every scale.
+        tables = [PyramidTable.from_store(store, device=settings.device)]
+    else:
+        tables = open_tables(stores, settings.memory_bytes, settings.device)
+    return tables[0], None if dense is None else tables[1]
 
 
 def _built(work: _Work, photos: _TrainPhotos, encoder: ImageTextEncoder | DenseEncoder, **options: Any) -> PyramidStore:
@@ -451,7 +463,12 @@ def _language(
     field.bounds.note(pool.stops.median_position, unit * ratios[0], unit * ratios[-1])
     field.bounds.widen()
     aligned = RayPool(pool.stops, pool.slots, pool.pixels * pixel_factors[pool.slots], pool.height_per_depth)
-    trainer = LanguageTrainer(field, c, aligned, targets, dense, settings.seed + 3)
+    tables = [table for table in (targets, dense) if isinstance(table, ResidentTable)]
+    resident = None
+    if tables:
+        capacity = tables[0].places
+        resident = ResidentRays(pool.slots, tables, capacity, c.steps, settings.seed + 5)
+    trainer = LanguageTrainer(field, c, aligned, targets, dense, settings.seed + 3, resident)
     if run.has_stage("language"):
         run.restore_trainer("language", trainer, *run.load_stage("language"))
     sizes = {"width": targets.width, "dense_width": dense.width if dense else 0}
