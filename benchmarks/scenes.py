@@ -22,6 +22,7 @@ from lerf.evaluation.report import evaluate
 from lerf.files import write_json
 from lerf.generator.write import write_scene
 from lerf.model import Model
+from lerf.registry import load_encoder
 from lerf.training.run import RunFolder
 
 SEEDS = (101, 102, 103, 104, 105)
@@ -35,14 +36,21 @@ EASY, HARD = ("name", "colour", "synonym"), ("part", "use")
 
 
 def scene_report(folder: Path, seed: int, variant: str | None = None) -> dict[str, Any]:
-    """Make the scene, train and evaluate, as far as it was not done before."""
-    scene, base = folder / f"{seed}" / "scene", folder / f"{seed}" / "run"
-    run = base if variant is None else folder / f"{seed}" / variant.replace(" ", "_")
+    """Make the scene, train and evaluate, as far as it was not done before with this encoder.
+
+    The radiance knows nothing of encoders and variants: it is trained once a scene.
+    """
+    place, version = folder / f"{seed}", load_encoder("mini").fingerprint[:8]
+    run = place / f"{(variant or 'default').replace(' ', '_')}-{version}"
     path = run.with_name(run.name + "_report.json")
     if path.is_file():
         return json.loads(path.read_text())
+    scene = place / "scene"
     write_scene(scene, seed, views=VIEWS, held_out=HELD_OUT, spp=SPP)
-    settings: dict[str, Any] = {} if variant is None else {**VARIANTS[variant], "radiance_run": base}
+    settings: dict[str, Any] = {} if variant is None else dict(VARIANTS[variant])
+    finished = sorted(place.glob("*_report.json"))
+    if finished and not run.exists():
+        settings["radiance_run"] = Path(str(finished[0]).removesuffix("_report.json"))
     model: Model = lerf.train(scene, run, preset="lerf-demo", offline=True, **settings)
     start = time.perf_counter()
     report = evaluate(model, run=run)
@@ -74,7 +82,6 @@ def summary(reports: list[dict[str, Any]]) -> dict[str, float]:
             f"2D baseline, {name}": mean(r["baseline_2d"][name] for r in reports)
             for name in ("localisation", "ovs_localisation", "miou", "average_precision")
         },
-        "seconds": mean(sum(r["seconds"].values()) for r in reports),
     }
 
 

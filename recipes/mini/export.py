@@ -13,11 +13,10 @@ import torch
 from safetensors.torch import save
 
 from captions import all_words
+from lerf.encoders.mini import map_of
 from lerf.encoders.mini_text import Vocabulary
-from lerf.encoders.mini_tower import padded_to
 from lerf.files import write_atomically
-from train import WIDTH, Pictures, Towers, load_state, vocabulary_setting
-from windows import as_float
+from train import WIDTH, Optimiser, Pictures, Towers, load_state, vocabulary_setting
 
 TARGET = Path(__file__).resolve().parents[2] / "src" / "lerf" / "encoders" / "data" / "mini.safetensors"
 
@@ -27,7 +26,8 @@ def map_statistics(towers: Towers, pictures: Pictures, count: int = 200) -> tupl
     """Mean and deviation of each channel of the feature map over some training pictures."""
     total, squares, seen = torch.zeros(()), torch.zeros(()), 0
     for index in range(0, len(pictures), max(1, len(pictures) // count)):
-        features = towers.image.feature_map(padded_to(torch.from_numpy(as_float(pictures.picture(index)))[None]))[0]
+        photo = torch.from_numpy(pictures.picture(index)).permute(2, 0, 1)[None] / 255.0
+        features = map_of(towers.image, photo)[0]
         total = total + features.double().sum((1, 2))
         squares = squares + features.double().square().sum((1, 2))
         seen += features[0].numel()
@@ -43,9 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     words = all_words()
     towers = Towers(len(Vocabulary(words)))
-    step = load_state(
-        arguments.out / "state.safetensors", towers, torch.optim.AdamW(towers.parameters()), vocabulary_setting()
-    )
+    step = load_state(arguments.out / "state.safetensors", towers, Optimiser(towers), vocabulary_setting())
     towers.eval()
     mean, deviation = map_statistics(towers, Pictures(arguments.data))
     tensors = {

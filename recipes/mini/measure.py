@@ -22,15 +22,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from canvas import Canvas, collated
 from captions import uses
 from lerf.encoders.mini import Mini
-from lerf.encoders.mini_tower import padded_to
 from lerf.generator.annotation import Thing
 from lerf.generator.kind import COLOURS, MATERIALS
 from lerf.generator.kinds import all_kinds
 from lerf.generator.pairs import held_out
-from train import Pictures, embed_windows
-from windows import Labels, Window, as_float, whole_windows
+from train import Pictures
+from windows import LARGEST, whole_windows
+
+CROP = 96
+"""Pixels across a crop: about as much as the network sees."""
 
 
 class Choices:
@@ -71,40 +74,27 @@ def pair(kind: str, word: str) -> str:
     return "unseen pairs" if held_out(kind, word) else "seen pairs"
 
 
-def part_windows(labels: Labels, raw: np.ndarray) -> list[tuple[Thing, str, float, float, float]]:
-    """A window on every visible part that may be asked for, of kinds that have two or more such parts."""
-    found = []
-    for thing in labels.things.values():
-        parts = () if thing.furniture else all_kinds()[thing.kind].askable_parts
-        for part in thing.parts:
-            rows, columns = np.nonzero(raw == part.label)
-            if part.name in parts and len(parts) > 1 and len(rows) >= 60:
-                found.append(
-                    (thing, part.name, columns.mean() + 0.5, rows.mean() + 0.5, max(14.0, 1.2 * len(rows) ** 0.5))
-                )
-    return found
-
-
 @torch.inference_mode()
 def measure(encoder: Mini, pictures: Pictures) -> dict[str, dict[str, float]]:
     """Share of right answers and number of windows of every question."""
     hits: dict[str, list[bool]] = defaultdict(list)
-    choices, tower = Choices(encoder), encoder.image_tower
+    choices = Choices(encoder)
     for index in range(len(pictures)):
-        picture, labels = pictures.picture(index), pictures.labels(index)
-        features = tower.feature_map(padded_to(torch.from_numpy(as_float(picture))[None]))
+        labels = pictures.labels(index)
+        canvas = Canvas(pictures.picture(index), LARGEST, CROP)
         wholes = whole_windows(labels)
-        parts = part_windows(labels, pictures.raw_labels(index))
-        windows = [Window(x, y, side, [], None) for _, x, y, side in wholes]
-        windows += [Window(x, y, side, [], None) for _, _, x, y, side in parts]
+        windows = [(x, y, side) for _, x, y, side in wholes] + [(x, y, side) for *_, x, y, side in labels.parts]
         if not windows:
             continue
-        embeddings = embed_windows(tower, features, [windows], picture.shape[:2])
+        crops, across, down = collated([canvas.cut(*window) for window in windows])
+        embeddings = encoder.embed_crops(crops, across, down, torch.tensor([side for *_, side in windows]))
         for (thing, *_), embedding in zip(wholes, embeddings, strict=False):
             score_thing(embedding, thing, choices, hits)
-        for (thing, part, *_), embedding in zip(parts, embeddings[len(wholes) :], strict=True):
-            said = [f"{thing.kind} {name}" for name in all_kinds()[thing.kind].askable_parts]
-            hits["part"].append(choices.best(embedding, said) == f"{thing.kind} {part}")
+        for (thing, part, *_), embedding in zip(labels.parts, embeddings[len(wholes) :], strict=True):
+            names = all_kinds()[thing.kind].askable_parts
+            if len(names) > 1:
+                said = [f"{thing.kind} {name}" for name in names]
+                hits["part"].append(choices.best(embedding, said) == f"{thing.kind} {part}")
     return {name: {"right": float(np.mean(rows)), "windows": len(rows)} for name, rows in sorted(hits.items())}
 
 

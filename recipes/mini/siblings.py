@@ -1,25 +1,30 @@
 """Sibling captions: what a window on one thing might have been said to show, differing in one word.
 
 A batch of random captions seldom holds the ones that are easily confused. So every window that shows one thing is also
-contrasted with all names; with its own name in all colours, and in all materials, that the kind may have; and, where
-it looks at a part, with the parts of the kind. Held-out pairs of kind and word never occur, not even as negatives.
+contrasted with all names; with its own name in all colours, and in all materials, that the kind may have; with the
+parts of the kind, where it looks at one; and with all uses, and all wider words, that are not true of it. Held-out
+pairs of kind and word never occur, not even as negatives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from captions import ALONE, FURNITURE, Sight, spoken
+from captions import ALONE, FURNITURE, Sight, hypernyms, spoken, uses
 from lerf.generator.kind import COLOURS, MATERIALS
 from lerf.generator.kinds import all_kinds
 from lerf.generator.pairs import held_out
+
+NAME, ATTRIBUTE, PART, USE, WIDER = 1.0, 0.5, 0.7, 0.4, 0.3
+"""Weights of the questions."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Choice:
     window: int
     texts: tuple[str, ...]
     right: int
+    weight: float
 
 
 def names_of_kinds(random: np.random.Generator) -> dict[str, str]:
@@ -36,7 +42,16 @@ def names_of_kinds(random: np.random.Generator) -> dict[str, str]:
     return {name: spoken(kind, random) for name, kind in all_kinds().items()} | {name: name for name in FURNITURE}
 
 
-def choices_of(windows: Sequence[Sequence[Sight]], said: Mapping[str, str]) -> list[Choice]:
+@cache
+def rivals(kind: str, said: str) -> tuple[str, ...]:
+    """A use or wider word that is true of the kind, and before it all of its sort that are not."""
+    sort = uses() if said in uses() else hypernyms()
+    return (*(text for text, kinds in sort.items() if kind not in kinds), said)
+
+
+def choices_of(
+    windows: Sequence[Sequence[Sight]], said: Mapping[str, str], random: np.random.Generator
+) -> list[Choice]:
     """All choices of a batch's windows, given by what they show; `said` are the names of all kinds."""
     kinds = all_kinds()
     names, place = tuple(said.values()), {name: number for number, name in enumerate(said)}
@@ -45,7 +60,7 @@ def choices_of(windows: Sequence[Sequence[Sight]], said: Mapping[str, str]) -> l
         if seen[0].share < ALONE and len(seen) > 1:
             continue
         thing = seen[0].thing
-        choices.append(Choice(number, names, place[thing.kind]))
+        choices.append(Choice(number, names, place[thing.kind], NAME))
         if thing.furniture:
             continue
         kind, name = kinds[thing.kind], said[thing.kind]
@@ -53,27 +68,15 @@ def choices_of(windows: Sequence[Sequence[Sight]], said: Mapping[str, str]) -> l
             open_to = dict.fromkeys(kind.colours if words is COLOURS else kind.materials)
             listed = [w for w in open_to if w in words and not held_out(kind.name, w)]
             if len(listed) > 1 and word in listed:
-                choices.append(Choice(number, tuple(f"{w} {name}" for w in listed), listed.index(word)))
+                choices.append(Choice(number, tuple(f"{w} {name}" for w in listed), listed.index(word), ATTRIBUTE))
         if seen[0].part in kind.askable_parts and len(kind.askable_parts) > 1:
             texts = tuple(f"{name} {part}" for part in kind.askable_parts)
-            choices.append(Choice(number, texts, kind.askable_parts.index(seen[0].part)))
+            choices.append(Choice(number, texts, kind.askable_parts.index(seen[0].part), PART))
+        for sort, weight in ((kind.uses, USE), (kind.hypernyms, WIDER)):
+            if sort:
+                texts = rivals(kind.name, sort[random.integers(len(sort))])
+                choices.append(Choice(number, texts, len(texts) - 1, weight))
     return choices
-
-
-def contrast_cells(
-    image: Float[Tensor, "cells width"],
-    kinds: Int[Tensor, " cells"],
-    names: Float[Tensor, "names width"],
-    factor: Tensor,
-) -> Tensor:
-    """Cross-entropy of the kinds of single cells of the map over all names, furniture counting as much as objects.
-
-    A cell is the smallest window there is. Every picture has hundreds that show one thing alone, for the price of the
-    head.
-    """
-    losses = F.cross_entropy(factor * image @ names.T, kinds, reduction="none")
-    furniture = kinds >= len(all_kinds())
-    return 0.5 * sum(losses[side].mean() for side in (furniture, ~furniture) if side.any())
 
 
 def texts_of(choices: Sequence[Choice]) -> list[str]:
@@ -88,14 +91,16 @@ def contrast_siblings(
     choices: Sequence[Choice],
     factor: Tensor,
 ) -> Tensor:
-    """Mean cross-entropy of the choices; `text` are the embeddings of `texts`."""
+    """Cross-entropy of the choices, weighted, a window that chooses; `text` are the embeddings of `texts`."""
     place = {name: number for number, name in enumerate(texts)}
-    by_list: dict[tuple[str, ...], list[Choice]] = {}
+    longest = max(len(choice.texts) for choice in choices)
+    known: dict[tuple[str, ...], list[int]] = {}
     for choice in choices:
-        by_list.setdefault(choice.texts, []).append(choice)
-    losses = []
-    logits = factor * image @ text.T
-    for listed, group in by_list.items():
-        rows = logits[[choice.window for choice in group]][:, [place[name] for name in listed]]
-        losses.append(F.cross_entropy(rows, torch.tensor([choice.right for choice in group]), reduction="sum"))
-    return torch.stack(losses).sum() / len(choices)
+        if choice.texts not in known:
+            known[choice.texts] = [place[name] for name in choice.texts] + [-1] * (longest - len(choice.texts))
+    columns = torch.tensor([known[choice.texts] for choice in choices])
+    logits = (factor * image @ text.T)[torch.tensor([choice.window for choice in choices])]
+    rows = logits.gather(1, columns.clamp_min(0)).masked_fill(columns < 0, -1e4)
+    losses = F.cross_entropy(rows, torch.tensor([choice.right for choice in choices]), reduction="none")
+    weights = torch.tensor([choice.weight for choice in choices])
+    return (weights * losses).sum() / len({choice.window for choice in choices})

@@ -1,11 +1,12 @@
 """Train `mini`: image and text tower together, by symmetric InfoNCE on windows and their captions.
 
-    python recipes/mini/train.py DATA OUT [--steps 4000]
+    python recipes/mini/train.py DATA OUT [--steps 2200]
 
 InfoNCE (van den Oord et al. 2018, arXiv 1807.03748; symmetric as in CLIP, arXiv 2103.00020) over the windows of one
 batch. A caption that is true of another window as well (the annotation knows) is left out of that window's
 denominator. Generic captions ("object", "things") are ordinary captions: negatives of all windows that drew another.
 To it comes the contrast of windows with sibling captions (`siblings.py`).
+Matrices of the towers are moved by Muon, all else by AdamW (Loshchilov and Hutter 2017, arXiv 1711.05101).
 Every `SAVE_EVERY` steps the whole state is written; the command goes on from there, with the same batches.
 """
 
@@ -27,28 +28,29 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from canvas import Canvas, collated
 from captions import Caption, Truth, all_words, loose_captions
 from lerf.encoders.mini_text import PAD, UNKNOWN, TextTower, Vocabulary
-from lerf.encoders.mini_tower import STRIDE, ImageTower, padded_to, tent
+from lerf.encoders.mini_tower import ImageTower
 from lerf.errors import ConfigError
 from lerf.files import write_atomically
 from lerf.generator.annotation import LabelledPart, Thing
-from siblings import choices_of, contrast_cells, contrast_siblings, names_of_kinds, texts_of
-from windows import LARGEST, SMALLEST, Labels, Window, as_float, draw_windows
+from siblings import choices_of, contrast_siblings, names_of_kinds, texts_of
+from windows import LARGEST, Labels, Window, draw_windows
 
 WIDTH = 128
-CROP_H, CROP_W = 192, 256
-BATCH, WINDOWS, LOOSE = 8, 36, 64
-RATE, DECAY, WARM_UP = 2e-3, 0.02, 200
-SIBLINGS = 2.0
+CROP = 48
+"""Pixels across a crop: a window and what is around it."""
+PICTURES, WINDOWS, LOOSE = 16, 16, 64
+"""Of one step: pictures, windows of each, captions of no window."""
+SHIFT = 6.0
+"""A window's middle lies up to so many pixels beside its crop's."""
+RATE, DECAY, WARM_UP = 4e-3, 0.02, 100
+SIBLINGS = 1.0
 """Weight of the contrast with sibling captions (`siblings.py`)."""
-CELL = 8
-"""Pixels across a cell that is contrasted by itself."""
-CELLS = 1.0
-"""Weight of the contrast of cells (`siblings.contrast_cells`)."""
 FORGOTTEN = 0.03
 """Share of the words of captions that are made unknown."""
-SAVE_EVERY = 250
+SAVE_EVERY = 200
 HOTTEST = 30.0
 """The factor on cosines is learnt up to this."""
 
@@ -88,8 +90,9 @@ class Pictures:
         _, labels, things = self._scene(index // self.views)
         return Labels(labels[index % self.views], things)
 
-    def raw_labels(self, index: int) -> np.ndarray:
-        return self._scene(index // self.views)[1][index % self.views]
+    @lru_cache(maxsize=4000)  # noqa: B019
+    def canvas(self, index: int) -> Canvas:
+        return Canvas(self.picture(index), LARGEST, CROP)
 
     def picture(self, index: int) -> np.ndarray:
         return self._scene(index // self.views)[0][index % self.views]
@@ -106,68 +109,47 @@ def read_things(text: str) -> tuple[Thing, ...]:
 
 
 @dataclass(frozen=True)
-class Crop:
-    """A part of a picture, resized and mirrored at random."""
+class Batch:
+    """Crops of one step, each about one window."""
 
-    picture: Tensor
-    """[3, CROP_H, CROP_W], RGB in 0..1."""
+    crops: Tensor
+    """[n, 3, CROP, CROP], RGB in 0..1."""
+    across: Tensor
+    down: Tensor
+    """[n, CROP / STRIDE]: weights of the map's columns and rows."""
     windows: list[Window]
-    """In pixels of the crop."""
-    kinds: Tensor
-    """[CROP_H / CELL, CROP_W / CELL]: the kind that a cell of CELL pixels shows alone, else -1."""
+    loose: list[Caption]
 
 
-def crop(pictures: Pictures, index: int, random: np.random.Generator) -> Crop:
-    """One crop with its windows and cells."""
-    picture, labels = pictures.picture(index), pictures.labels(index)
-    height, width = picture.shape[:2]
-    zoom = float(np.exp(random.uniform(np.log(0.8), np.log(1.5))))
-    high, wide = min(height, CROP_H / zoom), min(width, CROP_W / zoom)
-    y0, x0 = random.uniform(0, height - high), random.uniform(0, width - wide)
-    y0, x0, high, wide = int(y0), int(x0), int(high), int(wide)
-    scale_y, scale_x = CROP_H / high, CROP_W / wide
-    cut = torch.from_numpy(as_float(picture[y0 : y0 + high, x0 : x0 + wide]))[None]
-    cut = F.interpolate(cut, (CROP_H, CROP_W), mode="bilinear", antialias=True)[0]
-    zoom = float(np.sqrt(scale_x * scale_y))
-    frame = (x0, y0, x0 + wide, y0 + high)
-    windows = draw_windows(labels, frame, SMALLEST / zoom, LARGEST / zoom, WINDOWS, random)
-    mirrored = random.random() < 0.5
-    if mirrored:
-        cut = cut.flip(-1)
-    placed = []
-    for w in windows:
-        x = (w.x - x0) * scale_x
-        placed.append(Window(CROP_W - x if mirrored else x, (w.y - y0) * scale_y, w.side * zoom, w.seen, w.caption))
-    gain = random.uniform(0.8, 1.2) * random.uniform(0.95, 1.05, 3)
-    cut = (cut * torch.from_numpy(gain.astype(np.float32))[:, None, None]) ** random.uniform(0.85, 1.15)
-    # Blur stands for pictures of more light paths than these, whose noise is finer.
-    if random.random() < 0.4:
-        cut = F.avg_pool2d(F.pad(cut[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
-    noise = torch.from_numpy(random.standard_normal(cut.shape, dtype=np.float32))
-    middles_y, middles_x = (np.arange(extent // CELL) * CELL + CELL / 2 for extent in (CROP_H, CROP_W))
-    probes = []
-    for away_y, away_x in ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)):
-        y, x = np.meshgrid(middles_y + away_y * CELL / 2.5, middles_x + away_x * CELL / 2.5, indexing="ij")
-        probes.append(labels.kind_at(x0 + (CROP_W - x if mirrored else x) / scale_x, y0 + y / scale_y))
-    alone = np.all([probe == probes[0] for probe in probes], axis=0)
-    kinds = torch.from_numpy(np.where(alone, probes[0], -1))
-    return Crop((cut + random.uniform(0.0, 0.02) * noise).clamp(0.0, 1.0), placed, kinds)
+def batch_of(pictures: Pictures, step: int, seed: int) -> Batch:
+    """Crops and loose captions of a step: a function of the step alone."""
+    random = np.random.default_rng([seed, step])
+    epoch, place = divmod(step * PICTURES, len(pictures))
+    order = np.concatenate([np.random.default_rng([seed, 1, epoch + i]).permutation(len(pictures)) for i in (0, 1)])
+    cuts, windows = [], []
+    for index in order[place : place + PICTURES]:
+        canvas = pictures.canvas(int(index))
+        for window in draw_windows(pictures.labels(int(index)), WINDOWS, random):
+            cuts.append(canvas.cut(window.x, window.y, window.side, *random.uniform(-SHIFT, SHIFT, 2)))
+            windows.append(window)
+    crops, across, down = collated(cuts)
+    mirrored = torch.from_numpy(random.random(len(crops)) < 0.5)
+    crops[mirrored], across[mirrored] = crops[mirrored].flip(-1), across[mirrored].flip(-1)
+    return Batch(jittered(crops, random), across, down, windows, loose_captions(random, LOOSE))
 
 
-def embed_windows(tower: ImageTower, features: Tensor, windows: list[list[Window]], inside: tuple[int, int]) -> Tensor:
-    """Embeddings of the windows of each picture, one after the other."""
-    rows, columns = features.shape[-2:]
-    parts = []
-    for feature, chosen in zip(features, windows, strict=True):
-        if not chosen:
-            continue
-        x, y, side = (torch.tensor([float(getattr(w, name)) for w in chosen]) for name in ("x", "y", "side"))
-        across, down = tent(x, side, columns, inside[1]), tent(y, side, rows, inside[0])
-        # Channels last, as the network's maps lie in memory: one product for each row of the map.
-        by_row = across @ feature.permute(1, 2, 0).contiguous()
-        means = (by_row * down.T[..., None]).sum(dim=0)
-        parts.append(tower.embed(means, side))
-    return torch.cat(parts)
+def jittered(crops: Tensor, random: np.random.Generator) -> Tensor:
+    """Other exposure, white balance, contrast and noise, each crop its own."""
+    count = len(crops)
+    gain = random.uniform(0.8, 1.2, (count, 1)) * random.uniform(0.95, 1.05, (count, 3))
+    power, noise = random.uniform(0.85, 1.15, count), random.uniform(0.0, 0.02, count)
+    gain, power, noise = (
+        torch.from_numpy(values.astype(np.float32).reshape(count, -1, 1, 1)) for values in (gain, power, noise)
+    )
+    # One field of noise for all, rolled: as good here as one for each, and drawn faster.
+    field = torch.from_numpy(random.standard_normal((1, *crops.shape[1:]), dtype=np.float32))
+    drawn = torch.cat([field.roll(tuple(random.integers(0, CROP, 2)), (2, 3)) for _ in range(count)])
+    return ((crops * gain) ** power + noise * drawn).clamp(0.0, 1.0)
 
 
 def contrast(image: Tensor, text: Tensor, loose: Tensor, factor: Tensor, true: np.ndarray) -> Tensor:
@@ -182,35 +164,59 @@ def contrast(image: Tensor, text: Tensor, loose: Tensor, factor: Tensor, true: n
     return 0.5 * (F.cross_entropy(by_image, own) + F.cross_entropy(by_text, own))
 
 
-def batch_of(pictures: Pictures, step: int, seed: int) -> tuple[list[Crop], list[Caption]]:
-    """Crops and loose captions of a step: a function of the step alone."""
-    random = np.random.default_rng([seed, step])
-    epoch, place = divmod(step * BATCH, len(pictures))
-    order = np.concatenate([np.random.default_rng([seed, 1, epoch + i]).permutation(len(pictures)) for i in (0, 1)])
-    crops = [crop(pictures, int(index), random) for index in order[place : place + BATCH]]
-    return crops, loose_captions(random, LOOSE)
-
-
 def learning_rate(step: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine to a hundredth."""
+    """Linear warm-up, then half a cosine to a hundredth; as a share of `RATE`."""
     if step < WARM_UP:
-        return RATE * (step + 1) / WARM_UP
+        return (step + 1) / WARM_UP
     progress = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return RATE * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
+    return 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress))
 
 
-def save_state(
-    path: Path, towers: Towers, optimiser: torch.optim.Optimizer, step: int, settings: dict[str, str]
-) -> None:
+class Optimiser:
+    """Muon for matrices of the towers (kernels of convolutions as one row an output), AdamW for all else.
+
+    Muon: Jordan 2024, with the step size of Liu et al. 2025 (arXiv 2502.16982), under which both take one rate.
+    """
+
+    def __init__(self, towers: Towers) -> None:
+        matrices, others = [], []
+        for name, parameter in towers.named_parameters():
+            inner = parameter.ndim >= 2 and not name.startswith(("text.words", "text.places", "image.trunk.0"))
+            (matrices if inner else others).append(parameter)
+        # Muon takes matrices only: these share their memory with the kernels.
+        self._pairs = [(parameter, parameter.detach().flatten(1)) for parameter in matrices]
+        self.parts: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(
+                [flat for _, flat in self._pairs], lr=RATE, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw"
+            ),
+            torch.optim.AdamW(others, lr=RATE, weight_decay=DECAY, betas=(0.9, 0.98)),
+        )
+        self._towers = towers
+
+    def step(self, share: float) -> None:
+        """One step with `share` of the full rate; gradients are used up."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = share * RATE
+        for parameter, flat in self._pairs:
+            assert parameter.grad is not None
+            flat.grad = parameter.grad.flatten(1)
+        for part in self.parts:
+            part.step()
+        self._towers.zero_grad(set_to_none=True)
+
+
+def save_state(path: Path, towers: Towers, optimiser: Optimiser, step: int, settings: dict[str, str]) -> None:
     """Everything that going on needs, without pickle; `settings` say what it may be gone on with."""
     state = {f"model.{name}": value.contiguous() for name, value in towers.state_dict().items()}
-    for index, values in optimiser.state_dict()["state"].items():
-        state |= {f"optimiser.{index}.{name}": value.contiguous() for name, value in values.items()}
+    for number, part in enumerate(optimiser.parts):
+        for index, values in part.state_dict()["state"].items():
+            state |= {f"optimiser.{number}.{index}.{name}": value.contiguous() for name, value in values.items()}
     data = save(state, metadata={**settings, "step": str(step)})
     write_atomically(path, lambda file: file.write(data))
 
 
-def load_state(path: Path, towers: Towers, optimiser: torch.optim.Optimizer, settings: dict[str, str]) -> int:
+def load_state(path: Path, towers: Towers, optimiser: Optimiser, settings: dict[str, str]) -> int:
     """The step that the state was saved after.
 
     Raises:
@@ -223,13 +229,14 @@ def load_state(path: Path, towers: Towers, optimiser: torch.optim.Optimizer, set
             raise ConfigError(f"{path} comes from a training with other {', '.join(odd)}; choose another folder.")
         entries = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     towers.load_state_dict({n.removeprefix("model."): v for n, v in entries.items() if n.startswith("model.")})
-    kept = optimiser.state_dict()
-    kept["state"] = {}
-    for name, value in entries.items():
-        if name.startswith("optimiser."):
-            _, index, field = name.split(".")
-            kept["state"].setdefault(int(index), {})[field] = value
-    optimiser.load_state_dict(kept)
+    for number, part in enumerate(optimiser.parts):
+        kept = part.state_dict()
+        kept["state"] = {}
+        for name, value in entries.items():
+            if name.startswith(f"optimiser.{number}."):
+                _, _, index, field = name.split(".")
+                kept["state"].setdefault(int(index), {})[field] = value
+        part.load_state_dict(kept)
     return int(about["step"])
 
 
@@ -248,13 +255,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     vocabulary = Vocabulary(all_words())
-    towers = Towers(len(vocabulary)).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(towers.parameters(), lr=RATE, weight_decay=DECAY, betas=(0.9, 0.98))
+    towers = Towers(len(vocabulary))
+    optimiser = Optimiser(towers)
     state = arguments.out / "state.safetensors"
     pictures, truth = Pictures(arguments.data), Truth()
     settings = {
@@ -267,46 +274,48 @@ def main() -> None:
     worker = ThreadPoolExecutor(1)
     ahead = worker.submit(batch_of, pictures, first, arguments.seed)
     for step in range(first, arguments.steps):
-        crops, loose = ahead.result()
-        batch, windows = torch.stack([crop.picture for crop in crops]), [crop.windows for crop in crops]
+        batch = ahead.result()
         ahead = worker.submit(batch_of, pictures, step + 1, arguments.seed)
-        flat = [window for chosen in windows for window in chosen]
-        captions = [window.caption for window in flat] + loose
-        true = truth.table([window.seen for window in flat], captions)
-        texts = np.array([caption.text for caption in captions])
-        # Between windows and generic captions only an equal caption is exempt.
-        same = texts[: len(flat), None] == texts[None, :]
-        true = np.where(true < 0, same, (true > 0) | same)
-        with torch.autocast("cpu", torch.bfloat16):
-            features = towers.image.feature_map(padded_to(batch).contiguous(memory_format=torch.channels_last))
-        image = embed_windows(towers.image, features.float(), windows, (CROP_H, CROP_W))
         random = np.random.default_rng([arguments.seed, 2, step])
-        text = towers.text(forgotten(vocabulary.encode(list(texts)), random))
-        loss = contrast(image, text[: len(flat)], text[len(flat) :], towers.factor, true)
-        names = names_of_kinds(random)
-        choices = choices_of([window.seen for window in flat], names)
-        siblings = list(dict.fromkeys([*names.values(), *texts_of(choices)]))
-        spoken = towers.text(vocabulary.encode(siblings))
-        kinds = torch.stack([crop.kinds for crop in crops])
-        cells = F.avg_pool2d(features.float(), CELL // STRIDE).permute(0, 2, 3, 1)[kinds >= 0]
-        small = towers.image.embed(cells, torch.full((len(cells),), SMALLEST))
-        loss = loss + SIBLINGS * contrast_siblings(image, spoken, siblings, choices, towers.factor)
-        loss = loss + CELLS * contrast_cells(small, kinds[kinds >= 0], spoken[: len(names)], towers.factor)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, arguments.steps)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
-        optimiser.step()
-        losses.append(float(loss.detach()))
+        losses.append(loss_of(towers, vocabulary, truth, batch, random))
+        losses[-1].backward()
+        losses[-1] = losses[-1].detach()
+        optimiser.step(learning_rate(step, arguments.steps))
         if (step + 1) % 50 == 0:
             rate = (step + 1 - first) / (time.monotonic() - start)
-            mean = np.mean(losses[-50:])
+            mean = float(torch.stack(losses[-50:]).mean())
             print(
-                f"step {step + 1}  loss {mean:.3f}  factor {float(towers.factor):.1f}  {rate:.2f} steps/s", flush=True
+                f"step {step + 1}  loss {mean:.3f}  factor {float(towers.factor.detach()):.1f}  {rate:.2f} steps/s",
+                flush=True,
             )
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == arguments.steps:
             save_state(state, towers, optimiser, step + 1, settings)
+
+
+def loss_of(towers: Towers, vocabulary: Vocabulary, truth: Truth, batch: Batch, random: np.random.Generator) -> Tensor:
+    """What a step descends."""
+    count = len(batch.windows)
+    captions = [window.caption for window in batch.windows] + batch.loose
+    true = truth.table([window.seen for window in batch.windows], captions)
+    texts = np.array([caption.text for caption in captions])
+    # Between windows and generic captions only an equal caption is exempt.
+    same = texts[:count, None] == texts[None, :]
+    true = np.where(true < 0, same, (true > 0) | same)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = towers.image.feature_map(batch.crops.contiguous(memory_format=torch.channels_last))
+    means = torch.einsum("ncrs,nr,ns->nc", features.float(), batch.down, batch.across)
+    image = towers.image.embed(means, torch.tensor([window.side for window in batch.windows]))
+    names = names_of_kinds(random)
+    choices = choices_of([window.seen for window in batch.windows], names, random)
+    siblings = texts_of(choices)
+    tokens = vocabulary.encode([*texts, *siblings])
+    tokens[: len(texts)] = forgotten(tokens[: len(texts)], random)
+    with torch.autocast("cpu", torch.bfloat16):
+        embedded = towers.text(tokens).float()
+    text, spoken = embedded[: len(texts)], embedded[len(texts) :]
+    return contrast(image, text[:count], text[count:], towers.factor, true) + SIBLINGS * contrast_siblings(
+        image, spoken, siblings, choices, towers.factor
+    )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import UInt8
 
-from captions import FURNITURE, Caption, Sight, caption, sights
+from captions import Caption, Sight, caption, sights
 from lerf.generator.annotation import Thing
 from lerf.generator.kinds import all_kinds
 
@@ -38,14 +38,10 @@ class Labels:
         for thing in things:
             for part in thing.parts:
                 self.owner[part.label], self.part[part.label] = thing.identifier, part.name
-        places = {name: place for place, name in enumerate([*all_kinds(), *FURNITURE])}
-        self.kinds = np.full(256, -1, dtype=np.int64)
-        for thing in things:
-            for part in thing.parts:
-                self.kinds[part.label] = places[thing.kind]
-        self.full = labels
+        self.shape = labels.shape
         self.coarse = labels[::COARSE, ::COARSE]
         self.sides, self.pixels = {}, {}
+        self.parts = part_middles(labels, things)
         owners = self.owner[labels]
         for identifier, thing in self.things.items():
             rows, columns = np.nonzero(owners == identifier)
@@ -54,12 +50,6 @@ class Labels:
             self.sides[identifier] = float(np.sqrt((np.ptp(rows) + 1.0) * (np.ptp(columns) + 1.0)))
             if not thing.furniture:
                 self.pixels[identifier] = (rows, columns)
-
-    def kind_at(self, x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"]) -> Int[np.ndarray, " points"]:
-        """Which kind (index into kinds, then furniture) the pixels at these places show; -1 for none."""
-        height, width = self.full.shape
-        column, row = np.clip(x.astype(np.int64), 0, width - 1), np.clip(y.astype(np.int64), 0, height - 1)
-        return self.kinds[self.full[row, column]]
 
     def sights(self, x: float, y: float, side: float) -> list[Sight]:
         """What a window shows; x, y and side in pixels of the label picture."""
@@ -85,43 +75,55 @@ class Labels:
         return sights(shares, part_shares, self.sides, side, self.things) if shares else []
 
 
-def draw_windows(
-    labels: Labels,
-    frame: tuple[float, float, float, float],
-    smallest: float,
-    largest: float,
-    count: int,
-    random: np.random.Generator,
-) -> list[Window]:
-    """Windows whose middle lies inside `frame` (x0, y0, x1, y1).
+def part_middles(
+    labels: UInt8[np.ndarray, "height width"], things: tuple[Thing, ...]
+) -> list[tuple[Thing, str, float, float, float]]:
+    """Every visible part that may be asked for, of 60 pixels or more: its thing, name, middle (x, y) and side."""
+    found = []
+    for thing in things:
+        asked = () if thing.furniture else all_kinds()[thing.kind].askable_parts
+        for part in thing.parts:
+            if part.name not in asked:
+                continue
+            rows, columns = np.nonzero(labels == part.label)
+            if len(rows) >= 60:
+                side = max(SMALLEST, 1.2 * len(rows) ** 0.5)
+                found.append((thing, part.name, float(columns.mean()) + 0.5, float(rows.mean()) + 0.5, side))
+    return found
 
-    Half are about as large as a thing and near its middle, a quarter lie on a thing and have any size, the rest lie
-    anywhere. Things with fewer than 12 pixels in the frame are left out.
+
+def draw_windows(labels: Labels, count: int, random: np.random.Generator) -> list[Window]:
+    """Windows of all sizes whose middle lies in the picture.
+
+    Of ten, six are about as large as a thing and near its middle, one so on a part, two lie on a thing and have any
+    size, one lies anywhere. Things with fewer than 40 visible pixels are left out.
     """
-    x0, y0, x1, y1 = frame
-    shown = []
-    for identifier, (rows, columns) in labels.pixels.items():
-        keep = (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
-        if keep.sum() >= 12:
-            shown.append((labels.sides[identifier], rows[keep], columns[keep]))
+    height, width = labels.shape
+    shown = [(labels.sides[i], rows, columns) for i, (rows, columns) in labels.pixels.items() if len(rows) >= 40]
+    order, taken = random.permutation(len(shown)), 0
     windows: list[Window] = []
-    for attempt in range(4 * count):
+    for _ in range(4 * count):
         if len(windows) == count:
             break
-        side = float(np.exp(random.uniform(np.log(smallest), np.log(largest))))
+        side = float(np.exp(random.uniform(np.log(SMALLEST), np.log(LARGEST))))
         draw = random.random()
-        if shown and draw < 0.75:
+        if shown and draw < 0.8:
             # Every thing in turn, so that none is left out.
-            extent, rows, columns = shown[attempt % len(shown)]
+            extent, rows, columns = shown[order[taken % len(shown)]]
+            taken += 1
             place = random.integers(len(rows))
             x, y = columns[place] + random.uniform(), rows[place] + random.uniform()
-            if draw < 0.5:
-                side = float(np.clip(extent * np.exp(random.uniform(-0.5, 0.4)), smallest, largest))
-                inwards = random.uniform(0.3, 1.0)
+            if draw < 0.6:
+                side = float(np.clip(extent * np.exp(random.uniform(-0.4, 0.4)), SMALLEST, LARGEST))
+                inwards = random.uniform(0.5, 1.0)
                 x += inwards * (columns.mean() + 0.5 - x)
                 y += inwards * (rows.mean() + 0.5 - y)
+        elif labels.parts and draw < 0.9:
+            _, _, x, y, side = labels.parts[random.integers(len(labels.parts))]
+            side = float(np.clip(side * np.exp(random.uniform(-0.3, 0.3)), SMALLEST, LARGEST))
+            x, y = x + random.uniform(-0.15, 0.15) * side, y + random.uniform(-0.15, 0.15) * side
         else:
-            x, y = random.uniform(x0, x1), random.uniform(y0, y1)
+            x, y = random.uniform(0, width), random.uniform(0, height)
         seen = labels.sights(x, y, side)
         if seen:
             windows.append(Window(float(x), float(y), side, seen, caption(seen, random)))
@@ -138,8 +140,3 @@ def whole_windows(labels: Labels) -> list[tuple[Thing, float, float, float]]:
                  float(np.clip(labels.sides[identifier], SMALLEST, LARGEST)))
             )  # fmt: skip
     return found
-
-
-def as_float(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "3 h w"]:
-    """Channels first, 0..1."""
-    return np.ascontiguousarray(picture.transpose(2, 0, 1)).astype(np.float32) / 255.0

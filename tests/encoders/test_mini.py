@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from canvas import Canvas, collated
 from lerf.encoders.mini import HEIGHT, SPACING, Mini, MiniMap, UnknownWordsWarning
-from lerf.encoders.mini_tower import padded_to, tent
 from lerf.encoders.protocols import DenseEncoder, DenseImageTextEncoder
 from lerf.errors import ConfigError, EncoderError, QueryError
 from lerf.generator.annotation import read_annotation, read_labels_of_view
@@ -63,14 +63,17 @@ def test_windows_of_a_photo_are_where_the_grid_says(mini, photo):
     grid = mini.encode_photo_at(photo, ratio)
     assert (grid.x0, grid.y0, grid.dx, grid.dy) == pytest.approx((SPACING / 2, SPACING / 2, SPACING, SPACING))
     assert grid.features.shape[:2] == (photo.shape[1] // SPACING, photo.shape[2] // SPACING)
-    row, column = 11, 17
-    with torch.inference_mode():
-        features = mini.image_tower.feature_map(padded_to(photo[None]))[0]
-        side = torch.tensor([ratio * HEIGHT])
-        down = tent(torch.tensor([grid.y0 + row * grid.dy]), side, features.shape[1], HEIGHT)
-        across = tent(torch.tensor([grid.x0 + column * grid.dx]), side, features.shape[2], photo.shape[2])
-        by_hand = mini.image_tower.embed(torch.einsum("crs,nr,ns->nc", features, down, across), side)
-    assert torch.allclose(grid.features[row, column], by_hand[0], atol=1e-3)
+
+
+def test_a_window_of_the_grid_is_the_same_window_alone_in_a_crop(mini, photo):
+    """Resized, cut and embedded by the road that training takes."""
+    ratio, row, column = 0.25, 11, 17
+    grid = mini.encode_photo_at(photo, ratio)
+    pixels = (photo.permute(1, 2, 0) * 255).round().byte().numpy()
+    side = ratio * photo.shape[1]
+    cut = Canvas(pixels, side, 112).cut(grid.x0 + column * grid.dx, grid.y0 + row * grid.dy, side)
+    alone = mini.embed_crops(*collated([cut]), torch.tensor([ratio * HEIGHT]))
+    assert torch.nn.functional.cosine_similarity(grid.features[row, column], alone[0], dim=-1) > 0.99
 
 
 def test_a_photo_of_another_size_is_gridded_in_its_own_pixels(mini, photo):
@@ -78,12 +81,6 @@ def test_a_photo_of_another_size_is_gridded_in_its_own_pixels(mini, photo):
     small, big = mini.encode_photo_at(photo, 0.2), mini.encode_photo_at(large, 0.2)
     assert (big.x0, big.dx) == pytest.approx((2 * small.x0, 2 * small.dx))
     assert torch.nn.functional.cosine_similarity(small.features, big.features, dim=-1).mean() > 0.97
-
-
-def test_levels_of_one_photo_do_not_mix_with_those_of_another(mini, photo):
-    first = mini.encode_photo_at(photo, 0.1).features
-    mini.encode_photo_at(1.0 - photo, 0.1)
-    assert torch.equal(mini.encode_photo_at(photo, 0.1).features, first)
 
 
 def test_tiles_are_unit_vectors(mini):

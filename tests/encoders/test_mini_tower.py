@@ -7,47 +7,51 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerf.encoders.mini_text import PAD, UNKNOWN, TextTower, Vocabulary, words_of
-from lerf.encoders.mini_tower import DEEPEST, STRIDE, ImageTower, padded_to, tent
+from lerf.encoders.mini_tower import MARGIN, STRIDE, WINDOW, ImageTower, framed, tent
 
 
-@given(centre=st.floats(0.0, 160.0), side=st.floats(1.0, 200.0), inside=st.integers(8, 160))
+def borders(left, right):
+    return torch.tensor([float(left)]), torch.tensor([float(right)])
+
+
+@given(centre=st.floats(0.0, 160.0), right=st.integers(16, 160), first=st.sampled_from([0.0, -8.0, -16.0]))
 @settings(max_examples=60, deadline=None)
-def test_a_tent_is_a_mean_of_what_lies_inside(centre, side, inside):
-    weights = tent(torch.tensor([centre]), torch.tensor([side]), 40, inside)[0].double().numpy()
-    middles = (np.arange(40) + 0.5) * STRIDE
-    half = max(side, 2 * STRIDE) / 2
-    expected = np.maximum(1 - np.abs(middles - centre) / half, 0.0) * (middles < inside)
+def test_a_tent_is_a_mean_of_what_lies_inside(centre, right, first):
+    weights = tent(torch.tensor([centre]), 24, borders(0, right), first)[0].double().numpy()
+    middles = (np.arange(24) + 0.5) * STRIDE + first
+    expected = np.maximum(1 - np.abs(middles - centre) / (WINDOW / 2), 0.0) * (middles > 0) * (middles < right)
     if expected.sum() < 1e-3:
         return
     np.testing.assert_allclose(weights, expected / expected.sum(), atol=1e-5)
 
 
-def test_a_tent_misses_no_cell_between_windows():
-    weights = tent(torch.arange(0.0, 160.0, 0.37), torch.full((433,), 0.1), 40, 160)
-    assert torch.allclose(weights.sum(1), torch.ones(433))
+def test_every_window_in_the_picture_sees_a_cell():
+    centres = torch.arange(0.0, 160.0, 0.37)
+    assert torch.allclose(tent(centres, 20, borders(0, 160)).sum(1), torch.ones(len(centres)))
 
 
 def test_a_window_in_the_middle_of_a_ramp_reads_its_middle():
-    ramp = torch.arange(40.0) * STRIDE + STRIDE / 2
-    weights = tent(torch.tensor([80.0, 61.0]), torch.tensor([40.0, 24.0]), 40, 160)
+    ramp = torch.arange(20.0) * STRIDE + STRIDE / 2
+    weights = tent(torch.tensor([80.0, 61.0]), 20, borders(0, 160))
     assert torch.allclose(weights @ ramp, torch.tensor([80.0, 61.0]), atol=0.7)
 
 
-def test_the_map_has_a_quarter_of_the_resolution_and_embeddings_are_unit():
+def test_the_map_has_an_eighth_of_the_resolution_and_embeddings_are_unit():
     tower = ImageTower(16).eval()
     with torch.inference_mode():
-        features = tower.feature_map(padded_to(torch.rand(1, 3, 50, 70)))
-        embedded = tower.embed(features.permute(0, 2, 3, 1), torch.full((1, 16, 24), 20.0))
-    assert features.shape == (1, 128, 64 // STRIDE, 96 // STRIDE)
-    assert torch.allclose(embedded.norm(dim=-1), torch.ones(1, 16, 24), atol=1e-5)
+        features = tower.feature_map(framed(torch.rand(1, 3, 50, 70)))
+        embedded = tower.embed(features.permute(0, 2, 3, 1), torch.full(features.shape[:1] + features.shape[2:], 20.0))
+    assert features.shape == (1, 256, (56 + 2 * MARGIN) // STRIDE, (72 + 2 * MARGIN) // STRIDE)
+    assert torch.allclose(embedded.norm(dim=-1), torch.ones(embedded.shape[:-1]), atol=1e-5)
 
 
-def test_padding_continues_the_edge():
+def test_a_frame_continues_the_edge():
     picture = torch.rand(1, 3, 33, 64)
-    padded = padded_to(picture)
-    assert padded.shape == (1, 3, 2 * DEEPEST, 64)
-    assert torch.equal(padded[..., :33, :], picture)
-    assert torch.equal(padded[..., 60, :], picture[..., 32, :])
+    padded = framed(picture)
+    assert padded.shape == (1, 3, 40 + 2 * MARGIN, 64 + 2 * MARGIN)
+    assert torch.equal(padded[..., MARGIN : MARGIN + 33, MARGIN : MARGIN + 64], picture)
+    assert torch.equal(padded[..., 50, MARGIN:-MARGIN], picture[..., 32, :])
+    assert torch.equal(padded[..., MARGIN : MARGIN + 33, 0], picture[..., 0])
 
 
 def test_words_and_plurals():

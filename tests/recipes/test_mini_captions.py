@@ -5,15 +5,28 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from captions import FURNITURE, Caption, Claim, Sight, Truth, all_words, caption, loose_captions, sights
+from canvas import Canvas, collated
+from captions import (
+    FURNITURE,
+    Caption,
+    Claim,
+    Sight,
+    Truth,
+    all_words,
+    caption,
+    hypernyms,
+    loose_captions,
+    sights,
+    uses,
+)
 from lerf.encoders.mini_text import words_of
 from lerf.generator.annotation import LabelledPart, Thing
 from lerf.generator.kind import COLOURS, MATERIALS
 from lerf.generator.kinds import all_kinds
 from lerf.generator.pairs import held_out
-from siblings import choices_of, contrast_cells, contrast_siblings, names_of_kinds, texts_of
+from siblings import choices_of, contrast_siblings, names_of_kinds, rivals, texts_of
 from train import contrast
-from windows import Labels, draw_windows, whole_windows
+from windows import LARGEST, SMALLEST, Labels, draw_windows, whole_windows
 
 CORNER = (0.0, 0.0, 0.0)
 KINDS = all_kinds()
@@ -112,14 +125,14 @@ def test_every_word_said_is_in_the_vocabulary():
     random = np.random.default_rng(2)
     windows = random_windows(300, random)
     texts = [caption(seen, random).text for seen in windows] + [c.text for c in loose_captions(random, 100)]
-    texts += texts_of(choices_of(windows, names_of_kinds(random)))
+    texts += texts_of(choices_of(windows, names_of_kinds(random), random))
     assert {word for text in texts for word in words_of(text)} <= set(all_words())
 
 
 def test_siblings_differ_from_the_right_caption_and_never_join_a_held_out_pair():
     random = np.random.default_rng(3)
     windows = random_windows(300, random)
-    choices = choices_of(windows, names_of_kinds(random))
+    choices = choices_of(windows, names_of_kinds(random), random)
     assert len({choice.texts for choice in choices}) > 20
     for choice in choices:
         seen = windows[choice.window][0].thing
@@ -127,6 +140,11 @@ def test_siblings_differ_from_the_right_caption_and_never_join_a_held_out_pair()
         assert len(set(choice.texts)) == len(choice.texts)
         if seen.kind in FURNITURE:
             assert right == seen.kind
+            continue
+        if right in uses() or right in hypernyms():
+            sort = uses() if right in uses() else hypernyms()
+            assert seen.kind in sort[right]
+            assert all(seen.kind not in sort[text] for text in choice.texts if text != right)
             continue
         names = (seen.kind, *KINDS[seen.kind].synonyms)
         assert any(name in right for name in names)
@@ -153,46 +171,69 @@ def test_contrast_is_its_definition():
     assert float(found) == pytest.approx(float(total) / 10, rel=1e-5)
 
 
-def test_contrast_of_siblings_is_a_mean_cross_entropy():
+def test_rivals_of_a_use_are_not_true_of_the_kind():
+    assert rivals("mug", "something to drink from")[-1] == "something to drink from"
+    assert "something to drink coffee from" not in rivals("mug", "something to drink from")
+    assert set(rivals("mug", "drinkware")) <= set(hypernyms())
+
+
+def test_contrast_of_siblings_is_a_weighted_cross_entropy_a_window():
     random = np.random.default_rng(4)
-    choices = choices_of(random_windows(12, random), names_of_kinds(random))
+    choices = choices_of(random_windows(12, random), names_of_kinds(random), random)
     texts = texts_of(choices)
     torch.manual_seed(0)
     image, text = (F.normalize(torch.randn(n, 8), dim=-1) for n in (12, len(texts)))
-    expected = [
-        F.cross_entropy(
+    expected = sum(
+        c.weight
+        * F.cross_entropy(
             (3.0 * image[c.window] @ torch.stack([text[texts.index(t)] for t in c.texts]).T)[None],
             torch.tensor([c.right]),
         )
         for c in choices
-    ]
+    ) / len({c.window for c in choices})
     found = contrast_siblings(image, text, texts, choices, torch.tensor(3.0))
-    assert float(found) == pytest.approx(float(torch.stack(expected).mean()), rel=1e-5)
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_contrast_of_cells_weighs_objects_and_furniture_alike():
-    torch.manual_seed(0)
-    names = F.normalize(torch.randn(len(KINDS) + len(FURNITURE), 8), dim=-1)
-    image = F.normalize(torch.randn(7, 8), dim=-1)
-    kinds = torch.tensor([0, 3, 3, len(KINDS), len(KINDS) + 1, 5, 2])
-    each = F.cross_entropy(4.0 * image @ names.T, kinds, reduction="none")
-    expected = 0.5 * (each[[0, 1, 2, 5, 6]].mean() + each[[3, 4]].mean())
-    assert float(contrast_cells(image, kinds, names, torch.tensor(4.0))) == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_kinds_at_pixels():
+def test_drawn_windows_lie_in_their_picture_and_say_what_they_show():
     labels = Labels(picture(), (TABLE, MUG, BANANA))
-    order = [*KINDS, *FURNITURE]
-    found = labels.kind_at(np.array([30.0, 65.0, 85.0, 5.0, 500.0]), np.array([50.0, 55.0, 45.0, 5.0, 50.0]))
-    assert [order[index] for index in found] == ["mug", "mug", "banana", "table", "table"]
-
-
-def test_drawn_windows_lie_in_their_frame_and_say_what_they_show():
-    labels = Labels(picture(), (TABLE, MUG, BANANA))
-    windows = draw_windows(labels, (10, 20, 150, 110), 14.0, 60.0, 50, np.random.default_rng(5))
+    windows = draw_windows(labels, 50, np.random.default_rng(5))
     assert len(windows) == 50
-    assert all(10 <= w.x <= 150 and 20 <= w.y <= 110 and 14.0 <= w.side <= 60.0 for w in windows)
+    assert all(0 <= w.x <= 160 and 0 <= w.y <= 120 and SMALLEST <= w.side <= LARGEST for w in windows)
     assert all(true_by_hand(w.seen, w.caption) for w in windows)
+
+
+def test_parts_that_may_be_asked_for_have_their_middles():
+    ((found, part, x, y, side),) = Labels(picture(), (TABLE, MUG, BANANA)).parts
+    assert (found.kind, part) == ("mug", "handle")
+    assert (x, y) == pytest.approx((65.0, 56.0))
+    assert side == SMALLEST
+
+
+def ramp_and_cut(x, y, side, shift=(0.0, 0.0)):
+    """A crop of a picture whose red and green are the place in it."""
+    columns, rows = np.meshgrid(np.arange(160), np.arange(120))
+    pixels = np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8)
+    return Canvas(pixels, 80.0, 48).cut(x, y, side, *shift)
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (5.0, -6.0)])
+def test_a_crop_shows_its_window_where_it_says(shift):
+    cut = ramp_and_cut(80.0, 60.0, 64.0, shift)
+    assert (cut.x, cut.y) == (24.0 + shift[0], 24.0 + shift[1])
+    middle = cut.pixels[int(cut.y) - 1 : int(cut.y) + 1, int(cut.x) - 1 : int(cut.x) + 1].reshape(-1, 3).mean(0)
+    # Pixel 0 has its middle at 0.5.
+    assert middle[:2] + 0.5 == pytest.approx((80.0, 60.0), abs=1.0)
+
+
+def test_what_lies_beyond_the_picture_has_no_weight():
+    cut = ramp_and_cut(0.0, 60.0, 64.0)
+    assert cut.inside == pytest.approx((24.0, 104.0, -6.0, 54.0))
+    crops, across, down = collated([cut])
+    assert crops.shape == (1, 3, 48, 48)
+    assert torch.count_nonzero(across[0, :3]) == 0
+    assert float(across.sum()) == pytest.approx(1.0)
+    assert down[0].tolist() == pytest.approx(down[0].flip(0).tolist(), abs=1e-6)
 
 
 def test_whole_windows_cover_the_objects():

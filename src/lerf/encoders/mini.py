@@ -20,12 +20,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lerf.encoders.mini_text import TextTower, Vocabulary
-from lerf.encoders.mini_tower import STRIDE, ImageTower, padded_to, tent
+from lerf.encoders.mini_tower import MARGIN, STRIDE, WINDOW, ImageTower, framed, tent
 from lerf.encoders.nearest_words import nearest_words
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
 from lerf.errors import ConfigError, EncoderError, LerfWarning
 
-CODE_VERSION = "mini-1"
+CODE_VERSION = "mini-2"
 """Part of the fingerprint: change it whenever image embeddings change."""
 HEIGHT = 240
 """Photos are resized to this height: what the tower was trained at."""
@@ -73,17 +73,27 @@ class _Weights:
         self.image = self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.sha = hashlib.sha256(data).hexdigest()
 
-    def feature_map(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
-        """Map of pictures of any size, padded to what the tower takes."""
-        return self.image.feature_map(padded_to(pictures).contiguous(memory_format=torch.channels_last))
+
+MAP_ZOOM = 2.0
+"""The photo is resized by this before the map of `mini-map` is made of it."""
 
 
-def _at_working_height(photo: Float[Tensor, "3 h w"]) -> tuple[Float[Tensor, "1 3 rows columns"], float, float]:
-    """The photo 240 pixels high, and how many of its own pixels one of these is, across and down."""
-    _, height, width = photo.shape
-    columns = max(1, round(width * HEIGHT / height))
-    small = F.interpolate(photo[None], (HEIGHT, columns), mode="bilinear", antialias=True)
-    return small, width / columns, height / HEIGHT
+def _at_height(photo: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n 3 rows columns"]:
+    columns = max(1, round(photo.shape[-1] * height / photo.shape[-2]))
+    return F.interpolate(photo, (height, columns), mode="bilinear", antialias=True)
+
+
+def _map_at(tower: ImageTower, small: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
+    """Map of the picture continued by `MARGIN`."""
+    return tower.feature_map(framed(small).contiguous(memory_format=torch.channels_last))
+
+
+def map_of(tower: ImageTower, photo: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
+    """The dense map of `mini-map` before it is standardised: cells of 4 pixels of a photo 240 pixels high."""
+    small = _at_height(photo, round(MAP_ZOOM * HEIGHT))
+    beyond = MARGIN // STRIDE
+    rows, columns = (-(-side // STRIDE) for side in small.shape[-2:])
+    return _map_at(tower, small)[:, :, beyond : beyond + rows, beyond : beyond + columns]
 
 
 class Mini:
@@ -98,8 +108,6 @@ class Mini:
         self._towers = _Weights(weights, device)
         self.width = self._towers.width
         self.fingerprint = hashlib.sha256(f"{CODE_VERSION} {self._towers.sha}".encode()).hexdigest()
-        self.image_tower = self._towers.image
-        self._last: tuple[Tensor, Tensor] | None = None
 
     def encode_text(self, phrases: Sequence[str]) -> Float[Tensor, "phrases width"]:
         """Unit embeddings of phrases. Words outside the vocabulary warn (`UnknownWordsWarning`).
@@ -129,41 +137,54 @@ class Mini:
 
     def encode_tiles(self, tiles: Float[Tensor, "tiles 3 size size"]) -> Float[Tensor, "tiles width"]:
         """Unit embeddings of tiles, each taken for the only window of a picture as large as it; RGB in 0..1."""
-        size = tiles.shape[-1]
+        small = F.interpolate(tiles.to(self._device), (WINDOW, WINDOW), mode="bilinear", antialias=True)
+        framed_tiles = framed(small)
+        middle, end = torch.tensor([WINDOW / 2 + MARGIN]), torch.tensor([float(WINDOW + MARGIN)])
+        weights = tent(middle, framed_tiles.shape[-1] // STRIDE, (end - WINDOW, end)).to(self._device)
+        weights = weights.expand(len(tiles), -1)
+        return self.embed_crops(framed_tiles, weights, weights, torch.full((len(tiles),), float(self.input_size)))
+
+    def embed_crops(
+        self,
+        crops: Float[Tensor, "n 3 crop crop"],
+        across: Float[Tensor, "n cells"],
+        down: Float[Tensor, "n cells"],
+        sides: Float[Tensor, " n"],
+    ) -> Float[Tensor, "n width"]:
+        """Unit embeddings of one window in each crop, given by the weights of the map's columns and rows (`tent`).
+
+        `sides` are what the windows measure in a photo 240 pixels high.
+        """
+        tower = self._towers.image
         with torch.inference_mode():
-            features = self._towers.feature_map(tiles.to(self._device))
-            middle, side = (torch.full((1,), value, device=self._device) for value in (size / 2, float(size)))
-            means = torch.einsum(
-                "ncrs,r,s->nc",
-                features,
-                tent(middle, side, features.shape[2], size)[0],
-                tent(middle, side, features.shape[3], size)[0],
-            )
-            return self._towers.image.embed(means, side.expand(len(means)))
+            features = tower.feature_map(crops.to(self._device).contiguous(memory_format=torch.channels_last))
+            means = torch.einsum("ncrs,nr,ns->nc", features, down.to(self._device), across.to(self._device))
+            return tower.embed(means, sides.to(self._device))
 
     def encode_photo_at(self, photo: Float[Tensor, "3 height width"], tile_ratio: float) -> FeatureGrid:
-        """Unit embeddings of windows of `tile_ratio` times the photo's height, centred 8 pixels apart.
+        """Unit embeddings of windows of `tile_ratio` times the photo's height, centred 8 pixels of 240 apart.
 
-        Levels share the feature map of a photo: it is kept until another photo is asked about.
+        Raises:
+            ConfigError: the ratio is not in (0, 1].
         """
         if not 0.0 < tile_ratio <= 1.0:
             raise ConfigError(f"A tile ratio must lie in (0, 1], not {tile_ratio}.")
+        tower, device = self._towers.image, self._device
         with torch.inference_mode():
-            small, x, y = _at_working_height(photo.to(self._device))
+            small = _at_height(photo.to(device)[None], max(STRIDE, round(WINDOW / tile_ratio)))
             height, width = small.shape[-2:]
-            features = self._map_of(small)
-            xs, ys = (torch.arange(SPACING / 2, extent, SPACING, device=self._device) for extent in (width, height))
-            side = tile_ratio * HEIGHT
-            down = tent(ys, torch.full_like(ys, side), features.shape[1], height)
-            across = tent(xs, torch.full_like(xs, side), features.shape[2], width)
-            means = torch.einsum("crs,yr,xs->yxc", features, down, across)
-            grid = self._towers.image.embed(means, torch.full(means.shape[:2], side, device=self._device))
-        return FeatureGrid(grid, x * SPACING / 2, y * SPACING / 2, x * SPACING, y * SPACING)
-
-    def _map_of(self, small: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "channels rows columns"]:
-        if self._last is None or self._last[0].shape != small.shape or not torch.equal(self._last[0], small):
-            self._last = (small, self._towers.feature_map(small)[0])
-        return self._last[1]
+            features = _map_at(tower, small)[0]
+            scale = height / HEIGHT
+            step = SPACING * scale
+            weights = []
+            for extent, cells in ((height, features.shape[1]), (width, features.shape[2])):
+                middles = torch.arange(step / 2, extent, step, device=device)
+                ends = torch.zeros(1, device=device), torch.full((1,), float(extent), device=device)
+                weights.append(tent(middles, cells, ends, first=-float(MARGIN)))
+            means = torch.einsum("crs,yr,xs->yxc", features, *weights)
+            grid = tower.embed(means, torch.full(means.shape[:2], tile_ratio * HEIGHT, device=device))
+        x, y = photo.shape[2] / width, photo.shape[1] / height
+        return FeatureGrid(grid, x * step / 2, y * step / 2, x * step, y * step)
 
 
 class MiniMap:
@@ -184,16 +205,10 @@ class MiniMap:
     def encode_photo(self, photo: Float[Tensor, "3 height width"]) -> FeatureGrid:
         """Map of the whole photo; RGB in 0..1."""
         with torch.inference_mode():
-            small, x, y = _at_working_height(photo.to(self._device))
-            height, width = small.shape[-2:]
-            features = self._towers.feature_map(small)
-            kept = features[0, :, : -(-height // STRIDE), : -(-width // STRIDE)].permute(1, 2, 0)
+            features = map_of(self._towers.image, photo.to(self._device)[None])[0].permute(1, 2, 0)
+            dy, dx = (STRIDE / (MAP_ZOOM * HEIGHT) * photo.shape[1],) * 2
             return FeatureGrid(
-                ((kept - self._towers.mean) / self._towers.deviation).contiguous(),
-                STRIDE * x / 2,
-                STRIDE * y / 2,
-                STRIDE * x,
-                STRIDE * y,
+                ((features - self._towers.mean) / self._towers.deviation).contiguous(), dx / 2, dy / 2, dx, dy
             )
 
 
