@@ -25,11 +25,12 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     assert sparse.sink is not None
     dense.grad = sparse.sink.clone()
     touched = int((sparse.sink != 0).any(-1).sum())
-    kept = sparse.sink.clone()
+    kept, marks = sparse.sink.clone(), sparse.touched.clone()
 
     def prepare() -> None:
         assert sparse.sink is not None
         sparse.sink.copy_(kept)
+        sparse.touched.copy_(marks)
         assert dense.grad is not None
         dense.grad.copy_(kept)
 

@@ -28,6 +28,7 @@ def feed(table, optimiser, gradient):
     """Hand over a gradient as the kernels do."""
     if optimiser.sink is not None:
         optimiser.sink.add_(gradient)
+        optimiser.touched[: len(gradient)] |= (gradient != 0).any(-1).byte()
     else:
         table.grad = gradient.clone()
 
@@ -68,6 +69,7 @@ def test_a_step_clears_the_gradient():
     feed(table, optimiser, random(ENTRIES, FEATURES))
     optimiser.step(RATE)
     assert not optimiser.sink.any()
+    assert not optimiser.touched.any()
     before = table.detach().clone()
     optimiser.step(RATE)
     assert torch.equal(table.detach(), before)
@@ -100,6 +102,23 @@ def test_the_path_in_place_equals_the_path_over_a_dense_gradient():
     # Adam divides a gradient by its own size, so that where contributions nearly cancel their rounding shows.
     off = (ours - dense).abs().amax(-1)[moved]
     assert torch.quantile(off, 0.98) < 5 * NEAR
+
+
+def test_the_backward_pass_marks_what_it_adds_to():
+    layout = GridLayout((3, 40), 2, 8)
+    table = torch.nn.Parameter(random(layout.entries, 2))
+    optimiser = SparseAdam(table)
+    kernels.hash_encode(random(9, 3).abs(), table, layout).backward(random(9, layout.width).sign())
+    assert optimiser.sink is not None
+    assert torch.equal(optimiser.touched[: len(table)] != 0, (optimiser.sink != 0).any(-1))
+    assert len(optimiser.touched) % 8 == 0
+    assert not optimiser.touched[len(table) :].any()
+    # An entry whose contributions cancel is marked, but has no gradient: it stays.
+    before = table.detach().clone()
+    optimiser.sink.zero_()
+    optimiser.step(RATE)
+    assert torch.equal(table.detach(), before)
+    assert not optimiser.touched.any()
 
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])

@@ -16,6 +16,9 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
+NO_MARKS = np.empty(0, np.uint8)
+
+
 class _HashEncode(torch.autograd.Function):
     @staticmethod
     def forward(ctx, points, table, layout):  # type: ignore[no-untyped-def,override]
@@ -34,8 +37,10 @@ class _HashEncode(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             sink = getattr(table, "gradient_sink", None)
             values = torch.zeros_like(table) if sink is None else sink
+            touched = getattr(table, "gradient_touched", None)
+            marks = NO_MARKS if sink is None or touched is None else touched.numpy()
             cpu_encode.backward_table_kernel(layout.features)(
-                _array(points), grad, *_shape(layout), cpu_encode.level_order(layout.levels), values.numpy()
+                _array(points), grad, *_shape(layout), cpu_encode.level_order(layout.levels), values.numpy(), marks
             )
             grad_table = values if sink is None else None
         if ctx.needs_input_grad[0]:
@@ -54,7 +59,8 @@ def hash_encode(points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
     """See `reference.hash_encode`.
 
     A table that carries a tensor `gradient_sink` of its own shape collects its gradient there instead of in a new
-    tensor every step; the optimiser that put it there (`training/optimiser.py`) clears it.
+    tensor every step, and marks the entries that it adds to with a 1 in `gradient_touched`, uint8 of at least as many
+    entries, if it carries that too; the optimiser that put them there (`training/optimiser.py`) clears both.
     """
     return _HashEncode.apply(points, table, layout)
 

@@ -86,14 +86,16 @@ def forward_kernel(features: int) -> Callable[..., Any]:
 
 @cache
 def backward_table_kernel(features: int) -> Callable[..., Any]:
-    """`kernel(points, grad_out, resolutions, offsets, sizes, dense, order, grad)`, which adds to `grad`.
+    """`kernel(points, grad_out, resolutions, offsets, sizes, dense, order, grad, touched)`, which adds to `grad`.
 
-    `order` deals coarse and fine levels evenly to threads.
+    `order` deals coarse and fine levels evenly to threads. Entries that are added to get a 1 in `touched`, unless that
+    is empty.
     """
 
     @njit(parallel=True, fastmath=True, cache=True)
-    def encode_backward_table(points, grad_out, resolutions, offsets, sizes, dense, order, grad):  # type: ignore[no-untyped-def]
+    def encode_backward_table(points, grad_out, resolutions, offsets, sizes, dense, order, grad, touched):  # type: ignore[no-untyped-def]
         count, levels = np.uint64(points.shape[0]), resolutions.shape[0]
+        marking = touched.shape[0] > 0
         for turn in prange(levels):
             level = order[turn]
             resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
@@ -114,6 +116,9 @@ def backward_table_kernel(features: int) -> Callable[..., Any]:
                     grad[o + i5, f] += w5 * g
                     grad[o + i6, f] += w6 * g
                     grad[o + i7, f] += w7 * g
+                if marking:
+                    touched[o + i0] = touched[o + i1] = touched[o + i2] = touched[o + i3] = np.uint8(1)
+                    touched[o + i4] = touched[o + i5] = touched[o + i6] = touched[o + i7] = np.uint8(1)
 
     return encode_backward_table
 

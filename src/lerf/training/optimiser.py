@@ -2,7 +2,8 @@
 
 A step touches a part of a hash table. A dense optimiser would go on moving all other entries by their old momentum, and
 make a new gradient tensor every time. Here the backward pass adds to one lasting gradient; the update visits entries
-whose gradient is not zero, clears it, and leaves all others, moments included, as they were.
+whose gradient is not zero, clears it, and leaves all others, moments included, as they were. The backward pass marks
+the entries that it adds to, so that the update need not read the gradients of a whole table to find them.
 """
 
 from __future__ import annotations
@@ -16,30 +17,38 @@ from torch import Tensor
 
 from lerf import kernels
 
+TOGETHER = 8
+"""Entries whose marks are read as one 64-bit word."""
+
 
 @njit(parallel=True, fastmath=True, cache=True)
-def _adam_touched(table, grad, first, second, rate, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
+def _adam_touched(table, grad, words, first, second, rate, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
+    """`words` are the marks of `TOGETHER` entries each; one without any is passed over at once. Marks are cleared."""
     one, zero = np.float32(1.0), np.float32(0.0)
-    for entry in prange(table.shape[0]):
-        any_gradient = False
-        for f in range(table.shape[1]):
-            any_gradient |= grad[entry, f] != zero
-        if any_gradient:
+    for word in prange(words.shape[0]):
+        if words[word] == 0:
+            continue
+        words[word] = 0
+        for entry in range(word * TOGETHER, min((word + 1) * TOGETHER, table.shape[0])):
+            any_gradient = False
             for f in range(table.shape[1]):
-                g = grad[entry, f]
-                grad[entry, f] = zero
-                m = beta1 * first[entry, f] + (one - beta1) * g
-                v = beta2 * second[entry, f] + (one - beta2) * g * g
-                first[entry, f], second[entry, f] = m, v
-                table[entry, f] -= rate * (m * correction1) / (np.sqrt(v * correction2) + epsilon)
+                any_gradient |= grad[entry, f] != zero
+            if any_gradient:
+                for f in range(table.shape[1]):
+                    g = grad[entry, f]
+                    grad[entry, f] = zero
+                    m = beta1 * first[entry, f] + (one - beta1) * g
+                    v = beta2 * second[entry, f] + (one - beta2) * g * g
+                    first[entry, f], second[entry, f] = m, v
+                    table[entry, f] -= rate * (m * correction1) / (np.sqrt(v * correction2) + epsilon)
 
 
 class SparseAdam:
     """Adam (Kingma and Ba 2015) over the touched entries of one table [entries, features].
 
     An entry is touched when any of its gradient's components is not zero. Bias correction counts the optimiser's steps,
-    not an entry's visits. On the CPU the kernels collect the gradient in `table.gradient_sink`, elsewhere in
-    `table.grad`.
+    not an entry's visits. On the CPU the kernels collect the gradient in `table.gradient_sink` and mark its entries in
+    `table.gradient_touched`; elsewhere it is in `table.grad`.
     """
 
     def __init__(self, table: Tensor, *, beta1: float = 0.9, beta2: float = 0.99, epsilon: float = 1e-15) -> None:
@@ -47,9 +56,11 @@ class SparseAdam:
         self.steps = 0
         self.first, self.second = torch.zeros_like(table.data), torch.zeros_like(table.data)
         self.sink: Tensor | None = None
+        self.touched = torch.zeros(-(-len(table) // TOGETHER) * TOGETHER, dtype=torch.uint8)
         if kernels.fast_path(table):
             self.sink = torch.zeros_like(table.data)
             table.gradient_sink = self.sink  # type: ignore[attr-defined]
+            table.gradient_touched = self.touched  # type: ignore[attr-defined]
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
@@ -59,7 +70,8 @@ class SparseAdam:
         correction1, correction2 = 1 / (1 - beta1**self.steps), 1 / (1 - beta2**self.steps)
         if self.table.grad is None and self.sink is not None:
             _adam_touched(
-                self.table.data.numpy(), self.sink.numpy(), self.first.numpy(), self.second.numpy(),
+                self.table.data.numpy(), self.sink.numpy(), self.touched.numpy().view(np.uint64),
+                self.first.numpy(), self.second.numpy(),
                 np.float32(rate), np.float32(beta1), np.float32(beta2), np.float32(self.epsilon),
                 np.float32(correction1), np.float32(correction2),
             )  # fmt: skip
