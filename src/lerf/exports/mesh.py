@@ -19,6 +19,9 @@ from lerf.rays.cameras import CameraTable
 
 BAND = 4
 """Half-width in voxels of the band around the surface in which distances are kept."""
+BEHIND, BEHIND_WEIGHT = 3.0, 0.25
+"""Up to this many bands behind the surface a photo says "inside", with less weight than where it sees the surface:
+enough to outvote the few whose depths are wrong there, not to swallow what is thin."""
 TAIL = 0.01
 """Share of the points beyond each side of the box along each axis: strays must not make the voxels large."""
 LEAST_PART = 0.002
@@ -91,11 +94,24 @@ def build_mesh(cameras: CameraTable, cloud: Cloud, resolution: int, progress: Pr
         raise RunError("No surface is sharp enough to make a mesh of; train the radiance with more --steps.")
     # Values outside are never used: a cell is only looked at when all its corners are seen.
     volume[~seen] = 1.0
-    vertices, faces, normals, _ = marching_cubes(
-        volume, 0.0, spacing=(size,) * 3, gradient_direction="ascent", mask=whole
+    # "descent" turns the corners counter-clockwise seen from where values are higher: from outside.
+    vertices, faces, _, _ = marching_cubes(
+        volume, 0.0, spacing=(size,) * 3, gradient_direction="descent", allow_degenerate=False, mask=whole
     )
-    mesh = Mesh(vertices.astype(np.float64) + low, faces.astype(np.int32), normals.astype(np.float64))
-    return mesh.without_specks()[0]
+    vertices = vertices.astype(np.float64) + low
+    return Mesh(vertices, faces.astype(np.int32), vertex_normals(vertices, faces)).without_specks()[0]
+
+
+def vertex_normals(
+    vertices: Float[np.ndarray, "vertices 3"], faces: Int[np.ndarray, "faces 3"]
+) -> Float[np.ndarray, "vertices 3"]:
+    """Unit normals of vertices: means of those of the triangles around, weighted by area; zero where there is none."""
+    corners = vertices[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    sums = np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(sums, faces[:, corner], across)
+    return sums / np.linalg.norm(sums, axis=1, keepdims=True).clip(min=1e-12)
 
 
 def require_marching_cubes() -> Any:
@@ -132,8 +148,9 @@ def _fuse(cameras: CameraTable, cloud: Cloud, positions: np.ndarray, band: float
         for part in torch.arange(len(voxels)).split(CHUNK):
             surface, depth = look_up(cameras, raster, voxels[part].to(device))
             ahead = (surface - depth) / band
-            counts = torch.where(ahead > -1.0, depth.clamp(min=1e-3) ** -2, 0.0).nan_to_num(0.0)
-            total[part] += (counts * ahead.clamp(max=1.0).nan_to_num(0.0)).cpu()
+            trust = (ahead > -1.0).float() + BEHIND_WEIGHT * ((ahead <= -1.0) & (ahead > -BEHIND)).float()
+            counts = trust * depth.clamp(min=1e-3) ** -2
+            total[part] += (counts * ahead.clamp(-1.0, 1.0).nan_to_num(0.0)).cpu()
             weight[part] += counts.cpu()
         progress("fusion", done + 1, len(cloud.rasters))
     return torch.where(weight > 0, total / weight, torch.nan).numpy()
