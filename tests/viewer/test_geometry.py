@@ -95,7 +95,8 @@ def test_a_video_keeps_the_first_views_size(scene):
     recording.add(first)
     recording.add(Pose(second.position, second.rotation, second.angle, 2.5))
     path = recording.path(1.0, 4.0, True, 71)
-    assert path.size == (94, 72)
+    assert path.size == (96, 72)
+    assert path.cameras[0].fy == pytest.approx(first.camera(72).fy)
 
 
 def test_the_ray_of_a_pixel_is_the_browsers(scene):

@@ -73,7 +73,7 @@ def test_outputs_are_switched(opened):
     tab.page.get_by_text("Fly to 1").first.wait_for(timeout=1000 * PATIENCE)
     at_rest(tab)
     seen = {}
-    for output in ("rgb", "depth", "accumulation", "clip", "dino", "relevancy_0", "relevancy_1", "composited_1"):
+    for output in ("rgb", "depth", "accumulation", "clip", "dino", "relevancy_0", "relevancy_1", "composited_0"):
         choose(tab.page, 1, output)
         wait_for(lambda output=output: tab.session.display.output == output, output)
         at_rest(tab)
@@ -81,8 +81,8 @@ def test_outputs_are_switched(opened):
     names = list(seen)
     for one in range(len(names)):
         for other in range(one):
-            difference = np.abs(seen[names[one]] - seen[names[other]]).mean()
-            assert difference > 1.0, f"{names[one]} looks like {names[other]}"
+            different = np.abs(seen[names[one]] - seen[names[other]]).max(-1) > 25
+            assert different.mean() > 0.003, f"{names[one]} looks like {names[other]}"
 
 
 def test_moving_makes_new_pictures_and_the_answer_stays(opened):
@@ -174,7 +174,7 @@ def test_a_phrase_of_2000_letters(opened):
 
 def test_html_and_emoji_are_shown_as_typed(opened):
     tab = opened()
-    nasty = '<img src=x onerror="window.taken=1"><b>red</b> 🍎 &amp; {1+1} **x**'
+    nasty = '<img src=x onerror="window.taken=1"><b>red</b> 🍎 &lt {1+1} **x**'
     type_prompt(tab.page, nasty)
     wait_for(lambda: tab.session.asked is not None, "the answer")
     tab.page.get_by_text("0: <img src=x onerror=").wait_for(timeout=1000 * PATIENCE)
@@ -195,7 +195,7 @@ def test_a_scale_is_overridden_and_given_back(opened):
     button.wait_for(timeout=1000 * PATIENCE)
     assert button.is_disabled()
     automatic = tab.session.asked.replies[0].scale
-    number = tab.page.locator("input:visible").nth(2)
+    number = tab.page.locator("input.mantine-NumberInput-input:visible").first
     number.fill("0.5")
     number.press("Tab")
     wait_for(lambda: not tab.session.asked.replies[0].automatic, "the scale")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,15 +56,13 @@ class Recording:
         return through_keyframes(self._cameras(height), seconds, rate, loop)
 
     def _cameras(self, height: int) -> list[Camera]:
-        to_capture = self.scene.similarity.inverse()
-        cameras = [pose.camera(height).moved(to_capture) for pose in self._poses]
         # A video has one size; a window that was resized between keyframes must not change it. Even sides, because
         # video codecs want them.
-        width, height = (2 * round(side / 2) for side in (cameras[0].width, height)) if cameras else (0, 0)
-        return [
-            Camera(width, height, camera.fx, camera.fy, 0.5 * width, 0.5 * height, camera.camera_to_world)
-            for camera in cameras
-        ]
+        height = 2 * round(height / 2)
+        to_capture = self.scene.similarity.inverse()
+        cameras = [pose.camera(height).moved(to_capture) for pose in self._poses]
+        width = 2 * round(cameras[0].width / 2) if cameras else 0
+        return [replace(camera, width=width, cx=0.5 * width) for camera in cameras]
 
     def file(self, seconds: float, rate: float, loop: bool, height: int) -> bytes:
         """The path as nerfstudio's `camera_path.json`.

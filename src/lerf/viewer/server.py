@@ -56,7 +56,7 @@ class Viewer:
         # viser announces itself on the terminal, with an address of its own choosing.
         with contextlib.redirect_stdout(io.StringIO()):
             self.server = viser.ViserServer(host=host, port=chosen, label="lerf", verbose=False)
-        _close_share(self.server)
+        close_share(self.server)
         self.host, self.port = host, int(self.server.get_port())
         self._open_view()
         self.server.on_client_connect(self._connected)
@@ -66,8 +66,7 @@ class Viewer:
     @property
     def url(self) -> str:
         """Where the page is."""
-        name = {"0.0.0.0": "localhost", "::": "localhost"}.get(self.host, self.host)
-        return f"http://{f'[{name}]' if ':' in name else name}:{self.port}"
+        return announced_url(self.host, self.port)
 
     @property
     def sessions(self) -> list[Session]:
@@ -123,6 +122,12 @@ def require_viser() -> Any:
     return viser
 
 
+def announced_url(host: str, port: int) -> str:
+    """An address that opens the page on this machine."""
+    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
 def free_port(host: str, port: int) -> int:
     """The first port from `port` on that can be listened on; any free one for 0.
 
@@ -152,7 +157,7 @@ def free_port(host: str, port: int) -> int:
     raise ConfigError(f"None of the {PORTS} ports from {port} on is free; choose another --port.")
 
 
-def _close_share(server: Any) -> None:
+def close_share(server: Any) -> None:
     """Pages may not ask for a tunnel to the world: viser opens one for any client that sends the message."""
     from viser import _messages
 

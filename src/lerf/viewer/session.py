@@ -162,8 +162,6 @@ class Session:
     # Prompts
 
     def ask(self, text: str) -> None:
-        self.timings.sent, self.timings.answer = time.perf_counter(), None
-        self.timings.first_picture = self.timings.full_picture = None
         try:
             texts = split_phrases(text)
         except LerfError as error:
@@ -184,6 +182,9 @@ class Session:
         except LerfError as error:
             self._fail(error)
             return
+        if not rivals:
+            self._complain('There is no canonical phrase to compare with; give one, for example "object".')
+            return
         self._submit(replace(self._query, canonical=rivals, temperature=temperature, threshold=threshold))
 
     def set_scale(self, row: int, scale: float | None) -> None:
@@ -196,6 +197,7 @@ class Session:
         self._query = query
         if not query.texts:
             return
+        self.timings = Timings(time.perf_counter(), pictures=self.timings.pictures)
         if self.world.model is None:
             self._complain(self.world.lacking)
             return
@@ -244,7 +246,7 @@ class Session:
 
     def set_display(self, display: Display) -> None:
         self._display = display
-        self.redraw(now=True)
+        self.redraw()
 
     def set_show(self, show: str, point_size: float) -> None:
         self._show, self._point_size = show, point_size
@@ -279,8 +281,8 @@ class Session:
         """Show the present camera, prompt and display.
 
         Args:
-            now: give up even the first picture of what was asked for before: a prompt does not wait, but a camera that
-                moves without pause must be shown now and then.
+            now: give up even the first picture of what was asked for before: a prompt does not wait, but a camera or
+                a slider that moves without pause must be shown now and then.
         """
         if self._pose is None:
             return
@@ -424,7 +426,7 @@ class Session:
                 timings.full_picture = now
         if size is not None and not self._complaint:
             answered = "" if timings.answer is None else f" Answered in {1000 * timings.answer:.0f} ms."
-            self._say(f"{size[0]} x {size[1]}{'' if last else ', refining…'}{answered}")
+            self._say(f"{size[0]} x {size[1]}{'.' if last else ', refining…'}{answered}")
 
     def _at(self, urgency: Urgency, steps: Generator[None, None, T]) -> Generator[Urgency, None, T]:
         """Steps of one urgency; what they compute is timed, what others compute in between is not."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +19,7 @@ from torch import Tensor
 
 import lerf.model
 from lerf.apps.pictures import PcaBasis, apply_pca_basis, fit_pca_basis
-from lerf.errors import QueryError, SceneError
+from lerf.errors import LerfError, QueryError, SceneError
 from lerf.fields.language import LightStops
 from lerf.fields.radiance import RadianceField
 from lerf.model import SURFACE_POINTS, Model
@@ -144,6 +146,8 @@ class World:
             self._tell("colouring the points")
             yield from self._make_cloud()
         except Exception as error:
+            if not isinstance(error, LerfError):
+                traceback.print_exception(error, file=sys.stderr)
             self.trouble = f"The scene could not be made ready. {in_words(error)}"
         self._tell("")
 
