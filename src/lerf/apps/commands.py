@@ -76,10 +76,18 @@ def train(command: cli.Train, console: Console) -> dict[str, Any]:
         highlight=False,
     )
     reporter = TerminalReporter(console)
+    page = None
+    if command.view:
+        from lerf.viewer.training import TrainingPage
+
+        page = TrainingPage(reporter, title=command.output.resolve().name, host=command.host, port=command.port)
+        console.print(f"Watch it at {page.url}", highlight=False)
     try:
-        run = run_training(settings, command.output, offline=command.offline, reporter=reporter)
+        run = run_training(settings, command.output, offline=command.offline, reporter=page or reporter)
     finally:
         reporter.close()
+        if page is not None:
+            page.close()
     timings = run.read_json("timings.json")
     seconds = ", ".join(f"{name} {value:.0f} s" for name, value in timings["seconds"].items())
     console.print(

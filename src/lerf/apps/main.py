@@ -66,6 +66,12 @@ class Train:
     """Encoder weights, where they are not at their usual place."""
     offline: bool = False
     """Forbid downloads."""
+    view: bool = False
+    """Watch it in the browser: progress, curves, and a button that holds it. Needs the extra lerf[viewer]."""
+    host: str = "127.0.0.1"
+    """Only with --view, address to listen on."""
+    port: int = 7007
+    """Only with --view, port to listen on; the next free one if it is taken."""
     json: bool = False
     """Print the timings as JSON instead of a summary."""
 
