@@ -3,11 +3,14 @@
 import io
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
 from page_support import PATIENCE, at_rest, type_prompt, wait_for
 from PIL import Image
+
+from lerf.errors import LerfWarning
 
 PANEL = 340
 """Columns at the right that the controls cover."""
@@ -158,6 +161,23 @@ def test_an_empty_phrase_is_an_error_in_words(opened):
     type_prompt(tab.page, "red")
     tab.page.get_by_text("Fly to 1").wait_for(timeout=1000 * PATIENCE)
     assert not tab.page.get_by_text("There is no phrase to look for").count()
+
+
+def test_what_the_encoder_warns_of_is_in_the_page(opened, monkeypatch):
+    tab = opened()
+    phrases = tab.session.world.model.phrases
+
+    def never_learnt(texts, *rest):
+        if "mauve" in texts:
+            warnings.warn("The encoder never learnt <mauve>.", LerfWarning, stacklevel=2)
+        return phrases(texts, *rest)
+
+    monkeypatch.setattr(tab.session.world.model, "phrases", never_learnt)
+    warning = tab.page.get_by_text("The encoder never learnt <mauve>.")
+    for text, shown in (("mauve", 1), ("red", 0)):
+        type_prompt(tab.page, text)
+        wait_for(lambda text=text: tab.session.asked and tab.session.asked.phrases.texts == (text,), "the answer")
+        wait_for(lambda shown=shown: warning.count() == shown, "the warning")
 
 
 def test_a_phrase_of_2000_letters(opened):

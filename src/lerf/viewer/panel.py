@@ -133,6 +133,7 @@ class Panel:
             self.prompt = gui.add_text("LERF Positives", "")
         gui.add_html(ENTER_WAITS)
         self.status = gui.add_html("")
+        self.warnings = gui.add_html("", visible=False)
         self.say("Type what to look for and press Enter; ; separates phrases.")
         self.output = gui.add_dropdown("Output Render", facts.outputs, initial_value="rgb")
         self.legend = gui.add_html("", visible=False)
@@ -214,7 +215,7 @@ class Panel:
             self.limit = gui.add_slider(
                 "Refine up to", 60, 1080, 20, self.facts.limit, hint="Rows of the sharpest picture, at rest"
             )
-            self.point_size = gui.add_slider("Point size", 0.002, 0.05, 0.001, 0.012)
+            self.point_size = gui.add_slider("Point size", 0.002, 0.05, 0.001, 0.009)
         self._on(self.show, lambda: self.actions.set_show(self.show.value, self.point_size.value))
         self._on(self.point_size, lambda: self.actions.set_show(self.show.value, self.point_size.value))
         self._on_slow(self.photos, lambda: self.actions.set_photos(self.photos.value))
@@ -284,6 +285,12 @@ class Panel:
     def complain(self, text: str) -> None:
         """An error, below the prompt."""
         self.status.content = _small(f'<span role="alert" style="color:#d6336c">{html.escape(text)}</span>')
+
+    def warn(self, texts: Sequence[str]) -> None:
+        """What somebody should know who reads the answers, for example a word that the encoder never learnt."""
+        self.warnings.visible = bool(texts)
+        lines = "<br>".join(html.escape(text) for text in texts)
+        self.warnings.content = _small(f'<span style="color:#b35900">{lines}</span>')
 
     def offer(self, outputs: Sequence[str], chosen: str) -> None:
         """What Output Render offers, and what of it is shown."""

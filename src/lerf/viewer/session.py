@@ -7,6 +7,7 @@ import math
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from jaxtyping import Float32
 from PIL import Image
 
 from lerf.apps.pictures import apply_pca_basis
-from lerf.errors import LerfError
+from lerf.errors import LerfError, LerfWarning
 from lerf.queries.phrases import Phrases
 from lerf.viewer import frames
 from lerf.viewer.display import (
@@ -95,7 +96,7 @@ class Session:
         self.asked: Asked | None = None
         self._query = Query()
         self._display, self._show, self._limit = Display(), "picture", limit
-        self._point_size, self._markers_visible = 0.012, True
+        self._point_size, self._markers_visible = 0.009, True
         self._pose: Pose | None = None
         self._frames: dict[int, Frame] = {}
         self._frames_of: Pose | None = None
@@ -212,7 +213,10 @@ class Session:
     def _answer(self, query: Query) -> Iterator[Urgency]:
         model = self.world.model
         assert model is not None
-        phrases = model.phrases(query.texts, query.canonical, query.temperature)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", LerfWarning)
+            phrases = model.phrases(query.texts, query.canonical, query.temperature)
+        self.panel.warn([str(one.message) for one in said if issubclass(one.category, LerfWarning)])
         yield Urgency.ANSWER
         threshold = model.threshold if query.threshold is None else query.threshold
         replies = yield from self._at(Urgency.ANSWER, self.world.ask(phrases, threshold, query.scales))
@@ -239,6 +243,7 @@ class Session:
             self._display = replace(self._display, output="rgb")
         self.panel.offer(self._outputs(0), self._display.output)
         self.panel.show_answers([], self.world.unit)
+        self.panel.warn([])
         self.stage.show_markers([])
         self.redraw(now=True)
 

@@ -114,7 +114,7 @@ class Stage:
             missing += image is None
             camera = scene.normalised_camera(photo)
             handle = self.client.scene.add_camera_frustum(
-                f"/lerf/photos/{photo}", vertical_angle(camera), camera.width / camera.height, scale=0.06,
+                f"/lerf/photos/{photo}", vertical_angle(camera), camera.width / camera.height, scale=0.04,
                 thickness=1.5, thickness_units="screen", color=(70, 70, 90), image=image, format="jpeg",
                 wxyz=wxyz_of(camera.camera_to_world), position=tuple(camera.camera_to_world[:, 3].tolist()),
                 cast_shadow=False,

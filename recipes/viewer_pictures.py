@@ -1,0 +1,80 @@
+"""The pictures of docs/viewer.md, taken from the running page in a headless Chromium: recipes/viewer_pictures.py RUN"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from lerf.files import write_atomically
+from lerf.viewer.server import Viewer
+from lerf.viewer.world import open_world
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+PATIENCE = 300.0
+
+
+def wait_for_rest(viewer: Viewer) -> None:
+    """Until the picture is as sharp as it gets, and the browser has drawn it."""
+    end = time.monotonic() + PATIENCE
+    while not viewer.sessions or not viewer.sessions[0].idle or viewer.world.stage:
+        if time.monotonic() > end:
+            sys.exit("The page did not come to rest.")
+        time.sleep(0.1)
+    time.sleep(3.0)
+
+
+def save(page: Page, name: str) -> None:
+    """A screenshot in few colours, so that it is small."""
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize((1024, 640), Image.Resampling.LANCZOS)
+    small = picture.quantize(160, dither=Image.Dither.NONE)
+    write_atomically(IMAGES / name, lambda file: small.save(file, format="PNG", optimize=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--prompt", default="toy car; hat")
+    options = parser.parse_args()
+    viewer = Viewer(open_world(options.run, device="cpu"), title=options.run.resolve().name, port=0, limit=480)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(viewer.url)
+        page.get_by_text("LERF Positives").wait_for(timeout=1000 * PATIENCE)
+        close = page.locator(".mantine-Notification-closeButton")
+        if close.count():
+            close.first.click()
+        wait_for_rest(viewer)
+        box = page.locator("form input").first
+        box.press_sequentially(options.prompt)
+        box.press("Enter")
+        page.get_by_text("Fly to 1").first.wait_for(timeout=1000 * PATIENCE)
+        wait_for_rest(viewer)
+        save(page, "viewer.png")
+        page.locator("input.mantine-Select-input:visible").nth(1).click()
+        page.get_by_role("option", name="points", exact=True).click()
+        page.locator("input[type=checkbox]:visible").first.click()
+        page.mouse.move(500, 400)
+        for _ in range(5):
+            page.mouse.wheel(0, 200)
+            time.sleep(0.3)
+        page.mouse.move(400, 300)
+        page.mouse.down()
+        page.mouse.move(460, 380, steps=5)
+        page.mouse.up()
+        wait_for_rest(viewer)
+        save(page, "viewer_points.png")
+        browser.close()
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main()
