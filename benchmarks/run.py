@@ -1,6 +1,6 @@
 """How fast, against plain torch, against the machine, and as the work grows; side by side in one process.
 
-    python benchmarks/run.py [--json] [--only SECTION ...]
+    python benchmarks/run.py [--json | --markdown] [--only SECTION ...]
 
 docs/performance.md explains the rows. A ratio is reference time over our time, the median over rounds that alternate
 between the two, with the smallest and the largest seen. Both sides use all threads. Times in seconds are printed only
@@ -28,7 +28,7 @@ import numba  # noqa: E402
 import torch  # noqa: E402
 
 from speed import machine  # noqa: E402
-from speed.measure import Row  # noqa: E402
+from speed.measure import Row, by_processor_time  # noqa: E402
 from speed.sizes import FULL, TINY, Sizes  # noqa: E402
 
 SECTIONS = (
@@ -52,7 +52,7 @@ def report(sizes: Sizes, sections: tuple[str, ...]) -> dict:
         since = time.perf_counter()
         rows += importlib.import_module(f"speed.{name}").rows(sizes, rates)
         took[name] = time.perf_counter() - since
-    facts = {"torch": torch.__version__, "numba": numba.__version__, "threads": torch.get_num_threads()}
+    facts = {"torch": torch.__version__, "numba": numba.__version__, "threads": torch.get_num_threads(), "clock": ""}
     facts |= {} if rates is None else asdict(rates)
     listed = [{**asdict(row), "reached": row.reached} for row in rows]
     return {"machine": facts, "rows": listed, "seconds": time.perf_counter() - start, "section_seconds": took}
@@ -61,7 +61,7 @@ def report(sizes: Sizes, sections: tuple[str, ...]) -> dict:
 def shown(result: dict) -> str:
     """The report for people."""
     facts = result["machine"]
-    lines = [f"torch {facts['torch']}, numba {facts['numba']}, {facts['threads']} threads"]
+    lines = [f"torch {facts['torch']}, numba {facts['numba']}, {facts['threads']} threads; {facts['clock']}"]
     if "flops" in facts:
         lines.append(
             f"measured: {facts['flops'] / 1e9:.0f} billion operations a second in matrix products, "
@@ -78,10 +78,35 @@ def shown(result: dict) -> str:
     return "\n".join([*lines, f"\n{result['seconds']:.0f} s in all"])
 
 
+def markdown(result: dict) -> str:
+    """The report as the tables of docs/performance.md."""
+    sections: dict[str, list[dict]] = {}
+    for row in result["rows"]:
+        sections.setdefault(row["section"], []).append(row)
+    lines = []
+    for section, rows in sections.items():
+        lines += [
+            f"### {section.capitalize()}",
+            "",
+            "| what | work | measured | spread | asked |",
+            "|---|---|---|---|---|",
+        ]
+        for row in rows:
+            spread = f"{row['smallest']:.3g} to {row['largest']:.3g}" if row["repeats"] > 1 else ""
+            asked = "" if row["target"] is None else f"{row['target']:g}{'' if row['reached'] else ', missed'}"
+            lines.append(f"| {row['name']} | {row['work']} | {row['value']:.3g} {row['unit']} | {spread} | {asked} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Our speed against plain torch and against the machine, as ratios.")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--markdown", action="store_true", help="print the tables of docs/performance.md")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="sections to run; all by default")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="one thread, and its processor time: for a machine at other work"
+    )
     parser.add_argument("--tiny", action="store_true", help="sizes at which numbers mean nothing, to try every row")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -91,8 +116,13 @@ def main() -> None:
 
         print(json.dumps({"bytes": memory.measure(given.memory_of, sizes)}))
         return
+    if given.processor_time:
+        torch.set_num_threads(1)
+        numba.set_num_threads(1)
+        by_processor_time()
     result = report(sizes, tuple(given.only))
-    print(json.dumps(result) if given.json else shown(result))
+    result["machine"]["clock"] = "processor time, one thread" if given.processor_time else "wall time"
+    print(json.dumps(result) if given.json else markdown(result) if given.markdown else shown(result))
 
 
 if __name__ == "__main__":

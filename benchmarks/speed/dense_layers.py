@@ -28,7 +28,7 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
             field.embed(features, scale)
 
     def both_ways() -> None:
-        field.embed(features, scale).sum().backward()
+        field.embed(features.clone().requires_grad_(), scale).sum().backward()
 
     for name, work, ends, times in (
         ("head, forward", forward, sizes.width, 1),

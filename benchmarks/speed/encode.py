@@ -30,7 +30,7 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     def both_ways() -> None:
         torch.autograd.grad(kernels.hash_encode(points, table, layout), table, gradient)
 
-    yield from compare("encode", name, {"encode forward": forward}, plainly(forward), sizes.repeats)
+    yield from compare("encode", name, {"encode forward": forward}, plainly(forward), sizes.slow_repeats)
     both = "encode forward + backward"
     yield from compare(
         "encode", name, {both: both_ways}, plainly(both_ways), sizes.slow_repeats, targets={both: TARGET}

@@ -48,6 +48,7 @@ def test_sections_are_all_run() -> None:
     assert set(run.SECTIONS) == {*SECTIONS, "memory"}
     result = json.loads(json.dumps(run.report(TINY, ("compositing",))))
     assert "weights and composite" in run.shown(result)
+    assert "| weights and composite | 64 rays" in run.markdown(result)
     assert result["machine"]["flops"] > 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -107,21 +108,24 @@ def find_regions(
     if len(chosen) == 0:
         return []
     cells = torch.floor(points[chosen].double() / cell_size).cpu().numpy()
-    cubes, cube_of_point = np.unique(cells, axis=0, return_inverse=True)
-    cube_of_point = cube_of_point.reshape(-1)
-    label_of_cube = _connect(cubes)
-    label_of_point = torch.from_numpy(label_of_cube[cube_of_point]).to(points.device)
+    label_of_cube, cube_of_point = _connect(cells)
+    label_of_point = torch.from_numpy(label_of_cube[cube_of_point]).long().to(points.device)
     cube_count = np.bincount(label_of_cube)
+
+    # What is dropped is dropped for all regions at once: a phrase may scatter thousands of specks.
+    counts = torch.bincount(label_of_point)
+    peaks = torch.full((len(counts),), -torch.inf, dtype=torch.float64, device=points.device)
+    peaks = peaks.scatter_reduce(0, label_of_point, relevancy[chosen].double(), "amax")
+    large = torch.from_numpy(cube_count >= min_cells).to(points.device)
+    kept_labels = (counts >= min_points) & large & (peaks >= min_peak)
 
     regions = []
     order = torch.argsort(label_of_point, stable=True)
-    for label, members in enumerate(torch.split(order, torch.bincount(label_of_point).tolist())):
-        if len(members) < min_points or cube_count[label] < min_cells:
-            continue
+    ends = counts.cumsum(0)
+    for label in torch.nonzero(kept_labels).flatten().tolist():
+        members = order[int(ends[label] - counts[label]) : int(ends[label])]
         indices = chosen[members]
         scores = relevancy[indices]
-        if float(scores.max()) < min_peak:
-            continue
         excess = (scores - threshold).double()
         evidence = float((excess if weights is None else excess * weights[indices].double()).sum())
         best = int(indices[scores == scores.max()][0])
@@ -145,8 +149,27 @@ def robust_extent(
     return torch.minimum(ordered[cut], inside), torch.maximum(ordered[len(points) - 1 - cut], inside)
 
 
-def _connect(cubes: np.ndarray) -> np.ndarray:
-    """Component of each of the distinct cubes [cubes, 3]; neighbours differ by at most 1 on each axis."""
-    pairs = cKDTree(cubes).query_pairs(1.5, p=np.inf, output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(cubes), len(cubes)))
-    return connected_components(graph, directed=False)[1]
+def _connect(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Component of each distinct cube, and the cube of each point, from the points' cubes [points, 3].
+
+    Cubes touch when they differ by at most 1 on each axis.
+    """
+    low = cells.min(axis=0)
+    spans = cells.max(axis=0) - low + 3.0
+    if spans.prod() < 2.0**62:
+        # One number a cube, with a margin of one cube on every side so that a neighbour's number is a fixed step away.
+        row, layer = int(spans[0]), int(spans[0] * spans[1])
+        offset = (cells - low).astype(np.int64) + 1
+        keys, cube_of_point = np.unique(offset[:, 0] + row * offset[:, 1] + layer * offset[:, 2], return_inverse=True)
+        steps = [x + row * y + layer * z for x, y, z in product((-1, 0, 1), repeat=3)]
+        found = []
+        for step in (step for step in steps if step > 0):
+            place = np.minimum(np.searchsorted(keys, keys + step), len(keys) - 1)
+            first = np.nonzero(keys[place] == keys + step)[0]
+            found.append(np.stack([first, place[first]], axis=1))
+        pairs = np.concatenate(found)
+    else:
+        keys, cube_of_point = np.unique(cells, axis=0, return_inverse=True)
+        pairs = cKDTree(keys).query_pairs(1.5, p=np.inf, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(keys), len(keys)))
+    return connected_components(graph, directed=False)[1], cube_of_point.reshape(-1)
