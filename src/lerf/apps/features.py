@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -123,16 +125,19 @@ def _extract(
     reporter.begin(f"features ({encoder.name})", len(scene.train))
     speeds: dict[str, float] = {}
     start = time.perf_counter()
+    # Ray reports on standard output, which belongs to --json.
+    aside = contextlib.nullcontext() if compute is None else contextlib.redirect_stdout(sys.stderr)
     try:
-        store = build_pyramids(
-            [partial(scene.pixels, index) for index in scene.train],
-            encoder,
-            **options,
-            device=device,
-            compute=compute,
-            progress=lambda done, _: reporter.advance(done, speeds),
-            speed=lambda value: speeds.update(tiles_per_second=value),
-        )
+        with aside:
+            store = build_pyramids(
+                [partial(scene.pixels, index) for index in scene.train],
+                encoder,
+                **options,
+                device=device,
+                compute=compute,
+                progress=lambda done, _: reporter.advance(done, speeds),
+                speed=lambda value: speeds.update(tiles_per_second=value),
+            )
     except BaseException:
         reporter.close()
         raise
