@@ -13,6 +13,8 @@ from lerf.fields.radiance import RadianceConfig
 from lerf.training.language import LanguageTraining
 from lerf.training.radiance import RadianceTraining
 
+LanguageSource = Literal["field", "lift"]
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -26,6 +28,8 @@ class Preset:
     radiance_training: RadianceTraining = field(default_factory=RadianceTraining)
     language: LanguageConfig = field(default_factory=LanguageConfig)
     language_training: LanguageTraining = field(default_factory=LanguageTraining)
+    language_source: LanguageSource = "field"
+    """Where language comes from where nothing is asked for."""
 
 
 # nerfacto's sizes: 16 levels of 2 features, 2^19 entries, finest 2048, colour at every sample, 48 samples.
@@ -53,6 +57,7 @@ PRESETS: dict[str, Preset] = {
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),
         language_training=LanguageTraining(steps=600, rays=4096, decay_steps=600, pool_rays=300_000),
+        language_source="lift",
     ),
     "lerf-lite": Preset(
         encoder="conse",
@@ -80,10 +85,10 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 """Language sizes of `lerf`, `lerf-lite` and `lerf-big` are the LERF authors'; `lerf-cpu` was chosen by measurement, and
-`lerf-demo` is its shorter form for generated scenes, whose words the encoder `mini` knows."""
+`lerf-demo` is its shorter form for generated scenes, whose words the encoder `mini` knows; on them lifted language
+answers better than a trained field (`docs/quality.md`)."""
 
 
-LanguageSource = Literal["field", "lift"]
 MEMORY = 4.0
 """Gigabytes that photos, and later features, may take unless the user says."""
 ADDED = {"added": True}

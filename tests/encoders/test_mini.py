@@ -8,6 +8,7 @@ import torch
 
 from canvas import Canvas, collated
 from lerf.encoders.mini import HEIGHT, SPACING, Mini, MiniMap, UnknownWordsWarning
+from lerf.encoders.mini_tower import STRIDE, WINDOW
 from lerf.encoders.protocols import DenseEncoder, DenseImageTextEncoder
 from lerf.errors import ConfigError, EncoderError, QueryError
 from lerf.generator.annotation import read_annotation, read_labels_of_view
@@ -61,7 +62,7 @@ def test_a_blank_phrase_is_refused(mini):
 def test_windows_of_a_photo_are_where_the_grid_says(mini, photo):
     ratio = 0.2
     grid = mini.encode_photo_at(photo, ratio)
-    assert (grid.x0, grid.y0, grid.dx, grid.dy) == pytest.approx((SPACING / 2, SPACING / 2, SPACING, SPACING))
+    assert (grid.x0, grid.y0, grid.dx, grid.dy) == pytest.approx((SPACING / 2, SPACING / 2, SPACING, SPACING), rel=2e-3)
     assert grid.features.shape[:2] == (photo.shape[1] // SPACING, photo.shape[2] // SPACING)
 
 
@@ -71,7 +72,10 @@ def test_a_window_of_the_grid_is_the_same_window_alone_in_a_crop(mini, photo):
     grid = mini.encode_photo_at(photo, ratio)
     pixels = (photo.permute(1, 2, 0) * 255).round().byte().numpy()
     side = ratio * photo.shape[1]
-    cut = Canvas(pixels, side, 112).cut(grid.x0 + column * grid.dx, grid.y0 + row * grid.dy, side)
+    x, y = grid.x0 + column * grid.dx, grid.y0 + row * grid.dy
+    # Shifted so that cells of the map lie alike under the window in both.
+    shifts = [(middle * WINDOW / side - 56.0 + STRIDE / 2) % STRIDE - STRIDE / 2 for middle in (x, y)]
+    cut = Canvas(pixels, side, 112).cut(x, y, side, *shifts)
     alone = mini.embed_crops(*collated([cut]), torch.tensor([ratio * HEIGHT]))
     assert torch.nn.functional.cosine_similarity(grid.features[row, column], alone[0], dim=-1) > 0.99
 
@@ -113,7 +117,7 @@ def test_wrong_weights_say_what_to_do(tmp_path):
 
 
 def test_it_names_the_things_of_the_demo_scene(mini):
-    """Windows on the things of held-out views: far better than a guess; `docs/mini.md` says how good it is."""
+    """Windows of one size at the middle of the things of held-out views; `docs/mini.md` says how good it is."""
     scene, folder = load_scene(demo_capture()), demo_capture()
     annotation = read_annotation(folder)
     kinds = sorted({thing.kind for thing in annotation.objects})
@@ -130,4 +134,4 @@ def test_it_names_the_things_of_the_demo_scene(mini):
             place = grid.features[int(rows.mean() / grid.dy), int(columns.mean() / grid.dx)]
             right.append(kinds[int((texts @ place).argmax())] == thing.kind)
     assert len(right) > 20
-    assert np.mean(right) > 3 / len(kinds)
+    assert np.mean(right) > 0.6

@@ -58,6 +58,7 @@ def run_demo(command: cli.Demo, console: Console) -> dict[str, Any]:
     example = drawn[-1]["text"]
     console.print(
         f"{len(files)} pictures in {pictures}, all scores in {command.output / 'report.json'}.\n"
+        f"Open it: lerf view {run}\n"
         f'Ask it: lerf query {run} "{example}"\n'
         f'See it: lerf render {run} --query "{example}" --output {command.output / "more"}',
         highlight=False,

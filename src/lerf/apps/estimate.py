@@ -20,6 +20,7 @@ BASE_BYTES = 700_000_000
 """Interpreter, torch, numba and an offline encoder, measured with lerf-cpu."""
 RAYS_PER_SECOND_CPU = {
     "lerf-cpu": (50_000, 65_000),
+    "lerf-demo": (50_000, 65_000),
     "lerf-lite": (3_300, 7_900),
     "lerf": (3_300, 5_900),
     "lerf-big": (3_300, 4_400),
@@ -144,7 +145,10 @@ def describe_capture(
     radiance_speed, language_speed = RAYS_PER_SECOND_CPU[preset]
     minutes = (
         chosen.radiance_training.steps * chosen.radiance_training.rays / radiance_speed
-        + chosen.language_training.steps * chosen.language_training.rays / language_speed
+        + (chosen.language_source == "field")
+        * chosen.language_training.steps
+        * chosen.language_training.rays
+        / language_speed
         + len(scene.train)
     ) / 60
     return {

@@ -45,8 +45,9 @@ class Train:
     """Tile heights over the photo's height; by default the encoder's own."""
     estimator: Literal["deferred", "per-sample"] | None = None
     """Language head once per ray on composited features, or at every sample as in the paper."""
-    language: Literal["field", "lift"] = "field"
-    """Train a language field, or lift the photos' embeddings onto the surface in seconds, without a gradient step."""
+    language: Literal["field", "lift"] | None = None
+    """Train a language field, or lift the photos' embeddings onto the surface in seconds, without a gradient step; by
+    default the preset's."""
     radiance: Path | None = None
     """Run whose finished radiance is used as it is; only language is trained."""
     steps: int | None = None

@@ -122,7 +122,7 @@ def make_settings(
     weights: str | Path | None = None,
     refine_poses: bool = False,
     memory: float = MEMORY,
-    language: str = "field",
+    language: str | None = None,
 ) -> TrainSettings:
     """Settings of a run from a preset and what the caller overrides.
 
@@ -153,12 +153,13 @@ def make_settings(
         _check_features("dense", border)
     if refine_poses and radiance_run:
         raise ConfigError("--refine-poses moves cameras with a radiance in training; leave it out with --radiance.")
-    if language == "lift":
+    chosen = PRESETS[preset]
+    source = language or chosen.language_source
+    if source == "lift":
         for option, given in (("dense", dense if dense != "none" else None), ("estimator", estimator)):
             if given:
-                raise ConfigError(f"--{option} is for a language field; leave it out with --language lift.")
+                raise ConfigError(f"--{option} is for a language field; leave it out, or give --language field.")
         dense = "none"
-    chosen = PRESETS[preset]
     radiance_training, language_training = chosen.radiance_training, chosen.language_training
     if steps is not None:
         radiance_training = replace(radiance_training, steps=steps)
@@ -185,7 +186,7 @@ def make_settings(
         radiance_training=radiance_training,
         language=sizes,
         language_training=language_training,
-        language_source=language,  # type: ignore[arg-type]
+        language_source=source,  # type: ignore[arg-type]
         memory=float(memory),
     )
 
