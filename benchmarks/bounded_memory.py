@@ -175,7 +175,8 @@ def main() -> int:
         return 1
     facts = {
         "photos": options.photos, "size": [options.width, options.height], "limit": "RLIMIT_DATA",
-        "limit_bytes": int(options.limit * 1e9), "memory_option": options.memory, "steps": options.steps, "rays": options.rays,
+        "limit_bytes": int(options.limit * 1e9), "memory_option": options.memory, "steps": options.steps,
+        "rays": options.rays,
         "capture_seconds": round(made, 1), **json.loads(child.stdout),
     }  # fmt: skip
     print(json.dumps(facts, indent=2))

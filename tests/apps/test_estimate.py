@@ -1,0 +1,41 @@
+"""The arithmetic that is printed before the work."""
+
+import numpy as np
+import pytest
+from scene_files import transforms, write_capture
+
+from lerf.apps.estimate import ENCODER_SIZES, describe_capture, features_of
+from lerf.encoders.conse import load
+from lerf.encoders.mid_level import load as load_mid
+from lerf.pyramids.store import build_pyramids
+from lerf.registry import DENSE_ENCODERS, ENCODERS
+
+
+def test_every_encoder_of_the_package_is_known():
+    assert set(ENCODER_SIZES) == set(ENCODERS) | set(DENSE_ENCODERS)
+    assert features_of("somebody-elses", [(10, 10)]) is None
+
+
+def test_tiles_are_counted_as_they_are_cut():
+    paper = features_of("openclip", [(738, 994)] * 3)
+    assert paper == 3 * 3225 * 512 * 2
+    assert features_of("openclip:ViT-B-32/laion2b+templates", [(738, 994)] * 3) == paper
+    assert features_of("openclip-l", [(738, 994)]) == 3225 * 768 * 2
+    assert features_of("openclip", [(738, 994)], tile_ratios=(0.5,)) == 42 * 512 * 2
+
+
+@pytest.mark.parametrize(("name", "make"), [("conse", load), ("conse-mid", load_mid)])
+def test_estimates_are_near_what_comes_out(name, make, tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    store = build_pyramids([lambda: photo], make(), root=tmp_path)
+    real = 2 * store.entries[0].cells * store.width
+    assert features_of(name, [(240, 320)]) == pytest.approx(real, rel=0.5)
+
+
+def test_memory_is_bounded_by_what_was_asked_for(tmp_path):
+    write_capture(tmp_path, {**transforms(20), "w": 12, "h": 8})
+    facts = [describe_capture(tmp_path, None, "lerf-cpu", encoder="openclip", dense="dino", memory=memory)
+             for memory in (4.0, 0.001)]  # fmt: skip
+    assert facts[0]["features_bytes"] == facts[1]["features_bytes"] > 1e7
+    saved = facts[0]["memory_bytes"] - facts[1]["memory_bytes"]
+    assert saved == facts[0]["features_bytes"] - 1_000_000
