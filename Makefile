@@ -37,7 +37,7 @@ DATA ?= runs/mini
 mini-encoder: $(READY)
 	$(PYTHON) recipes/mini/render_data.py $(DATA)/train --part 0 --parts 2 & first=$$!; \
 	$(PYTHON) recipes/mini/render_data.py $(DATA)/train --part 1 --parts 2 && wait $$first
-	$(PYTHON) recipes/mini/render_data.py $(DATA)/measure --measure --scenes 60
+	$(PYTHON) recipes/mini/render_data.py $(DATA)/measure --measure --scenes 12 --views 6
 	$(PYTHON) recipes/mini/train.py $(DATA)/train $(DATA)/state
 	$(PYTHON) recipes/mini/export.py $(DATA)/train $(DATA)/state
 	$(PYTHON) recipes/mini/measure.py $(DATA)/measure

@@ -1,6 +1,6 @@
 """Training pictures for `mini`: many small scenes, a few photographs of each, with labels.
 
-    python recipes/mini/render_data.py OUT --scenes 700
+    python recipes/mini/render_data.py OUT
 
 One file a scene, written atomically; what is there is kept, so the command goes on where it stopped. Seeds start at
 `FIRST_SEED`, which `lerf make-scene` refuses: no scene that anybody evaluates on can be among them. Held-out pairs
@@ -55,8 +55,8 @@ def describe(thing: Thing) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--scenes", type=int, default=700)
-    parser.add_argument("--views", type=int, default=6)
+    parser.add_argument("--scenes", type=int, default=1800)
+    parser.add_argument("--views", type=int, default=3)
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=240)
     parser.add_argument("--spp", type=int, default=4)

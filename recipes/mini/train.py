@@ -69,33 +69,36 @@ class Towers(nn.Module):
 
 
 class Pictures:
-    """Rendered scenes; index 0.. over all views of the scenes given."""
+    """Rendered scenes; index 0.. over all views of all scenes."""
 
     def __init__(self, folder: Path) -> None:
         self.files = sorted(folder.glob("*.npz"))
         if not self.files:
             raise ConfigError(f"{folder} holds no pictures; make some with recipes/mini/render_data.py.")
-        self.views = len(np.load(self.files[0])["pictures"])
+        self._scenes = [self._read(path) for path in self.files]
+        self._places = [(scene, view) for scene, (views, *_) in enumerate(self._scenes) for view in range(len(views))]
 
     def __len__(self) -> int:
-        return len(self.files) * self.views
+        return len(self._places)
 
-    @lru_cache(maxsize=2000)  # noqa: B019 - one instance lives as long as the programme
-    def _scene(self, number: int) -> tuple[np.ndarray, np.ndarray, tuple[Thing, ...]]:
-        with np.load(self.files[number]) as archive:
+    @staticmethod
+    def _read(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[Thing, ...]]:
+        with np.load(path) as archive:
             return archive["pictures"], archive["labels"], read_things(str(archive["things"]))
 
-    @lru_cache(maxsize=20_000)  # noqa: B019
+    @lru_cache(maxsize=20_000)  # noqa: B019 - one instance lives as long as the programme
     def labels(self, index: int) -> Labels:
-        _, labels, things = self._scene(index // self.views)
-        return Labels(labels[index % self.views], things)
+        scene, view = self._places[index]
+        _, labels, things = self._scenes[scene]
+        return Labels(labels[view], things)
 
-    @lru_cache(maxsize=4000)  # noqa: B019
+    @lru_cache(maxsize=2000)  # noqa: B019
     def canvas(self, index: int) -> Canvas:
         return Canvas(self.picture(index), LARGEST, CROP)
 
     def picture(self, index: int) -> np.ndarray:
-        return self._scene(index // self.views)[0][index % self.views]
+        scene, view = self._places[index]
+        return self._scenes[scene][0][view]
 
 
 def read_things(text: str) -> tuple[Thing, ...]:
