@@ -237,13 +237,15 @@ def main() -> int:
     try:
         url = json.loads(server.stdout.readline())["url"]  # type: ignore[union-attr]
         process = psutil.Process(server.pid)
-        # The first to come waits for the preparation; what it leaves behind belongs to the server.
+        # The first to come waits for the preparation.
         asyncio.run(crowd(url, 1, 5, 99))
         if options.alone:
             latencies = Latencies()
             asyncio.run(Client(url, 7).rest(options.prompts, latencies))
             print(json.dumps(describe(latencies), indent=2))
             return int(latencies.failed > 0)
+        # Threads, and what the C library keeps for each, belong to the server and not to those who come later.
+        asyncio.run(crowd(url, options.clients, 2, 98))
         report: dict[str, Any] = {"clients": options.clients, "prompts": options.prompts, "rounds": []}
         time.sleep(5.0)
         report["megabytes_before"] = process.memory_info().rss >> 20

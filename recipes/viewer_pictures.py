@@ -19,6 +19,7 @@ from lerf.viewer.world import open_world
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 PATIENCE = 300.0
+WINDOW, SHOWN = (1100, 690), (780, 489)
 
 
 def wait_for_rest(viewer: Viewer) -> None:
@@ -32,21 +33,20 @@ def wait_for_rest(viewer: Viewer) -> None:
 
 
 def save(page: Page, name: str) -> None:
-    """A screenshot in few colours, so that it is small."""
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize((1024, 640), Image.Resampling.LANCZOS)
-    small = picture.quantize(160, dither=Image.Dither.NONE)
-    write_atomically(IMAGES / name, lambda file: small.save(file, format="PNG", optimize=True))
+    """A screenshot, reduced so that the repository stays small."""
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize(SHOWN, Image.Resampling.LANCZOS)
+    write_atomically(IMAGES / name, lambda file: picture.save(file, format="PNG", optimize=True))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--prompt", default="toy car; hat")
+    parser.add_argument("--prompt", default="hat")
     options = parser.parse_args()
-    viewer = Viewer(open_world(options.run, device="cpu"), title=options.run.resolve().name, port=0, limit=480)
+    viewer = Viewer(open_world(options.run, device="cpu"), title=options.run.resolve().name, port=0, limit=300)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})
         page.goto(viewer.url)
         page.get_by_text("LERF Positives").wait_for(timeout=1000 * PATIENCE)
         close = page.locator(".mantine-Notification-closeButton")

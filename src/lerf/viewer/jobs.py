@@ -142,6 +142,8 @@ class Scheduler:
                     job.failed(error)
             with self._changed:
                 self._settle(key, job, urgency)
+            # While the thread waits, nothing of who may have gone is held.
+            del job
 
     def _settle(self, key: tuple[Hashable, str], job: _Job, urgency: Urgency | None) -> None:
         """After a step: the job goes on, ends, or makes way for its successor."""

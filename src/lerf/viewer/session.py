@@ -108,7 +108,9 @@ class Session:
         self._opening = opening_viewpoint(world.scene)
         self.stage = Stage(client, world)
         self.recording = Recording(world.scene)
-        self.panel = Panel(client, self, self._facts(title))
+        # The page sees its controls when all of them listen, not before: nobody is too quick for them.
+        with client.atomic():
+            self.panel = Panel(client, self, self._facts(title))
         self._stop_listening = world.listen(self._prepared)
 
         @client.camera.on_update
@@ -126,7 +128,13 @@ class Session:
         """The page has gone."""
         self._stop_listening()
         self.scheduler.drop(self)
+        # After the step in hand, which may still be making a frame.
+        self.scheduler.submit(None, f"forget {id(self)}", self._forget(), Urgency.ANSWER, self._fail)
+
+    def _forget(self) -> Iterator[Urgency]:
         self.world.forget(list(self._frames.values()))
+        self._frames.clear()
+        yield Urgency.ANSWER
 
     @property
     def pose(self) -> Pose | None:
