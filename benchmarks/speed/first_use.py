@@ -37,6 +37,11 @@ def _calls():  # type: ignore[no-untyped-def]
             f"encode, {features} features",
             lambda p=points, t=table, g=layout: kernels.hash_encode(p, t, g).sum().backward(),
         )
+        rays, weights = torch.rand(2, 3, 3), torch.rand(2, 3)
+        yield (
+            f"encode along rays, {features} features",
+            lambda p=rays, w=weights, t=table, g=layout: kernels.encode_composite(p, w, t, g).sum().backward(),
+        )
     densities, values = torch.rand(2, 3, requires_grad=True), torch.rand(2, 3, 4)
     yield (
         "weights and composite",

@@ -135,8 +135,8 @@ class LanguageField(nn.Module):
     def ray_features(self, stops: LightStops) -> Float[Tensor, "rays features"]:
         """Grid features composited along rays: the mean under the weights."""
         rays, samples = stops.weights.shape
-        each = self.features(stops.positions.reshape(-1, 3)).view(rays, samples, self.grid.layout.width)
-        return kernels.composite(stops.weights, each)
+        inside = to_unit_cube(stops.positions.reshape(-1, 3), self.config.contraction).view(rays, samples, 3)
+        return kernels.encode_composite(inside, stops.weights, self.grid.table, self.grid.layout)
 
     def forward(
         self, stops: LightStops, scale_per_depth: Float[Tensor, " rays"]
@@ -145,14 +145,13 @@ class LanguageField(nn.Module):
 
         `scale_per_depth` = tile_ratio * image_height / fy: times the depth, it is the height of a tile at a sample.
         """
-        rays, samples = stops.weights.shape
-        each = self.features(stops.positions.reshape(-1, 3)).view(rays, samples, self.grid.layout.width)
         if self.config.estimator == "deferred":
-            mean = kernels.composite(stops.weights, each)
+            mean = self.ray_features(stops)
             embedding = self.embed(mean, scale_per_depth * stops.median_depth)
             dense = self.dense_head(mean) if self.dense_head is not None else None
             return embedding, dense
-        flat = each.flatten(0, 1)
+        rays, samples = stops.weights.shape
+        flat = self.features(stops.positions.reshape(-1, 3))
         scale = (scale_per_depth[:, None] * stops.depths).reshape(-1)
         phi = self.embed(flat, scale).view(rays, samples, self.width)
         embedding = F.normalize(kernels.composite(stops.weights, phi), dim=-1)
@@ -165,11 +164,12 @@ class LanguageField(nn.Module):
     def render_dense(self, stops: LightStops) -> Float[Tensor, "rays dense"]:
         """Rendered features of the dense head, which must be there."""
         assert self.dense_head is not None
-        rays, samples = stops.weights.shape
-        each = self.features(stops.positions.reshape(-1, 3))
         if self.config.estimator == "deferred":
-            return self.dense_head(kernels.composite(stops.weights, each.view(rays, samples, self.grid.layout.width)))
-        dense = self.dense_head(each).view(rays, samples, self.dense_head[-1].out_features)
+            return self.dense_head(self.ray_features(stops))
+        rays, samples = stops.weights.shape
+        dense = self.dense_head(self.features(stops.positions.reshape(-1, 3))).view(
+            rays, samples, self.dense_head[-1].out_features
+        )
         return kernels.composite(stops.weights, dense)
 
     def render_at_scale(self, stops: LightStops, scale: Float[Tensor, " rays"]) -> Float[Tensor, "rays width"]:

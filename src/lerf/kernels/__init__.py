@@ -43,6 +43,15 @@ def hash_encode(points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
     return reference.hash_encode(points, table, layout)
 
 
+def encode_composite(points: Tensor, weights: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+    """See `reference.encode_composite`."""
+    if fast_path(table):
+        from lerf.kernels import cpu
+
+        return cpu.encode_composite(points, weights, table, layout)
+    return reference.encode_composite(points, weights, table, layout)
+
+
 def render_weights(densities: Tensor, lengths: Tensor) -> Tensor:
     """See `reference.render_weights`."""
     if fast_path(densities):

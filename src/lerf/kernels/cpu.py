@@ -35,20 +35,53 @@ class _HashEncode(torch.autograd.Function):
         grad = _array(grad_out)
         grad_points = grad_table = None
         if ctx.needs_input_grad[1]:
-            sink = getattr(table, "gradient_sink", None)
-            values = torch.zeros_like(table) if sink is None else sink
-            touched = getattr(table, "gradient_touched", None)
-            marks = NO_MARKS if sink is None or touched is None else touched.numpy()
+            values, marks, collected = _gradient_of(table)
             cpu_encode.backward_table_kernel(layout.features)(
                 _array(points), grad, *_shape(layout), cpu_encode.level_order(layout.levels), values.numpy(), marks
             )
-            grad_table = values if sink is None else None
+            grad_table = None if collected else values
         if ctx.needs_input_grad[0]:
             grad_points = torch.zeros_like(points)
             cpu_encode.backward_points_kernel(layout.features)(
                 _array(points), grad, _array(table), *_shape(layout), grad_points.numpy()
             )
         return grad_points, grad_table, None
+
+
+class _EncodeComposite(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, points, weights, table, layout):  # type: ignore[no-untyped-def,override]
+        out = torch.empty(len(points), layout.width)
+        cpu_encode.composite_forward_kernel(layout.features)(
+            _array(points), _array(weights), _array(table), *_shape(layout), out.numpy()
+        )
+        ctx.save_for_backward(points, weights)
+        ctx.table, ctx.layout = table, layout
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_out):  # type: ignore[no-untyped-def,override]
+        (points, weights), layout, table = ctx.saved_tensors, ctx.layout, ctx.table
+        values, marks, collected = _gradient_of(table)
+        cpu_encode.composite_backward_kernel(layout.features)(
+            _array(points), _array(weights), _array(grad_out), *_shape(layout),
+            cpu_encode.level_order(layout.levels), values.numpy(), marks,
+        )  # fmt: skip
+        return None, None, None if collected else values, None
+
+
+def encode_composite(points: Tensor, weights: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+    """See `reference.encode_composite`; the table's gradient is collected as by `hash_encode`."""
+    return _EncodeComposite.apply(points.detach(), weights.detach(), table, layout)
+
+
+def _gradient_of(table: Tensor) -> tuple[Tensor, np.ndarray, bool]:
+    """Where the gradient of a table is added, where its entries are marked, and whether the table itself keeps both."""
+    sink, touched = getattr(table, "gradient_sink", None), getattr(table, "gradient_touched", None)
+    if sink is None:
+        return torch.zeros_like(table, memory_format=torch.contiguous_format), NO_MARKS, False
+    return sink, NO_MARKS if touched is None else touched.numpy(), True
 
 
 def _shape(layout: GridLayout) -> tuple[np.ndarray, ...]:

@@ -18,6 +18,8 @@ import numpy as np
 from numba import njit, prange
 
 BLOCK = 1024
+RAY_BLOCK = 128
+"""Rays of a block, of a dozen samples each."""
 P1, P2 = np.uint32(2654435761), np.uint32(805459861)
 
 
@@ -121,6 +123,87 @@ def backward_table_kernel(features: int) -> Callable[..., Any]:
                     touched[o + i4] = touched[o + i5] = touched[o + i6] = touched[o + i7] = np.uint8(1)
 
     return encode_backward_table
+
+
+@cache
+def composite_forward_kernel(features: int) -> Callable[..., Any]:
+    """`kernel(points, weights, table, resolutions, offsets, sizes, dense, out)`: encodings summed along rays.
+
+    `points` are [rays, samples, 3] and `out`, which it overwrites, is [rays, width]; the encodings themselves, as many
+    times larger as a ray has samples, are never written.
+    """
+
+    @njit(parallel=True, fastmath=True, cache=True)
+    def composite_encode_forward(points, weights, table, resolutions, offsets, sizes, dense, out):  # type: ignore[no-untyped-def]
+        rays, samples, levels = points.shape[0], np.uint64(points.shape[1]), resolutions.shape[0]
+        zero = np.float32(0.0)
+        for block in prange((rays + RAY_BLOCK - 1) // RAY_BLOCK):
+            start, stop = np.uint64(block * RAY_BLOCK), np.uint64(min(rays, (block + 1) * RAY_BLOCK))
+            for level in range(levels):
+                resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
+                o, column = np.uint64(offsets[level]), np.uint64(level * features)
+                for r in range(start, stop):
+                    for f in range(np.uint64(features)):
+                        out[r, column + f] = zero
+                    for s in range(samples):
+                        share = weights[r, s]
+                        if share == zero:
+                            continue
+                        x, u = _locate(points[r, s, 0], resolution)
+                        y, v = _locate(points[r, s, 1], resolution)
+                        z, w = _locate(points[r, s, 2], resolution)
+                        i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
+                        w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
+                        for f in range(np.uint64(features)):
+                            out[r, column + f] += share * (
+                                w0 * table[o + i0, f] + w1 * table[o + i1, f] + w2 * table[o + i2, f]
+                                + w3 * table[o + i3, f] + w4 * table[o + i4, f] + w5 * table[o + i5, f]
+                                + w6 * table[o + i6, f] + w7 * table[o + i7, f]
+                            )  # fmt: skip
+
+    return composite_encode_forward
+
+
+@cache
+def composite_backward_kernel(features: int) -> Callable[..., Any]:
+    """`kernel(points, weights, grad_out, resolutions, offsets, sizes, dense, order, grad, touched)`, which adds to
+    `grad`; as `backward_table_kernel`, with the gradient of a sample's encoding its weight times that of its ray."""
+
+    @njit(parallel=True, fastmath=True, cache=True)
+    def composite_encode_backward(  # type: ignore[no-untyped-def]
+        points, weights, grad_out, resolutions, offsets, sizes, dense, order, grad, touched
+    ):
+        rays, samples, levels = np.uint64(points.shape[0]), np.uint64(points.shape[1]), resolutions.shape[0]
+        marking = touched.shape[0] > 0
+        for turn in prange(levels):
+            level = order[turn]
+            resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
+            o, column = np.uint64(offsets[level]), np.uint64(level * features)
+            for r in range(rays):
+                for s in range(samples):
+                    share = weights[r, s]
+                    if share == np.float32(0.0):
+                        continue
+                    x, u = _locate(points[r, s, 0], resolution)
+                    y, v = _locate(points[r, s, 1], resolution)
+                    z, w = _locate(points[r, s, 2], resolution)
+                    i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
+                    w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
+                    for f in range(np.uint64(features)):
+                        g = share * grad_out[r, column + f]
+                        grad[o + i0, f] += w0 * g
+                        grad[o + i1, f] += w1 * g
+                        grad[o + i2, f] += w2 * g
+                        grad[o + i3, f] += w3 * g
+                        grad[o + i4, f] += w4 * g
+                        grad[o + i5, f] += w5 * g
+                        grad[o + i6, f] += w6 * g
+                        grad[o + i7, f] += w7 * g
+                    if marking:
+                        touched[o + i0] = touched[o + i1] = touched[o + i2] = touched[o + i3] = np.uint8(1)
+                        touched[o + i4] = touched[o + i5] = touched[o + i6] = touched[o + i7] = np.uint8(1)
+
+    return composite_encode_backward
 
 
 @cache

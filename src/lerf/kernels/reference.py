@@ -68,6 +68,17 @@ def composite(
     return torch.einsum("rs,rsc->rc", weights, values)
 
 
+def encode_composite(
+    points: Float[Tensor, "rays samples 3"],
+    weights: Float[Tensor, "rays samples"],
+    table: Float[Tensor, "entries features"],
+    layout: GridLayout,
+) -> Float[Tensor, "rays width"]:
+    """Encodings of samples, summed along each ray under its weights. Differentiable in `table` alone."""
+    encoded = hash_encode(points.detach().reshape(-1, 3), table, layout)
+    return composite(weights.detach(), encoded.view(*weights.shape, layout.width))
+
+
 def spacing_of(distance: Tensor) -> Tensor:
     """Distance along a ray to a coordinate in 0..1 that is linear up to 1 and linear in disparity beyond."""
     return torch.where(distance < 1.0, distance / 2.0, 1.0 - 0.5 / distance.clamp(min=1.0))
