@@ -116,11 +116,16 @@ class Cluster:
     def _connect(self) -> None:
         # Ray would send statistics about its use to its makers.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if self._address is None:
-            here = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-            self._ray.init(**here, log_to_driver=False, logging_level="error")
-        else:
-            self._ray.init(address=self._address, log_to_driver=False, logging_level="error")
+        here = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        chosen = here if self._address is None else {"address": self._address}
+        try:
+            self._ray.init(**chosen, log_to_driver=False, logging_level="error")
+        except Exception as error:  # a node that is slow to start raises a bare Exception
+            reason = (str(error).splitlines() or [""])[0]
+            raise EncoderError(
+                f"The Ray cluster {self._address or 'of this machine'} cannot be used ({type(error).__name__}: "
+                f"{reason}); check the address, or try again when the machine is less busy."
+            ) from error
 
     def _embed(
         self, plan: Plan, first: tuple[int, np.ndarray], photos: Iterator[tuple[int, np.ndarray]]
