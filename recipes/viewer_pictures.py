@@ -19,7 +19,7 @@ from lerf.viewer.world import open_world
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 PATIENCE = 300.0
-WINDOW, SHOWN = (1100, 690), (780, 489)
+WINDOW, WIDEST, MOST_BYTES = (1100, 690), 780, 300_000
 
 
 def wait_for_rest(viewer: Viewer) -> None:
@@ -33,9 +33,17 @@ def wait_for_rest(viewer: Viewer) -> None:
 
 
 def save(page: Page, name: str) -> None:
-    """A screenshot, reduced so that the repository stays small."""
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize(SHOWN, Image.Resampling.LANCZOS)
-    write_atomically(IMAGES / name, lambda file: picture.save(file, format="PNG", optimize=True))
+    """A screenshot, reduced until it is small enough for the repository."""
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    width = WIDEST
+    while True:
+        data = io.BytesIO()
+        shown = picture.resize((width, round(width * WINDOW[1] / WINDOW[0])), Image.Resampling.LANCZOS)
+        shown.save(data, format="PNG", optimize=True)
+        if data.tell() <= MOST_BYTES:
+            break
+        width -= 20
+    write_atomically(IMAGES / name, lambda file: file.write(data.getvalue()))
 
 
 def main() -> None:
