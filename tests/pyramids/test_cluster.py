@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from fake_encoders import DenseMeanColour
 from lerf.apps.main import main
 from lerf.errors import EncoderError
 from lerf.pyramids import cluster
-from lerf.pyramids.store import make_plan
+from lerf.pyramids.store import build_pyramids, make_plan
 
 PLUG_IN = '''
 import os, pathlib, time
@@ -105,3 +106,22 @@ def test_a_worker_embeds_as_this_process_does_and_refuses_another_encoder(drawn)
     other = make_plan(DenseMeanColour()).settings
     with pytest.raises(EncoderError, match="same everywhere"):
         worker.embed(pixels, other, plan.mode, plan.tile_ratios, plan.border)
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch, tmp_path):
+    def init(**settings):
+        assert settings["address"] == "10.0.0.1:6379"
+        raise Exception("timed out\nmore")
+
+    names = ("RayTaskError", "RayError")
+    stand_in = types.SimpleNamespace(
+        init=init, is_initialized=lambda: False,
+        exceptions=types.SimpleNamespace(**{name: type(name, (Exception,), {}) for name in names}),
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "ray", stand_in)
+    unreachable = cluster.Cluster("conse", address="10.0.0.1:6379")
+    photo = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(EncoderError, match=r"cluster 10.0.0.1:6379 cannot be used \(Exception: timed out\)"):
+        build_pyramids([lambda: photo], DenseMeanColour(), root=tmp_path, compute=unreachable)
+    nothing_to_do = build_pyramids([], DenseMeanColour(), root=tmp_path, compute=unreachable)
+    assert len(nothing_to_do) == 0
