@@ -29,7 +29,16 @@ def type_prompt(page, text):
 
 
 def at_rest(opened):
-    """Wait until the page's picture is as sharp as it gets and its work is done."""
-    session = opened.session
+    """Wait until the page's picture is as sharp as it gets, and the browser has drawn it."""
+    session, page = opened.session, opened.page
     wait_for(lambda: session.idle, "the sharpest picture")
-    opened.page.wait_for_timeout(600)
+    # Messages arrive in order: when the page says what the server said last, it has the picture too.
+    wait_for(lambda: session.message in page.inner_text("body"), "its arrival")
+    shots = []
+
+    def still():
+        shots.append(page.screenshot())
+        page.wait_for_timeout(400)
+        return len(shots) > 2 and shots[-1] == shots[-2] == shots[-3]
+
+    wait_for(still, "a page that stands still")

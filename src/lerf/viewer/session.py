@@ -147,6 +147,11 @@ class Session:
         return self._display
 
     @property
+    def message(self) -> str:
+        """What the page was told last."""
+        return self._message
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is left to do for this page."""
         return self.timings.pictures > 0 and not self.scheduler.busy(self)
