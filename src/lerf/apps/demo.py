@@ -23,8 +23,10 @@ from lerf.training.run import RunFolder
 
 SHOWN = {"name": 4, "synonym": 2, "colour": 4, "material": 2, "part": 4, "use": 3, "hypernym": 1, "absent": 3}
 """Phrases of the table, by type; the report has all."""
-PICTURED = {"name": 1, "colour": 1, "part": 1, "use": 1}
-"""Phrases of the pictures, by type."""
+PICTURED = ("name", "colour", "part", "use")
+"""Types of the pictures' phrases, one of each."""
+PICTURES = 4
+"""Held-out views that are drawn."""
 
 
 def run_demo(command: cli.Demo, console: Console) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def run_demo(command: cli.Demo, console: Console) -> dict[str, Any]:
         reporter.close()
     seconds["evaluation"] = round(time.perf_counter() - start, 3)
     start = time.perf_counter()
-    drawn = _chosen(report["phrases"], PICTURED)
+    drawn = _pictured(report["phrases"])
     files = write_pictures(model, [row["text"] for row in drawn], pictures)
     seconds["pictures"] = round(time.perf_counter() - start, 3)
     report |= {"seconds": seconds, "peak_memory_bytes": timings["peak_memory_bytes"]}
@@ -75,6 +77,15 @@ def _chosen(rows: list[dict[str, Any]], wanted: dict[str, int]) -> list[dict[str
     return chosen
 
 
+def _pictured(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One phrase of each type of `PICTURED`, by place as well: further on in every next list, for different things."""
+    chosen = []
+    for place, type_ in enumerate(PICTURED):
+        listed = [row for row in rows if row["type"] == type_]
+        chosen += listed[int((place + 0.5) / len(PICTURED) * len(listed)) :][:1]
+    return chosen
+
+
 def phrase_table(rows: list[dict[str, Any]]) -> Table:
     """Phrase, type, relevancy, share of held-out views in which the peak is on the thing, IoU."""
     table = Table("phrase", "type", "relevancy", "hit", "IoU")
@@ -87,9 +98,9 @@ def phrase_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def write_pictures(model: Model, phrases: list[str], folder: Path) -> list[Path]:
-    """One row a held-out view: colour, depth, and where relevancy of each phrase passes indifference."""
+    """A row each for some held-out views: colour, depth, and where relevancy of each phrase passes indifference."""
     files = []
-    for index in model.scene.test:
+    for index in thinned(model.scene.test, PICTURES):
         view = model.render(index, phrases)
         maps = [normalised_picture(view.relevancy[phrase], view.picture.colour) for phrase in phrases]
         path = folder / f"{Path(model.scene.photos[index].name).stem}.png"
