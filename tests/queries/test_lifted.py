@@ -190,7 +190,7 @@ def test_a_language_of_another_radiance_is_refused(lifted_run, tmp_path) -> None
 
 @pytest.mark.parametrize("option", [{"dense": "conse-mid"}, {"estimator": "deferred"}])
 def test_options_of_a_field_are_refused(option) -> None:
-    with pytest.raises(ConfigError, match="leave it out with --language lift"):
+    with pytest.raises(ConfigError, match="give --language field"):
         make_settings("capture", device="cpu", language="lift", **option)
     assert make_settings("capture", device="cpu", language="lift", dense="none").dense == "none"
 
@@ -203,3 +203,10 @@ def test_runs_of_before_there_was_a_choice_still_open() -> None:
     del plain["dense"]
     with pytest.raises(ConfigError, match="do not fit"):
         from_plain(TrainSettings, plain)
+
+
+def test_a_preset_may_lift_where_nothing_is_asked_for(tmp_path):
+    assert make_settings(tmp_path, preset="lerf-demo").language_source == "lift"
+    assert make_settings(tmp_path, preset="lerf-demo").dense == "none"
+    asked = make_settings(tmp_path, preset="lerf-demo", language="field", estimator="per-sample")
+    assert (asked.language_source, asked.dense, asked.language.estimator) == ("field", "mini-map", "per-sample")
