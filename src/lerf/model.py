@@ -23,7 +23,7 @@ from lerf.queries.folded import Asked
 from lerf.queries.index import Index
 from lerf.queries.indexed import IndexUse, answers_from_index, differences, lifted_index, note, open_index
 from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagonal, robust_extent
-from lerf.queries.lifted import IndexLanguage, Language, trained_field
+from lerf.queries.lifted import IndexLanguage, Language
 from lerf.queries.phrases import Phrases, presence
 from lerf.queries.relevancy import relevancy
 from lerf.queries.search import candidate_scales, choose_scales, surface_relevancy
@@ -168,19 +168,19 @@ class Model:
         return QueryResult(self.encoder.name, names, phrases.temperature, limit, answers)
 
     def index(self, use: IndexUse = "auto") -> Index | None:
-        """The baked index that answers queries, read on first use, or None where the field does; see `open_index`."""
+        """The baked index that answers queries, read on first use, or None where the field does; see `open_index`.
+
+        A run whose language was lifted is an index already. Its cells answer alone only where that is required:
+        composited along the rays of the surface they answer better, as single cells are noisy.
+        """
         if isinstance(self.language, IndexLanguage):
-            if use == "ignore":
-                trained_field(self.language)
-            return self.language.index
+            return self.language.index if use == "require" else None
         if use not in self._indices:
             self._indices[use] = open_index(self.folder, self.encoder, self.device, use)
         return self._indices[use]
 
     def answers(self, phrases: Phrases, scales: Sequence[float], threshold: float) -> tuple[Answer, ...]:
         """Where embedded phrases are, if they are, each asked at its scale in normalised units."""
-        if isinstance(self.language, IndexLanguage):
-            return answers_from_index(self, self.language.index, phrases, threshold, scales)
         everything = torch.arange(len(self.surface), device=self.device)
         answers: dict[int, Answer] = {}
         for rows, together, chosen in _at_equal_scales(phrases, scales):
