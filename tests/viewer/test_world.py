@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny import tiny_preset
 
+import lerf
+from lerf.config import PRESETS
 from lerf.queries.phrases import Phrases
 from lerf.rays.cameras import CameraTable
 from lerf.rendering.image import render_colour
@@ -129,3 +132,13 @@ def test_photos_that_have_gone_have_no_thumbnail(drawn_run, drawn):
     photos[1] = replace(photos[1], path=drawn.folder / "gone.png")
     opened.scene = replace(opened.scene, photos=tuple(photos))
     assert opened.thumbnail(1) is None
+
+
+def test_a_lifted_run_answers_from_its_own_index(drawn, drawn_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "lerf-cpu", tiny_preset())
+    lerf.train(drawn.folder, tmp_path / "run", device="cpu", language="lift", radiance_run=drawn_run)
+    opened = open_world(tmp_path / "run", device="cpu")
+    finish(opened.prepare())
+    assert not opened.trouble
+    assert opened.answering
+    assert opened.index is opened.model.language.index

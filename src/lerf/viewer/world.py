@@ -27,6 +27,7 @@ from lerf.queries.answer import Answer
 from lerf.queries.bake import bake
 from lerf.queries.index import Index
 from lerf.queries.indexed import IndexUse, answers_from_index
+from lerf.queries.lifted import IndexLanguage
 from lerf.queries.phrases import Phrases, smallest_as_good
 from lerf.queries.relevancy import relevancy
 from lerf.queries.search import candidate_scales, choose_scales, surface_relevancy
@@ -134,7 +135,9 @@ class World:
         """
         try:
             if self.model is not None and use != "ignore":
-                self.index = self.model.index(use)
+                # A lifted run has no field to bake: its index answers while the page is in use.
+                lifted = isinstance(self.model.language, IndexLanguage)
+                self.index = self.model.index("require" if lifted else use)
                 self.answering = self.index is not None
             yield from self._find_surface()
             if self.model is not None:
