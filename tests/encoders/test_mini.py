@@ -135,3 +135,10 @@ def test_it_names_the_things_of_the_demo_scene(mini):
             right.append(kinds[int((texts @ place).argmax())] == thing.kind)
     assert len(right) > 20
     assert np.mean(right) > 0.6
+
+
+def test_products_in_bfloat16_change_embeddings_little(mini, photo, monkeypatch):
+    halves = mini.encode_photo_at(photo, 0.16).features
+    monkeypatch.setattr("lerf.encoders.mini._halves_on_cpu", lambda: False)
+    singles = mini.encode_photo_at(photo, 0.16).features
+    assert float((halves * singles).sum(-1).min()) > 0.995

@@ -10,6 +10,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from lerf.encoders.nearest_words import nearest_words
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
 from lerf.errors import ConfigError, EncoderError, LerfWarning
 
-CODE_VERSION = "mini-2"
+CODE_VERSION = "mini-3"
 """Part of the fingerprint: change it whenever image embeddings change."""
 HEIGHT = 240
 """Photos are resized to this height: what the tower was trained at."""
@@ -83,9 +84,25 @@ def _at_height(photo: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n
     return F.interpolate(photo, (height, columns), mode="bilinear", antialias=True)
 
 
+@cache
+def _halves_on_cpu() -> bool:
+    """Whether this processor multiplies bfloat16 numbers itself, at twice the speed or more."""
+    # Older torch cannot say; there, products are of single precision.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _features(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
+    """The tower's map, its products in bfloat16, as in training, where the device has them."""
+    kind = pictures.device.type
+    halves = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and _halves_on_cpu()
+    with torch.autocast(kind, torch.bfloat16, enabled=halves):
+        return tower.feature_map(pictures.contiguous(memory_format=torch.channels_last)).float()
+
+
 def _map_at(tower: ImageTower, small: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
     """Map of the picture continued by `MARGIN`."""
-    return tower.feature_map(framed(small).contiguous(memory_format=torch.channels_last))
+    return _features(tower, framed(small))
 
 
 def map_of(tower: ImageTower, photo: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
@@ -157,7 +174,7 @@ class Mini:
         """
         tower = self._towers.image
         with torch.inference_mode():
-            features = tower.feature_map(crops.to(self._device).contiguous(memory_format=torch.channels_last))
+            features = _features(tower, crops.to(self._device))
             means = torch.einsum("ncrs,nr,ns->nc", features, down.to(self._device), across.to(self._device))
             return tower.embed(means, sides.to(self._device))
 
