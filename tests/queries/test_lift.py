@@ -8,7 +8,7 @@ import torch
 
 import lerf
 from lerf.errors import RunError
-from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.lookup import PyramidTable, ResidentTable
 from lerf.queries.bake import agreement
 from lerf.queries.lift import DEVIATIONS, Ground, lift, outliers, training_pyramids
 from lerf.training.run import RunFolder
@@ -84,6 +84,15 @@ def test_a_capture_with_other_photos_is_refused(model, drawn_run) -> None:
     )
     with pytest.raises(RunError, match="other training photos"):
         training_pyramids(changed, settings)
+
+
+def test_photos_that_do_not_fit_into_memory_are_read_one_by_one(model, drawn_run, index) -> None:
+    settings = replace(RunFolder(drawn_run).read_config()["settings"], memory=1e-9)
+    table, _ = training_pyramids(model, settings)
+    assert isinstance(table, ResidentTable)
+    assert table.places == 1
+    again = lift(Ground.of(model), table, "c" * 64)
+    torch.testing.assert_close(again.compressed.codes, index.compressed.codes)
 
 
 def test_pixels_may_be_finer_than_the_cameras(model, targets, index) -> None:

@@ -58,6 +58,9 @@ class PyramidTable:
     def width(self) -> int:
         return self.cells.shape[1]
 
+    def bring(self, photo: int) -> None:
+        """Make sure that a photo can be asked about: all of them can."""
+
     def interpolate(
         self,
         photo: Int[Tensor, " n"],
@@ -166,6 +169,17 @@ class ResidentTable(PyramidTable):
         first = place * self.largest
         self.cells[first : first + len(cells)] = cells.to(self.cells.device)
         self.starts[photo] = first + self.offsets[photo]
+
+    def bring(self, photo: int) -> None:
+        """Make sure that a photo can be asked about, by reading it into its place."""
+        self.place(photo % self.places, photo, self.read(photo))
+
+
+def open_photo_by_photo(store: PyramidStore, budget: int, device: str = "cpu") -> PyramidTable:
+    """A table for work that goes from photo to photo (`bring`): whole where it fits into `budget` bytes, else with room
+    for one photo."""
+    whole = 2 * store.width * sum(entry.cells for entry in store.entries)
+    return PyramidTable.from_store(store, device=device) if whole <= budget else ResidentTable.empty(store, 1, device)
 
 
 def _geometry(entries: Sequence[PhotoEntry]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -19,7 +19,7 @@ from lerf.config import TrainSettings
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import RunError, SceneError
 from lerf.model import Model
-from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.lookup import PyramidTable, open_photo_by_photo
 from lerf.pyramids.store import build_pyramids
 from lerf.queries.bake import CHUNK, SCALES, Cells, assemble, default_cell_size, gather_cells
 from lerf.queries.index import Index
@@ -98,7 +98,7 @@ def _pyramids(
         [sharp.camera.width / photo.camera.width, sharp.camera.height / photo.camera.height]
         for sharp, photo in zip(theirs, ours, strict=True)
     ]
-    return PyramidTable.from_store(store, device=model.device), torch.tensor(factors)
+    return open_photo_by_photo(store, settings.memory_bytes, model.device), torch.tensor(factors)
 
 
 @dataclass(frozen=True)
@@ -202,6 +202,7 @@ def _say(
     sight: Sightings, slot: int, targets: PyramidTable, wanted: Float[Tensor, " cells"]
 ) -> Float[Tensor, "seen width"]:
     """Unit embeddings that a photo gives the cells that it sees, at the closest tile height that it has."""
+    targets.bring(slot)
     ratio = (wanted[sight.cells] / sight.unit).clamp(float(targets.ratios[0]), float(targets.ratios[-1]))
     return targets.interpolate(torch.full_like(sight.cells, slot), sight.pixels, ratio, renormalise=True)
 
@@ -225,7 +226,7 @@ def _without_outliers(seen: list[Sightings], cells: Cells, targets: PyramidTable
     for slot, sight in enumerate(seen):
         if len(sight.cells):
             cosines[sight.cells, slot] = (_say(sight, slot, targets, wanted) * mean[sight.cells]).sum(-1)
-    drop = outliers(cosines)
+    drop = torch.cat([outliers(part) for part in cosines.split(CHUNK)])
     return [sight.take(~drop[sight.cells, slot]) for slot, sight in enumerate(seen)]
 
 

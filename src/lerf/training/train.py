@@ -21,7 +21,7 @@ from lerf.errors import ConfigError, RunError, SceneError
 from lerf.fields.language import Estimator, LanguageField
 from lerf.fields.radiance import RadianceField
 from lerf.files import sha256_of, write_json
-from lerf.pyramids.lookup import PyramidTable, ResidentTable
+from lerf.pyramids.lookup import PyramidTable, ResidentTable, open_photo_by_photo
 from lerf.pyramids.store import PyramidStore, build_pyramids, mode_in_use
 from lerf.pyramids.tiles import Border
 from lerf.rays.cameras import CameraTable
@@ -408,8 +408,8 @@ def _pyramids(
     )
     stores = [store] if dense is None else [store, _built(work, photos, dense)]
     if settings.language_source == "lift":
-        # Lifting goes through all photos once at every scale.
-        tables = [PyramidTable.from_store(store, device=settings.device)]
+        # Lifting goes through the photos one by one, once at every scale.
+        tables = [open_photo_by_photo(store, settings.memory_bytes, settings.device)]
     else:
         tables = open_tables(stores, settings.memory_bytes, settings.device)
     return tables[0], None if dense is None else tables[1]
