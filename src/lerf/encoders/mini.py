@@ -88,8 +88,10 @@ def _at_height(photo: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n
 def _halves_on_cpu() -> bool:
     """Whether this processor multiplies bfloat16 numbers itself, at twice the speed or more."""
     # Older torch cannot say; there, products are of single precision.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
 def _features(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
