@@ -61,6 +61,16 @@ def plainly(work: Work) -> Work:
     return run
 
 
+def by_definition(work: Work) -> Work:
+    """The work, done by `lerf.kernels.reference` as it stands."""
+
+    def run() -> object:
+        with kernels.use("reference"):
+            return work()
+
+    return run
+
+
 class DenseOptimiser:
     """A torch optimiser over a whole table, with the interface of `SparseAdam`."""
 

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from lerf.fields.contraction import to_unit_cube
 from lerf.fields.radiance import INITIAL_DENSITY, RadianceConfig, RadianceField
 from lerf.rays.bundle import RadianceSource, RayBundle
 
@@ -118,7 +119,7 @@ def place_of_cells(side):
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_refresh_reads_points_inside_the_cells(axis, monkeypatch):
     field = field_of()
-    monkeypatch.setattr(field, "_density_in_cube", lambda points: (points[:, axis], points))
+    monkeypatch.setattr(field, "_density_alone", lambda points: points[:, axis])
     field.density_grid.fill_(-1.0)
     field.refresh_density_grid(100_000, decay=0.0, generator=torch.Generator().manual_seed(0))
     side = SMALL.grid_side
@@ -166,9 +167,9 @@ def test_the_grid_of_a_refresh_places_samples():
     field = field_of(samples=16)
 
     def wall(points):
-        return torch.where(points[:, 0] > (0.75 + 2) / 4, 1e3, 0.0), points
+        return torch.where(points[:, 0] > (0.75 + 2) / 4, 1e3, 0.0)
 
-    field._density_in_cube = wall
+    field._density_alone = wall
     for _ in range(5):
         field.refresh_density_grid(50_000, decay=0.0, generator=torch.Generator().manual_seed(0))
     rays = RayBundle(torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0]]), torch.ones(1), torch.tensor([-1]))
@@ -185,3 +186,11 @@ def test_it_is_a_deterministic_source_without_gradients():
         assert not getattr(first, name).requires_grad
     assert (first.distances.diff(dim=-1) >= 0).all()
     torch.testing.assert_close(first.weights.sum(-1), torch.ones(30), rtol=0, atol=1e-5)
+
+
+def test_density_alone_is_the_density():
+    field = field_of()
+    points = torch.rand(200, 3) * 3.0 - 1.5
+    with torch.no_grad():
+        whole, _ = field.density(points)
+        torch.testing.assert_close(field._density_alone(to_unit_cube(points)), whole, rtol=1e-5, atol=1e-6)

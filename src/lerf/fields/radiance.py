@@ -162,6 +162,12 @@ class RadianceField(nn.Module):
         # The shift makes space nearly empty at the start: light must first pass to reach what the photos show.
         return _Exponential.apply(out[:, 0] + LOG_DENSITY_SHIFT), out[:, 1:]
 
+    def _density_alone(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
+        """Density without what the colour needs, for passes without gradients."""
+        hidden = torch.relu_(self.density_in(self.grid(points)))
+        logits = torch.addmv(self.density_out.bias[:1], hidden, self.density_out.weight[0])
+        return _Exponential.apply(logits + LOG_DENSITY_SHIFT)
+
     def colour(self, geometry: Float[Tensor, "points geometry"], directions: Float[Tensor, "points 3"]) -> Tensor:
         """Colour in 0..1, [points, 3]."""
         return torch.sigmoid(self.colour_net(torch.cat([geometry, spherical_harmonics(directions)], dim=-1)))
@@ -230,7 +236,7 @@ class RadianceField(nn.Module):
             index = torch.cat([index, occupied[chosen]])
         cells = torch.stack([index % side, index // side % side, index // (side * side)], dim=-1)
         inside = torch.rand(cells.shape, generator=generator).to(device)
-        density, _ = self._density_in_cube((cells + inside) / side)
+        density = self._density_alone((cells + inside) / side)
         self._blend_into_grid(index, density, decay)
 
     @torch.no_grad()
@@ -256,7 +262,7 @@ class RadianceField(nn.Module):
         edges = self.place_samples(rays, torch.full((len(rays),), 0.5, device=rays.origins.device))
         middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
         positions = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
-        density, _ = self.density(positions.reshape(-1, 3))
+        density = self._density_alone(to_unit_cube(positions.reshape(-1, 3)))
         weights = self._weights(density.view_as(middle), edges)
         return RaySamples(positions, middle, weights)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -26,6 +27,12 @@ class RayBundle:
 
     def __getitem__(self, index: slice | Tensor) -> RayBundle:
         return RayBundle(self.origins[index], self.directions[index], self.axis_cosine[index], self.photo[index])
+
+
+def rays_at_once(device: torch.device | str) -> int:
+    """Rays of one pass without gradients: on a CPU so few that what is computed of their samples is no larger than the
+    memory that the allocator keeps, since fresh pages cost more than the arithmetic; elsewhere many."""
+    return 2048 if torch.device(device).type == "cpu" else 1 << 16
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf.fields.radiance import RadianceField
-from lerf.rays.bundle import RayBundle
+from lerf.rays.bundle import RayBundle, rays_at_once
 from lerf.rays.cameras import CameraTable, image_pixels
 from lerf.rendering.stops import median_sample
-
-CHUNK = 16384
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,11 @@ class ColourPicture:
     """Share of the light that met something."""
 
 
-def view_rays(cameras: CameraTable, index: int, chunk: int = CHUNK) -> Iterator[RayBundle]:
-    """All rays of a camera in rows of pixels, `chunk` at a time."""
+def view_rays(cameras: CameraTable, index: int, chunk: int | None = None) -> Iterator[RayBundle]:
+    """All rays of a camera in rows of pixels, `chunk` (by default `rays_at_once`) at a time."""
     width, height = cameras.sizes[index].tolist()
     device = cameras.positions.device
-    for pixels in image_pixels(width, height, device).split(chunk):
+    for pixels in image_pixels(width, height, device).split(chunk or rays_at_once(device)):
         yield cameras.rays(torch.full((len(pixels),), index, device=device), pixels)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lerf.fields.language import LightStops
-from lerf.rays.bundle import RadianceSource, RayBundle
+from lerf.rays.bundle import RadianceSource, RayBundle, rays_at_once
 
 
 def median_sample(weights: Float[Tensor, "rays samples"]) -> Int[Tensor, "rays 1"]:
@@ -26,6 +28,21 @@ def stops_and_matter(
     light and most of the cost. A ray past an object into the open has stops like any other, but they lie nowhere in
     particular.
     """
+    parts = [_stops_of_few(source, rays[at], heaviest) for at in _parts(len(rays), rays.origins.device)]
+    if len(parts) == 1:
+        return parts[0]
+    stops, matter = zip(*parts, strict=True)
+    joined = {f.name: torch.cat([getattr(part, f.name) for part in stops]) for f in fields(LightStops)}
+    return LightStops(**joined), torch.cat(matter)
+
+
+def _parts(count: int, device: torch.device) -> list[slice]:
+    """Slices of `rays_at_once`; one, though empty, where there are no rays."""
+    size = rays_at_once(device)
+    return [slice(start, start + size) for start in range(0, max(count, 1), size)]
+
+
+def _stops_of_few(source: RadianceSource, rays: RayBundle, heaviest: int) -> tuple[LightStops, Bool[Tensor, " rays"]]:
     samples = source.sample_rays(rays)
     median = samples.distances.gather(-1, median_sample(samples.weights))
     keep = min(heaviest, samples.weights.shape[1])

@@ -21,26 +21,70 @@ TOGETHER = 8
 """Entries whose marks are read as one 64-bit word."""
 
 
+WORDS = 2048
+"""Words of marks that a thread goes through at a time."""
+GATHERED = 256
+"""Entries that are copied together, worked on as one stream and copied back."""
+
+
 @njit(parallel=True, fastmath=True, cache=True)
-def _adam_touched(table, grad, words, first, second, rate, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
-    """`words` are the marks of `TOGETHER` entries each; one without any is passed over at once. Marks are cleared."""
+def _adam_touched(table, grad, marks, first, second, rate, beta1, beta2, epsilon, correction1, correction2):  # type: ignore[no-untyped-def]
+    """`marks` are of entries, as many as can be read as words of `TOGETHER`; they are cleared.
+
+    Entries lie far apart, so what takes the time is to wait for them. Loops that only copy have so few instructions
+    that the processor waits for many entries at once; between them the arithmetic runs over what lies together.
+    """
     one, zero = np.float32(1.0), np.float32(0.0)
-    for word in prange(words.shape[0]):
-        if words[word] == 0:
-            continue
-        words[word] = 0
-        for entry in range(word * TOGETHER, min((word + 1) * TOGETHER, table.shape[0])):
-            any_gradient = False
-            for f in range(table.shape[1]):
-                any_gradient |= grad[entry, f] != zero
-            if any_gradient:
-                for f in range(table.shape[1]):
-                    g = grad[entry, f]
+    words = marks.view(np.uint64)
+    entries, features = table.shape[0], table.shape[1]
+    for block in prange((words.shape[0] + WORDS - 1) // WORDS):
+        rows, count = np.empty(WORDS * TOGETHER, np.int64), 0
+        for word in range(block * WORDS, min((block + 1) * WORDS, words.shape[0])):
+            if words[word] == 0:
+                continue
+            for entry in range(word * TOGETHER, min((word + 1) * TOGETHER, entries)):
+                if marks[entry] != 0:
+                    largest = zero
+                    for f in range(features):
+                        largest = max(largest, abs(grad[entry, f]))
+                    rows[count] = entry
+                    count += largest > zero
+            words[word] = 0
+        size = GATHERED * features
+        g, m = np.empty(size, np.float32), np.empty(size, np.float32)
+        v, move = np.empty(size, np.float32), np.empty(size, np.float32)
+        for start in range(0, count, GATHERED):
+            held = min(GATHERED, count - start)
+            for place in range(held):
+                entry = rows[start + place]
+                for f in range(features):
+                    g[place * features + f] = grad[entry, f]
                     grad[entry, f] = zero
-                    m = beta1 * first[entry, f] + (one - beta1) * g
-                    v = beta2 * second[entry, f] + (one - beta2) * g * g
-                    first[entry, f], second[entry, f] = m, v
-                    table[entry, f] -= rate * (m * correction1) / (np.sqrt(v * correction2) + epsilon)
+            for place in range(held):
+                entry = rows[start + place]
+                for f in range(features):
+                    m[place * features + f] = first[entry, f]
+            for place in range(held):
+                entry = rows[start + place]
+                for f in range(features):
+                    v[place * features + f] = second[entry, f]
+            for i in range(held * features):
+                mean = beta1 * m[i] + (one - beta1) * g[i]
+                square = beta2 * v[i] + (one - beta2) * g[i] * g[i]
+                m[i], v[i] = mean, square
+                move[i] = rate * (mean * correction1) / (np.sqrt(square * correction2) + epsilon)
+            for place in range(held):
+                entry = rows[start + place]
+                for f in range(features):
+                    first[entry, f] = m[place * features + f]
+            for place in range(held):
+                entry = rows[start + place]
+                for f in range(features):
+                    second[entry, f] = v[place * features + f]
+            for place in range(held):
+                entry = rows[start + place]
+                for f in range(features):
+                    table[entry, f] -= move[place * features + f]
 
 
 class SparseAdam:
@@ -70,7 +114,7 @@ class SparseAdam:
         correction1, correction2 = 1 / (1 - beta1**self.steps), 1 / (1 - beta2**self.steps)
         if self.table.grad is None and self.sink is not None:
             _adam_touched(
-                self.table.data.numpy(), self.sink.numpy(), self.touched.numpy().view(np.uint64),
+                self.table.data.numpy(), self.sink.numpy(), self.touched.numpy(),
                 self.first.numpy(), self.second.numpy(),
                 np.float32(rate), np.float32(beta1), np.float32(beta2), np.float32(self.epsilon),
                 np.float32(correction1), np.float32(correction2),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -52,6 +54,9 @@ class RadianceTraining:
     """Learning rate of the pose corrections as a share of the table's."""
 
 
+LARGEST_TENSOR = 1 << 24
+
+
 @dataclass(frozen=True)
 class RayBatch:
     """Rays of random training pixels and what the photos show there."""
@@ -98,17 +103,25 @@ class RadianceTrainer:
         # Schlick's bias curve (Barron et al. 2022, section 5): flat at first, so that early mistakes are not final.
         progress = min(step / max(c.anneal_steps, 1), 1.0)
         edges = field.place_samples(rays, jitter, anneal=10.0 * progress / (9.0 * progress + 1.0))
-        out = field(rays, edges)
-        opacity = out.weights.sum(-1, keepdim=True)
-        predicted = out.colour * field.gain(batch.slots) + (1.0 - opacity) * batch.background
-        colour_loss = torch.nn.functional.mse_loss(predicted, batch.colours)
         first, last = c.distortion_ramp
         fade = min(max((step - first) / max(last - first, 1), 0.0), 1.0)
-        loss = colour_loss
-        if fade > 0:
-            loss = loss + fade * c.distortion * losses.distortion(out.weights, out.edges)
-        loss.backward()
-        field.note_densities(out.positions.detach(), out.densities.detach(), c.sample_decay)
+        parts = _parts(len(batch.rays), edges.shape[1] * field.config.hidden, edges.device)
+        colour_loss, seen = 0.0, []
+        for number, at in enumerate(parts):
+            share = (at.stop - at.start) / len(batch.rays)
+            out = field(rays[at], edges[at])
+            opacity = out.weights.sum(-1, keepdim=True)
+            predicted = out.colour * field.gain(batch.slots[at]) + (1.0 - opacity) * batch.background[at]
+            part_loss = torch.nn.functional.mse_loss(predicted, batch.colours[at])
+            loss = share * part_loss
+            if fade > 0:
+                loss = loss + share * fade * c.distortion * losses.distortion(out.weights, out.edges)
+            # Corrected poses are shared by all parts.
+            loss.backward(retain_graph=self.poses is not None and number < len(parts) - 1)
+            colour_loss += share * float(part_loss.detach())
+            seen.append((out.positions.detach(), out.densities.detach()))
+        positions, densities = (torch.cat(each) for each in zip(*seen, strict=True))
+        field.note_densities(positions, densities, c.sample_decay)
         rate = exponential_decay(step, c.steps, c.rate, c.final_rate, warmup=50)
         self.table.step(rate)
         for group in self.dense.param_groups:
@@ -116,4 +129,16 @@ class RadianceTrainer:
         self.dense.step()
         self.dense.zero_grad(set_to_none=True)
         self.step_count += 1
-        return {"colour_loss": float(colour_loss.detach()), "rays": float(len(batch.rays))}
+        return {"colour_loss": colour_loss, "rays": float(len(batch.rays))}
+
+
+def _parts(rays: int, numbers: int, device: torch.device) -> list[slice]:
+    """Slices of a step's rays that go forward and backward one after the other, their gradients adding up.
+
+    On a CPU none of them makes a tensor of more than `LARGEST_TENSOR` bytes, of `numbers` numbers a ray: larger ones
+    come from the system anew each time, and clearing their pages costs more than the arithmetic.
+    """
+    fitting = LARGEST_TENSOR // (4 * numbers) if device.type == "cpu" else rays
+    parts = max(1, math.ceil(rays / max(fitting, 1)))
+    edges = [round(rays * part / parts) for part in range(parts + 1)]
+    return [slice(*pair) for pair in pairwise(edges)]
