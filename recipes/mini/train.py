@@ -1,6 +1,6 @@
 """Train `mini`: image and text tower together, by symmetric InfoNCE on windows and their captions.
 
-    python recipes/mini/train.py DATA OUT [--steps 2200]
+    python recipes/mini/train.py DATA OUT [--steps 2600]
 
 InfoNCE (van den Oord et al. 2018, arXiv 1807.03748; symmetric as in CLIP, arXiv 2103.00020) over the windows of one
 batch. A caption that is true of another window as well (the annotation knows) is left out of that window's
@@ -258,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)

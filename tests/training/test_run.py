@@ -260,9 +260,16 @@ def test_resuming_from_a_checkpoint_that_does_not_fit(drawn, tiny, tmp_path, sta
         train(settings, tmp_path / "run")
 
 
+def test_peak_memory_is_the_largest_that_linux_saw(monkeypatch, tmp_path):
+    (tmp_path / "status").write_text("Name:\tlerf\nVmHWM:\t    123 kB\nVmRSS:\t    45 kB\n")
+    monkeypatch.setattr("lerf.training.train.PROCESS_STATUS", tmp_path / "status")
+    assert peak_memory() == 123 * 1024
+
+
 @pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
-def test_peak_memory_is_in_bytes(monkeypatch, platform, unit):
+def test_peak_memory_elsewhere_is_in_bytes(monkeypatch, tmp_path, platform, unit):
     resource = pytest.importorskip("resource")
+    monkeypatch.setattr("lerf.training.train.PROCESS_STATUS", tmp_path / "absent")
     monkeypatch.setattr("sys.platform", platform)
     monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=123))
     assert peak_memory() == 123 * unit

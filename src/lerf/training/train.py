@@ -72,11 +72,15 @@ class Clock:
         self.since = now
 
 
+PROCESS_STATUS = Path("/proc/self/status")
+"""Where Linux says what a process holds and held."""
+
+
 def peak_memory() -> int:
     """Largest resident memory of this process so far, bytes."""
     try:
         # What `getrusage` says begins with what the parent had when this process was started from it.
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = PROCESS_STATUS.read_text().splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
         pass
