@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lerf.errors import QueryError
-from lerf.queries.instances import find_regions, robust_extent
+from lerf.queries.instances import answering_regions, find_regions, robust_extent
 
 EVERYTHING = {"min_points": 1, "min_cells": 1, "min_share": 0.0, "trim": 0.0}
 
@@ -114,3 +114,21 @@ def test_nothing_above_the_threshold() -> None:
 def test_a_cell_without_size_is_refused(size: float) -> None:
     with pytest.raises(QueryError, match="cell size"):
         find_regions(torch.rand(5, 3), torch.rand(5), threshold=0.5, cell_size=size)
+
+
+def test_a_thing_ends_where_its_lead_is_small_and_another_must_lead_nearly_as_much() -> None:
+    """Three bars along x: the best, one nearly as sure, one unsure; each fades at its ends."""
+    bar = torch.tensor([0.6, 0.9, 0.9, 0.9, 0.9, 0.6])
+    relevancy = torch.cat([bar, torch.where(bar > 0.7, 0.85, 0.55), torch.where(bar > 0.7, 0.72, 0.55)])
+    along = torch.arange(6.0)
+    points = torch.stack([torch.cat([along, along + 20, along + 40]), torch.zeros(18), torch.zeros(18)], dim=-1)
+    regions = answering_regions(points, relevancy, 0.9, 0.5, 1.1)
+    # A fifth of 0.9's logit is that of 0.608, and six tenths of it that of 0.789.
+    assert [region.indices.tolist() for region in regions] == [[1, 2, 3, 4], [7, 8, 9, 10]]
+
+
+def test_a_phrase_that_lags_behind_the_canonical_ones_has_its_best_place() -> None:
+    points = torch.arange(18.0).reshape(6, 3)
+    relevancy = torch.tensor([0.1, 0.3, 0.3, 0.3, 0.3, 0.2])
+    regions = answering_regions(points, relevancy, float(relevancy.max()), 0.2, 20.0)
+    assert [region.indices.tolist() for region in regions] == [[1, 2, 3, 4]]

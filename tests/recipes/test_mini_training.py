@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from calibrate import best_threshold
+from calibrate import lowest_good_threshold
 from lerf.encoders.mini_text import PAD, UNKNOWN
 from lerf.errors import ConfigError
 from train import Optimiser, Towers, forgotten, jittered, learning_rate, load_state, save_state
@@ -96,9 +96,20 @@ def test_forgotten_words_are_unknown_and_padding_stays():
 
 def test_the_threshold_lies_in_the_gap():
     scores, present = np.array([0.9, 0.8, 0.3, 0.2, 0.1]), np.array([True, True, False, False, False])
-    threshold, right = best_threshold(scores, present)
-    assert (threshold, right) == (pytest.approx(0.55), 1.0)
-    by_hand = max(
-        ((scores >= cut)[present].mean() + (scores < cut)[~present].mean()) / 2 for cut in np.linspace(0, 1, 101)
-    )
-    assert right == by_hand
+    assert lowest_good_threshold(scores, present) == (pytest.approx(0.55), 1.0, 1.0)
+
+
+def test_the_lowest_threshold_within_a_standard_error_is_taken():
+    # Ten of each: the best cut refuses all but one absent phrase and finds nine.
+    present = np.arange(20) < 10
+    scores = np.concatenate([np.linspace(0.55, 0.95, 9), [0.05], np.linspace(0.1, 0.5, 9), [0.9]])
+    threshold, right, best = lowest_good_threshold(scores, present)
+    assert best == pytest.approx(0.9)
+    error = 0.5 * np.sqrt(2 * 0.9 * 0.1 / 10)
+    by_hand = [
+        cut
+        for cut in np.linspace(0, 1, 401)
+        if ((scores >= cut)[present].mean() + (scores < cut)[~present].mean()) / 2 >= best - error
+    ]
+    assert right >= best - error
+    assert threshold == pytest.approx(min(by_hand), abs=0.03)
