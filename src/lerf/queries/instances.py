@@ -72,13 +72,14 @@ def answering_regions(
         cell_size: see `find_regions`.
     """
     # The lead is the logit over the temperature.
-    edge, near = (torch.tensor([EDGE, AS_SURE]) * torch.logit(torch.tensor(score, dtype=torch.float64), eps=1e-9)).sigmoid()
+    lead = torch.logit(torch.tensor(score, dtype=torch.float64), eps=1e-9)
+    edge, near = (float(torch.sigmoid(share * lead)) for share in (EDGE, AS_SURE))
     return find_regions(
         points,
         relevancy,
-        threshold=min(float(edge), score - 1e-6),
+        threshold=min(edge, score - 1e-6),
         cell_size=cell_size,
-        min_peak=max(threshold, min(float(near), score - 1e-6)),
+        min_peak=max(threshold, min(near, score - 1e-6)),
     )
 
 
