@@ -26,7 +26,7 @@ from lerf.encoders.nearest_words import nearest_words
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
 from lerf.errors import ConfigError, EncoderError, LerfWarning
 
-CODE_VERSION = "mini-3"
+CODE_VERSION = "mini-4"
 """Part of the fingerprint: change it whenever image embeddings change."""
 HEIGHT = 240
 """Photos are resized to this height: what the tower was trained at."""
@@ -102,9 +102,10 @@ def _features(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[Te
         return tower.feature_map(pictures.contiguous(memory_format=torch.channels_last)).float()
 
 
-def _map_at(tower: ImageTower, small: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
-    """Map of the picture continued by `MARGIN`."""
-    return _features(tower, framed(small))
+def _both_ways(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
+    """Mean of the maps of pictures and of their mirror images: what a window shows is the same in both, and the errors
+    differ (`docs/mini.md` has the gain)."""
+    return (_features(tower, pictures) + _features(tower, pictures.flip(-1)).flip(-1)) / 2
 
 
 def map_of(tower: ImageTower, photo: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
@@ -112,7 +113,7 @@ def map_of(tower: ImageTower, photo: Float[Tensor, "n 3 h w"]) -> Float[Tensor, 
     small = _at_height(photo, round(MAP_ZOOM * HEIGHT))
     beyond = MARGIN // STRIDE
     rows, columns = (-(-side // STRIDE) for side in small.shape[-2:])
-    return _map_at(tower, small)[:, :, beyond : beyond + rows, beyond : beyond + columns]
+    return _features(tower, framed(small))[:, :, beyond : beyond + rows, beyond : beyond + columns]
 
 
 class Mini:
@@ -176,7 +177,7 @@ class Mini:
         """
         tower = self._towers.image
         with torch.inference_mode():
-            features = _features(tower, crops.to(self._device))
+            features = _both_ways(tower, crops.to(self._device))
             means = torch.einsum("ncrs,nr,ns->nc", features, down.to(self._device), across.to(self._device))
             return tower.embed(means, sides.to(self._device))
 
@@ -192,7 +193,7 @@ class Mini:
         with torch.inference_mode():
             small = _at_height(photo.to(device)[None], max(STRIDE, round(WINDOW / tile_ratio)))
             height, width = small.shape[-2:]
-            features = _map_at(tower, small)[0]
+            features = _both_ways(tower, framed(small))[0]
             scale = height / HEIGHT
             step = SPACING * scale
             weights = []
