@@ -33,7 +33,7 @@ HEIGHT = 240
 SPACING = 8.0
 """Distance between the middles of windows, in pixels of the resized photo."""
 OTHERS = "conse (--encoder conse)"
-DEFAULTS = EncoderDefaults(tile_ratios=(0.07, 0.105, 0.16, 0.24, 0.36), temperature=27.0, threshold=0.923)
+DEFAULTS = EncoderDefaults(tile_ratios=(0.07, 0.105, 0.16, 0.24, 0.36), temperature=27.0, threshold=0.932)
 """Temperature: the factor on cosines that training learnt. Threshold: `recipes/mini/calibrate.py` says how chosen."""
 
 
