@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from lerf import kernels
 from lerf.fields.contraction import Norm, to_unit_cube
+from lerf.fields.dense_layers import DenseLayers
 from lerf.fields.hash_grid import HashGrid
 from lerf.fields.scale_bounds import ScaleBounds
 from lerf.kernels.layout import GridLayout
@@ -82,18 +82,8 @@ class LanguageField(nn.Module):
         for levels, coarsest, finest in config.grids:
             layout = layout + GridLayout.geometric(levels, coarsest, finest, config.features, config.log2_entries)
         self.grid = HashGrid(layout)
-        widths = [layout.width + 1] + [config.hidden] * config.layers
-        steps: list[nn.Module] = []
-        for inside, outside in pairwise(widths):
-            steps += [nn.Linear(inside, outside), nn.ReLU()]
-        self.head = nn.Sequential(*steps, nn.Linear(widths[-1], width))
-        self.dense_head = (
-            nn.Sequential(
-                nn.Linear(layout.width, config.dense_hidden), nn.ReLU(), nn.Linear(config.dense_hidden, dense_width)
-            )
-            if dense_width
-            else None
-        )
+        self.head = DenseLayers(layout.width + 1, *[config.hidden] * config.layers, width)
+        self.dense_head = DenseLayers(layout.width, config.dense_hidden, dense_width) if dense_width else None
         self.bounds = ScaleBounds()
         self.register_buffer("log_scale_range", torch.tensor(scale_range, dtype=torch.float32).log())
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lerf import kernels
 from lerf.fields.contraction import to_unit_cube
+from lerf.fields.dense_layers import DenseLayers
 from lerf.fields.directions import WIDTH as DIRECTION_WIDTH
 from lerf.fields.directions import spherical_harmonics
 from lerf.fields.hash_grid import HashGrid
@@ -128,11 +129,7 @@ class RadianceField(nn.Module):
         )
         self.density_in = nn.Linear(self.grid.layout.width, config.hidden, bias=False)
         self.density_out = nn.Linear(config.hidden, 1 + config.geometry)
-        self.colour_net = nn.Sequential(
-            nn.Linear(config.geometry + DIRECTION_WIDTH, config.colour_hidden), nn.ReLU(),
-            nn.Linear(config.colour_hidden, config.colour_hidden), nn.ReLU(),
-            nn.Linear(config.colour_hidden, 3),
-        )  # fmt: skip
+        self.colour_net = DenseLayers(config.geometry + DIRECTION_WIDTH, config.colour_hidden, config.colour_hidden, 3)
         self._initialise()
         self.log_gain = nn.Parameter(torch.zeros(photos, 3))
         side = config.grid_side
@@ -144,7 +141,7 @@ class RadianceField(nn.Module):
         The first layer is larger still, because encodings are small: with torch's default the networks see next to
         nothing at first, and a third of the colour network's units die before they are of use.
         """
-        colour = [layer for layer in self.colour_net if isinstance(layer, nn.Linear)]
+        colour = self.colour_net.layers
         for layer in (self.density_in, self.density_out, *colour):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
@@ -158,15 +155,18 @@ class RadianceField(nn.Module):
         return self._density_in_cube(to_unit_cube(positions))
 
     def _density_in_cube(self, points: Float[Tensor, "points 3"]) -> tuple[Tensor, Tensor]:
-        out = self.density_out(torch.relu(self.density_in(self.grid(points))))
+        out = kernels.dense_layers(
+            self.grid(points), [self.density_in.weight, self.density_out.weight], [None, self.density_out.bias]
+        )
         # The shift makes space nearly empty at the start: light must first pass to reach what the photos show.
         return _Exponential.apply(out[:, 0] + LOG_DENSITY_SHIFT), out[:, 1:]
 
     def _density_alone(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
         """Density without what the colour needs, for passes without gradients."""
-        hidden = torch.relu_(self.density_in(self.grid(points)))
-        logits = torch.addmv(self.density_out.bias[:1], hidden, self.density_out.weight[0])
-        return _Exponential.apply(logits + LOG_DENSITY_SHIFT)
+        logits = kernels.dense_layers(
+            self.grid(points), [self.density_in.weight, self.density_out.weight[:1]], [None, self.density_out.bias[:1]]
+        )
+        return _Exponential.apply(logits[:, 0] + LOG_DENSITY_SHIFT)
 
     def colour(self, geometry: Float[Tensor, "points geometry"], directions: Float[Tensor, "points 3"]) -> Tensor:
         """Colour in 0..1, [points, 3]."""

@@ -1,11 +1,12 @@
-"""Kernels behind one interface: the torch reference defines each, the CPU path (numba) is used for CPU float32 tensors.
+"""Kernels behind one interface: the torch reference defines each, the CPU path (numba; for dense layers oneDNN) is used
+for CPU float32 tensors.
 
 `use("reference")` forces the definition, for tests, benchmarks and doubt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -30,7 +31,7 @@ def use(backend: Backend) -> Iterator[None]:
 
 
 def fast_path(tensor: Tensor) -> bool:
-    """Whether the numba kernels serve this tensor."""
+    """Whether the CPU kernels serve this tensor."""
     return _backend == "auto" and tensor.device.type == "cpu" and tensor.dtype.itemsize == 4
 
 
@@ -77,3 +78,13 @@ def proposal_edges(origins: Tensor, directions: Tensor, density_grid: Tensor, ji
 
         return cpu.proposal_edges(origins, directions, density_grid, jitter, **settings)
     return reference.proposal_edges(origins, directions, density_grid, jitter, **settings)
+
+
+def dense_layers(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
+    """See `reference.dense_layers`."""
+    if fast_path(x) and len(x):
+        from lerf.kernels import cpu_dense
+
+        if cpu_dense.available():
+            return cpu_dense.dense_layers(x, weights, biases)
+    return reference.dense_layers(x, weights, biases)

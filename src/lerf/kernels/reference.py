@@ -5,7 +5,10 @@ The fast kernels of the other modules have these signatures and are compared wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -141,3 +144,14 @@ def proposal_edges(
     start, end = cumulative.gather(-1, right - 1), cumulative.gather(-1, right)
     fraction = ((quantiles - start) / (end - start).clamp(min=1e-12)).clamp(0.0, 1.0)
     return distance_of(low + (right - 1 + fraction) * ((high - low) / bins))
+
+
+def dense_layers(
+    x: Float[Tensor, "points inputs"],
+    weights: Sequence[Float[Tensor, "_ _"]],
+    biases: Sequence[Float[Tensor, " _"] | None],
+) -> Float[Tensor, "points outputs"]:
+    """Fully connected layers with rectifiers between them; weights are [outputs, inputs], as in `torch.nn.Linear`."""
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        x = torch.relu(F.linear(x, weight, bias))
+    return F.linear(x, weights[-1], biases[-1])

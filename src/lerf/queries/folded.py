@@ -9,10 +9,10 @@ to `hidden`, and the embeddings, the largest tensors of a query, are never writt
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from lerf import kernels
 from lerf.fields.language import LanguageField, LightStops
 from lerf.queries.lifted import Language
 from lerf.queries.phrases import Phrases
@@ -24,26 +24,22 @@ class FoldedHead:
 
     @torch.no_grad()
     def __init__(self, field: LanguageField, texts: Float[Tensor, "texts width"]) -> None:
-        *steps, last = field.head
-        assert isinstance(last, nn.Linear)
-        self.field, self.hidden = field, steps
+        *hidden, last = field.head.layers
+        self.field = field
         joined = torch.cat([last.weight, last.bias[:, None]], dim=1)
         triangle = torch.linalg.qr(joined.double(), mode="r").R.float()
         projected = texts.to(joined) @ joined
         # One matrix for both: its first rows give the length, the others the dot products.
         self.rows = len(triangle)
-        self.weight = torch.cat([triangle[:, :-1], projected[:, :-1]]).contiguous()
-        self.bias = torch.cat([triangle[:, -1], projected[:, -1]])
+        self.weights = [layer.weight for layer in hidden] + [torch.cat([triangle[:, :-1], projected[:, :-1]])]
+        self.biases = [layer.bias for layer in hidden] + [torch.cat([triangle[:, -1], projected[:, -1]])]
 
     @torch.no_grad()
     def cosines(
         self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
     ) -> Float[Tensor, "points texts"]:
         """Cosines of the embeddings at physical scales, normalised units, with the texts of unit length."""
-        hidden = self.field.head_input(features, scale)
-        for step in self.hidden:
-            hidden = torch.relu_(hidden) if isinstance(step, nn.ReLU) else step(hidden)
-        both = F.linear(hidden, self.weight, self.bias)
+        both = kernels.dense_layers(self.field.head_input(features, scale), self.weights, self.biases)
         length = torch.linalg.vector_norm(both[:, : self.rows], dim=-1, keepdim=True)
         return both[:, self.rows :] / length.clamp(min=1e-12)
 

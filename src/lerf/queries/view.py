@@ -25,6 +25,9 @@ BUDGET = 256_000_000
 """Bytes of views that are kept; one that is larger is traced again for every phrase."""
 COARSE = 1200
 """Rays of a sweep over scales."""
+PICTURE_SAMPLES = 6
+"""Samples of a ray, at most, that a picture of a trained deferred field reads. On the fox capture relevancy read from 6
+and from all 16 samples differs by 0.0025 on average, and by 0.05 for one ray in a hundred, at outlines."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,18 @@ def _key(cameras: CameraTable, index: int) -> bytes:
     return b"".join(tensor[index].cpu().contiguous().numpy().tobytes() for tensor in held)
 
 
+def samples_of_picture(language: Language) -> int:
+    """Heaviest samples of a ray that pictures of relevancy read; of a field that answers at single samples or cells,
+    all that it has."""
+    samples = language.config.samples
+    if isinstance(language, LanguageField) and language.config.estimator == "deferred":
+        return min(samples, PICTURE_SAMPLES)
+    return samples
+
+
 @torch.no_grad()
 def _trace(source: RadianceSource, language: Language, rays: RayBundle) -> ViewPart:
-    stops, matter = stops_and_matter(source, rays, language.config.samples)
+    stops, matter = stops_and_matter(source, rays, samples_of_picture(language))
     if isinstance(language, LanguageField) and language.config.estimator == "deferred":
         return ViewPart(stops.median_position, matter, language.ray_features(stops), None)
     return ViewPart(stops.median_position, matter, None, stops)

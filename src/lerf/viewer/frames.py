@@ -15,6 +15,7 @@ from lerf.fields.radiance import RadianceField
 from lerf.queries.lifted import Language, trained_field
 from lerf.queries.phrases import Phrases
 from lerf.queries.relevancy import relevancy
+from lerf.queries.view import samples_of_picture
 from lerf.rays.bundle import RadianceSource, RayBundle
 from lerf.rays.cameras import CameraTable
 from lerf.rendering.image import ColourPicture, render_rays, view_rays
@@ -96,7 +97,7 @@ def see(source: RadianceSource, language: Language, frame: Frame, device: str) -
     if frame.seen is None:
         parts = []
         for rays in rays_of(frame.camera, device):
-            stops, matter = stops_and_matter(source, rays, language.config.samples)
+            stops, matter = stops_and_matter(source, rays, samples_of_picture(language))
             deferred = isinstance(language, LanguageField) and language.config.estimator == "deferred"
             features = language.ray_features(stops) if deferred else None  # type: ignore[union-attr]
             parts.append(Seen(stops, matter, features))
