@@ -17,7 +17,7 @@ TARGET = 70.0
 
 def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     """Share of the measured matrix rate that the head reaches, biases, activations and normalisation included."""
-    field, count = scenery.language_field(sizes), 4 * sizes.rays
+    field, count = scenery.language_field(sizes), sizes.rays
     features, scale = torch.rand(count, field.grid.layout.width), torch.full((count,), 0.2)
     head = FoldedHead(field, scenery.unit(5, sizes.width))
     c = sizes.language

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -112,7 +111,7 @@ class LanguageField(nn.Module):
         self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
     ) -> Float[Tensor, "points width"]:
         """Unit embeddings of grid features at scales in normalised units."""
-        return F.normalize(self.head(self.head_input(features, scale)), dim=-1)
+        return kernels.unit_vectors(self.head(self.head_input(features, scale)))
 
     def head_input(
         self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
@@ -144,7 +143,7 @@ class LanguageField(nn.Module):
         flat = self.features(stops.positions.reshape(-1, 3))
         scale = (scale_per_depth[:, None] * stops.depths).reshape(-1)
         phi = self.embed(flat, scale).view(rays, samples, self.width)
-        embedding = F.normalize(kernels.composite(stops.weights, phi), dim=-1)
+        embedding = kernels.unit_vectors(kernels.composite(stops.weights, phi))
         if self.dense_head is None:
             return embedding, None
         return embedding, kernels.composite(
@@ -169,4 +168,4 @@ class LanguageField(nn.Module):
         rays, samples = stops.weights.shape
         each = self.features(stops.positions.reshape(-1, 3))
         phi = self.embed(each, scale[:, None].expand(-1, samples).reshape(-1)).view(rays, samples, self.width)
-        return F.normalize(kernels.composite(stops.weights, phi), dim=-1)
+        return kernels.unit_vectors(kernels.composite(stops.weights, phi))

@@ -88,3 +88,12 @@ def dense_layers(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor |
         if cpu_dense.available():
             return cpu_dense.dense_layers(x, weights, biases)
     return reference.dense_layers(x, weights, biases)
+
+
+def unit_vectors(x: Tensor) -> Tensor:
+    """See `reference.unit_vectors`."""
+    if _backend == "auto":
+        from lerf.kernels import unit
+
+        return unit.unit_vectors(x)
+    return reference.unit_vectors(x)

@@ -155,3 +155,8 @@ def dense_layers(
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
         x = torch.relu(F.linear(x, weight, bias))
     return F.linear(x, weights[-1], biases[-1])
+
+
+def unit_vectors(x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+    """Vectors over their lengths; over 1e-12 where they are shorter."""
+    return F.normalize(x, dim=-1)

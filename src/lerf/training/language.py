@@ -90,5 +90,7 @@ class LanguageTrainer:
         self.dense.step()
         self.dense.zero_grad(set_to_none=True)
         self.step_count += 1
-        values["cosine"] = torch.nn.functional.cosine_similarity(embedding, target, dim=-1).mean()
+        # Rendered embeddings have unit length already.
+        along = torch.linalg.vecdot(embedding.detach(), target)
+        values["cosine"] = (along / torch.linalg.vector_norm(target, dim=-1).clamp(min=1e-8)).mean()
         return {name: float(value.detach()) for name, value in values.items()} | {"rays": float(c.rays)}

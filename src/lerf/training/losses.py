@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -28,9 +29,9 @@ def huber(
     predicted: Float[Tensor, "rays width"], target: Float[Tensor, "rays width"], delta: float = 1.25
 ) -> Float[Tensor, ""]:
     """Huber loss summed over channels, mean over rays: the language loss of the LERF authors' code."""
-    return torch.nn.functional.huber_loss(predicted, target, delta=delta, reduction="none").sum(-1).mean()
+    return F.huber_loss(predicted, target, delta=delta, reduction="sum") / len(predicted)
 
 
 def squared_error(predicted: Float[Tensor, "rays width"], target: Float[Tensor, "rays width"]) -> Float[Tensor, ""]:
     """Squared error summed over channels, mean over rays: the loss of the dense regulariser."""
-    return (predicted - target).square().sum(-1).mean()
+    return F.mse_loss(predicted, target, reduction="sum") / len(predicted)
