@@ -34,7 +34,7 @@ class Row:
     largest: float
     repeats: int
     target: float | None = None
-    """What the issue of speed asks for: at least, or at most where the unit is of time."""
+    """What is to be reached: at least this, or at most where the unit is of time."""
 
     @property
     def reached(self) -> bool | None:

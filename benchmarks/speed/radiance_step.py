@@ -12,7 +12,7 @@ from lerf.training.radiance import RadianceTrainer, RadianceTraining
 from speed import floors, scenery
 from speed.machine import Rates
 from speed.measure import Row, Work, compare, row, timed
-from speed.plain import DenseOptimiser, plainly
+from speed.plain import DenseOptimiser, by_definition, plainly
 from speed.sizes import Sizes
 
 TARGET = 8.0
@@ -38,7 +38,7 @@ def step_of(field: RadianceField, sizes: Sizes, plain: bool = False) -> Work:
 
 
 def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
-    """With the same samples, and each side with its own."""
+    """With the same samples, and each side with its own; and with the same samples against the definition."""
     field = scenery.radiance_field(sizes)
     plain = scenery.radiance_field(sizes)
     samples = min(CHEAP["samples"], sizes.radiance.samples)  # type: ignore[type-var]
@@ -48,10 +48,15 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     ours = step_of(field, sizes)
     work = f"{sizes.rays} rays x {sizes.radiance.samples} samples, {sizes.radiance.levels} levels, colour at each; "
     work += f"own: {samples} samples, colour once a ray"
-    reference = plainly(step_of(plain, sizes, plain=True))
+    in_torch = step_of(plain, sizes, plain=True)
     yield from compare(
-        "radiance step", work, {same: ours, cheap: step_of(own, sizes)}, reference, sizes.slow_repeats,
-        targets={same: TARGET}, warm=False,
+        "radiance step", work, {same: ours, cheap: step_of(own, sizes)}, plainly(in_torch), sizes.slow_repeats,
+        warm=False,
+    )  # fmt: skip
+    against = f"{same}, against the definition"
+    yield from compare(
+        "radiance step", work, {against: ours}, by_definition(in_torch), sizes.slow_repeats,
+        targets={against: TARGET}, warm=False,
     )  # fmt: skip
     count = count_of(sizes)
     values = [seconds / count.floor(rates) for seconds in timed(ours, sizes.slow_repeats)]
