@@ -23,9 +23,10 @@ from lerf.evaluation.baseline import pyramid_map
 from lerf.evaluation.labels import read_labels
 from lerf.evaluation.metrics import average_precision, best_iou, iou_at, pixel_auc
 from lerf.model import Model
-from lerf.queries.instances import INDIFFERENCE
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
+INDIFFERENCE = 0.5
+"""Relevancy at which a place is as close to the phrase as to the nearest canonical phrase."""
 
 
 def resized(mask: torch.Tensor, height: int, width: int) -> torch.Tensor:
