@@ -188,6 +188,12 @@ def test_it_is_a_deterministic_source_without_gradients():
     torch.testing.assert_close(first.weights.sum(-1), torch.ones(30), rtol=0, atol=1e-5)
 
 
+def test_a_source_takes_as_many_samples_as_will_do_but_no_more_than_it_has():
+    field, rays = field_of(), rays_of(30)
+    assert field.sample_rays(rays, 3).weights.shape == (30, 3)
+    assert field.sample_rays(rays, 10**6).weights.shape == (30, field.config.samples)
+
+
 def test_density_alone_is_the_density():
     field = field_of()
     points = torch.rand(200, 3) * 3.0 - 1.5

@@ -36,6 +36,15 @@ def test_cosines_are_those_of_the_embeddings(hidden, layers, width) -> None:
     torch.testing.assert_close(FoldedHead(field, texts).cosines(features, scale), expected, atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize(("hidden", "layers", "width"), [(16, 2, 40), (16, 1, 12), (8, 0, 20)])
+def test_what_is_kept_before_the_texts_serves_any_text(hidden, layers, width) -> None:
+    field, phrases = field_of(hidden, layers, width), phrases_of(width)
+    features, scale = torch.randn(200, 6), torch.rand(200) + 0.05
+    kept = FoldedHead(field, torch.zeros(0, width)).before_texts(features, scale)
+    expected = field.embed(features, scale) @ phrases.canonical.T
+    torch.testing.assert_close(FoldedHead(field, phrases.canonical).cosines_of(*kept), expected, atol=2e-5, rtol=0)
+
+
 @pytest.mark.parametrize("estimator", ["deferred", "per-sample"])
 def test_relevancy_is_the_formula_for_either_estimator(estimator) -> None:
     field, phrases = field_of(16, 2, 40, estimator), phrases_of(40)

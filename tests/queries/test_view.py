@@ -1,10 +1,15 @@
 """Views that are kept between phrases."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import lerf
 import lerf.queries.view as module
+from lerf.queries.folded import Asked
+from lerf.queries.phrases import peak, smallest_as_good
+from lerf.queries.search import candidate_scales
 from lerf.queries.view import ViewMemory
 
 
@@ -57,3 +62,22 @@ def test_the_scale_of_a_view_is_where_its_relevancy_peaks(model) -> None:
         for scale in (low, high):
             at_end = model.relevancy_maps(model.cameras, 3, phrases, [scale] * 2)[row]
             assert best > float(at_end.flatten().topk(5).values.mean()) - 0.1
+
+
+@pytest.mark.parametrize("estimator", ["deferred", "per-sample"])
+def test_a_sweep_chooses_by_the_relevancy_of_its_rays(model, monkeypatch, estimator) -> None:
+    """Against each ray read at every scale anew."""
+    monkeypatch.setattr(model.language, "config", replace(model.language.config, estimator=estimator))
+    parts = list(ViewMemory().parts(model.source, model.language, model.cameras, 3))
+    monkeypatch.setattr(module, "COARSE", sum(len(part.matter) for part in parts))
+    phrases = model.phrases(["red", "yellow"])
+    asked, scales = Asked(model.language, phrases), candidate_scales(model.language.scale_range)
+    peaks = []
+    for scale in scales:
+        rows = []
+        for part in parts:
+            at, seen = model.language.bounds.nearest_supervised(part.positions, scale.expand(len(part.matter)))
+            rows.append(asked.relevancy(part.features, part.stops, at) * (seen & part.matter))
+        peaks.append(peak(torch.cat(rows, dim=-1)))
+    expected = scales[smallest_as_good(torch.stack(peaks, dim=-1))].tolist()
+    assert ViewMemory().sweep(model.source, model.language, model.cameras, 3).choose(phrases) == expected

@@ -173,13 +173,18 @@ class RadianceField(nn.Module):
         return torch.sigmoid(self.colour_net(torch.cat([geometry, spherical_harmonics(directions)], dim=-1)))
 
     def place_samples(
-        self, rays: RayBundle, jitter: Tensor, anneal: float = 1.0, samples: int | None = None
+        self,
+        rays: RayBundle,
+        jitter: Tensor,
+        anneal: float = 1.0,
+        samples: int | None = None,
+        bins: int | None = None,
     ) -> Float[Tensor, "rays edges"]:
         """Edges of the sample intervals, from the density grid; `jitter` in 0..1 shifts them along each ray."""
         c = self.config
         return kernels.proposal_edges(
             rays.origins.detach(), rays.directions.detach(), self.density_grid, jitter,
-            samples=samples or c.samples, bins=c.bins, near=c.near, far=c.far, anneal=anneal, padding=c.padding,
+            samples=samples or c.samples, bins=bins or c.bins, near=c.near, far=c.far, anneal=anneal, padding=c.padding,
             cap=c.cap,
         )  # fmt: skip
 
@@ -257,10 +262,13 @@ class RadianceField(nn.Module):
         flat[index] = flat[index] * decay + (1.0 - decay) * seen[index]
 
     @torch.no_grad()
-    def sample_rays(self, rays: RayBundle) -> RaySamples:
-        """The `RadianceSource` of this field: deterministic samples and their weights."""
+    def sample_rays(self, rays: RayBundle, samples: int | None = None) -> RaySamples:
+        """The `RadianceSource` of this field: deterministic samples, `STOP_SAMPLES` when None, and their weights."""
+        c = self.config
         middle = torch.full((len(rays),), 0.5, device=rays.origins.device)
-        edges = self.place_samples(rays, middle, samples=min(self.config.samples, STOP_SAMPLES))
+        edges = self.place_samples(
+            rays, middle, samples=min(c.samples, samples or STOP_SAMPLES), bins=min(c.bins, STOP_BINS)
+        )
         middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
         positions = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
         density = self._density_alone(to_unit_cube(positions.reshape(-1, 3)))
@@ -271,6 +279,8 @@ class RadianceField(nn.Module):
 STOP_SAMPLES = 16
 """Samples along a ray, at most, by which it is told where its light stops. On the fox capture the median depths of 16
 and of 64 samples differ by 0.2 %, and by more than 5 % for 0.3 % of the rays."""
+STOP_BINS = 96
+"""Bins of the proposal for these samples, at most: what `lerf-cpu` trains with."""
 ENCODING_GAIN = 8.0
 LEAST_DENSITY = 1e-4
 """Of a closed scene, per normalised unit: too thin to be seen, but an interval without end absorbs all light."""

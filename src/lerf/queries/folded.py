@@ -35,6 +35,27 @@ class FoldedHead:
         self.biases = [layer.bias for layer in hidden] + [torch.cat([triangle[:, -1], projected[:, -1]])]
 
     @torch.no_grad()
+    def before_texts(
+        self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
+    ) -> tuple[Float[Tensor, "points hidden"], Float[Tensor, "points 1"]]:
+        """What any text is held against, for `cosines_of`: the last hidden layer and 1, both over the length of the
+        embedding."""
+        hidden = self.field.head_input(features, scale)
+        if len(self.weights) > 1:
+            hidden = torch.relu_(kernels.dense_layers(hidden, self.weights[:-1], self.biases[:-1]))
+        ends = self.weights[-1][: self.rows], self.biases[-1][: self.rows]
+        length = torch.linalg.vector_norm(kernels.dense_layers(hidden, [ends[0]], [ends[1]]), dim=-1, keepdim=True)
+        length = length.clamp(min=1e-12)
+        return hidden / length, 1.0 / length
+
+    @torch.no_grad()
+    def cosines_of(
+        self, hidden: Float[Tensor, "*points hidden"], one: Float[Tensor, "*points 1"]
+    ) -> Float[Tensor, "*points texts"]:
+        """Cosines with the texts, from what `before_texts` gave."""
+        return hidden @ self.weights[-1][self.rows :].T + one * self.biases[-1][self.rows :]
+
+    @torch.no_grad()
     def cosines(
         self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
     ) -> Float[Tensor, "points texts"]:

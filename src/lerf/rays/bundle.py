@@ -51,6 +51,7 @@ class RaySamples:
 class RadianceSource(Protocol):
     """Any frozen field that can say where the light of a ray comes from, ours or foreign."""
 
-    def sample_rays(self, rays: RayBundle) -> RaySamples:
-        """Samples and weights of rays; deterministic, without gradients."""
+    def sample_rays(self, rays: RayBundle, samples: int | None = None) -> RaySamples:
+        """Samples and weights of rays; deterministic, without gradients. `samples` is how many of a ray will do, where
+        the source can choose."""
         ...

@@ -20,15 +20,15 @@ def median_sample(weights: Float[Tensor, "rays samples"]) -> Int[Tensor, "rays 1
 
 @torch.no_grad()
 def stops_and_matter(
-    source: RadianceSource, rays: RayBundle, heaviest: int
+    source: RadianceSource, rays: RayBundle, heaviest: int, samples: int | None = None
 ) -> tuple[LightStops, Bool[Tensor, " rays"]]:
     """Where the light of each ray stops, and whether it meets something: at least half of its light stops.
 
     Only the `heaviest` samples of a ray are kept, with weights that sum to one: the others hold a few per cent of the
-    light and most of the cost. A ray past an object into the open has stops like any other, but they lie nowhere in
-    particular.
+    light and most of the cost. They are the heaviest of `samples`, or of as many as the source takes by itself. A ray
+    past an object into the open has stops like any other, but they lie nowhere in particular.
     """
-    parts = [_stops_of_few(source, rays[at], heaviest) for at in _parts(len(rays), rays.origins.device)]
+    parts = [_stops_of_few(source, rays[at], heaviest, samples) for at in _parts(len(rays), rays.origins.device)]
     if len(parts) == 1:
         return parts[0]
     stops, matter = zip(*parts, strict=True)
@@ -42,8 +42,10 @@ def _parts(count: int, device: torch.device) -> list[slice]:
     return [slice(start, start + size) for start in range(0, max(count, 1), size)]
 
 
-def _stops_of_few(source: RadianceSource, rays: RayBundle, heaviest: int) -> tuple[LightStops, Bool[Tensor, " rays"]]:
-    samples = source.sample_rays(rays)
+def _stops_of_few(
+    source: RadianceSource, rays: RayBundle, heaviest: int, count: int | None
+) -> tuple[LightStops, Bool[Tensor, " rays"]]:
+    samples = source.sample_rays(rays, count)
     median = samples.distances.gather(-1, median_sample(samples.weights))
     keep = min(heaviest, samples.weights.shape[1])
     weights, order = samples.weights.topk(keep, dim=-1)

@@ -15,11 +15,10 @@ from lerf.fields.radiance import RadianceField
 from lerf.queries.lifted import Language, trained_field
 from lerf.queries.phrases import Phrases
 from lerf.queries.relevancy import relevancy
-from lerf.queries.view import samples_of_picture
+from lerf.queries.view import stops_of_picture
 from lerf.rays.bundle import RadianceSource, RayBundle
 from lerf.rays.cameras import CameraTable
 from lerf.rendering.image import ColourPicture, render_rays, view_rays
-from lerf.rendering.stops import stops_and_matter
 from lerf.scenes.camera import Camera
 
 CHUNK = {"cpu": 2400}
@@ -97,7 +96,7 @@ def see(source: RadianceSource, language: Language, frame: Frame, device: str) -
     if frame.seen is None:
         parts = []
         for rays in rays_of(frame.camera, device):
-            stops, matter = stops_and_matter(source, rays, samples_of_picture(language))
+            stops, matter = stops_of_picture(source, language, rays)
             deferred = isinstance(language, LanguageField) and language.config.estimator == "deferred"
             features = language.ray_features(stops) if deferred else None  # type: ignore[union-attr]
             parts.append(Seen(stops, matter, features))
