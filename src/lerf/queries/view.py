@@ -44,6 +44,14 @@ class ViewPart:
     """Grid features composited along rays: the deferred estimator's."""
     stops: LightStops | None
 
+    def __getitem__(self, index: slice) -> ViewPart:
+        """Some of its rays."""
+        stops = self.stops
+        if stops is not None:
+            stops = LightStops(**{field.name: getattr(stops, field.name)[index] for field in fields(LightStops)})
+        features = None if self.features is None else self.features[index]
+        return ViewPart(self.positions[index], self.matter[index], features, stops)
+
     @property
     def size(self) -> int:
         """Bytes."""
@@ -157,22 +165,22 @@ def _sweep(language: Language, parts: list[ViewPart], width: int) -> Sweep:
     # Were the step to divide the width, the rays would stand in columns.
     while math.gcd(step, width) > 1:
         step += 1
-    chosen = torch.arange(0, count, step, device=parts[0].matter.device)
-    positions = torch.cat([part.positions for part in parts])[chosen]
-    matter = torch.cat([part.matter for part in parts])[chosen]
+    few, start = [], 0
+    for part in parts:
+        few.append(part[-start % step :: step])
+        start += len(part.matter)
+    positions, matter = (torch.cat([getattr(part, name) for part in few]) for name in ("positions", "matter"))
     features = stops = None
-    if parts[0].features is not None:
-        features = torch.cat([part.features for part in parts if part.features is not None])[chosen]
+    if few[0].features is not None:
+        features = torch.cat([part.features for part in few if part.features is not None])
     else:
-        held = [part.stops for part in parts if part.stops is not None]
-        stops = LightStops(
-            **{f.name: torch.cat([getattr(s, f.name) for s in held])[chosen] for f in fields(LightStops)}
-        )
+        held = [part.stops for part in few if part.stops is not None]
+        stops = LightStops(**{f.name: torch.cat([getattr(s, f.name) for s in held]) for f in fields(LightStops)})
     scales = candidate_scales(language.scale_range).to(positions.device)
     head = None if features is None else FoldedHead(trained_field(language), positions.new_zeros(0, language.width))
     codes, ones, seen = [], [], []
     for scale in scales:
-        at, known = language.bounds.nearest_supervised(positions, scale.expand(len(chosen)))
+        at, known = language.bounds.nearest_supervised(positions, scale.expand(len(matter)))
         if head is not None and features is not None:
             hidden, one = head.before_texts(features, at)
             codes.append(hidden.half())
