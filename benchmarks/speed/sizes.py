@@ -57,7 +57,7 @@ FULL = Sizes(
     cells=100_000,
     photo=(320, 240),
     repeats=7,
-    slow_repeats=2,
+    slow_repeats=4,
     rates=2048,
 )
 """The language field of `lerf-lite`, the radiance field of nerfacto, embeddings as long as ViT-B/16's."""
