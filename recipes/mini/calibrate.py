@@ -3,8 +3,8 @@
     python recipes/mini/calibrate.py REPORT [REPORT ...]
 
 `REPORT` are reports of `benchmarks/scenes.py` on scenes that no evaluation uses (seeds 201 and 202). Printed is the
-lowest threshold that tells the phrases of these scenes, present and absent ones counting alike, within one standard
-error as well as the best one does: many do, and a thing that is there and denied is the worse mistake.
+lowest threshold that tells the phrases of these scenes, present and absent ones counting alike, as well as the best one
+does within two standard errors: many do, and a thing that is there and denied is the worse mistake.
 `encoders/mini.py` holds it.
 """
 
@@ -28,7 +28,7 @@ def lowest_good_threshold(scores: np.ndarray, present: np.ndarray) -> tuple[floa
     error = 0.5 * np.sqrt(
         found[best] * (1 - found[best]) / present.sum() + refused[best] * (1 - refused[best]) / (~present).sum()
     )
-    lowest = int(np.argmax(right >= right[best] - error))
+    lowest = int(np.argmax(right >= right[best] - 2 * error))
     return float(cuts[lowest]), float(right[lowest]), float(right[best])
 
 

@@ -99,13 +99,13 @@ def test_the_threshold_lies_in_the_gap():
     assert lowest_good_threshold(scores, present) == (pytest.approx(0.55), 1.0, 1.0)
 
 
-def test_the_lowest_threshold_within_a_standard_error_is_taken():
+def test_the_lowest_threshold_within_two_standard_errors_is_taken():
     # Ten of each: the best cut refuses all but one absent phrase and finds nine.
     present = np.arange(20) < 10
     scores = np.concatenate([np.linspace(0.55, 0.95, 9), [0.05], np.linspace(0.1, 0.5, 9), [0.9]])
     threshold, right, best = lowest_good_threshold(scores, present)
     assert best == pytest.approx(0.9)
-    error = 0.5 * np.sqrt(2 * 0.9 * 0.1 / 10)
+    error = 2 * 0.5 * np.sqrt(2 * 0.9 * 0.1 / 10)
     by_hand = [
         cut
         for cut in np.linspace(0, 1, 401)
