@@ -7,6 +7,8 @@ from scene_files import transforms, write_capture
 from lerf.apps.estimate import ENCODER_SIZES, describe_capture, features_of
 from lerf.encoders.conse import load
 from lerf.encoders.mid_level import load as load_mid
+from lerf.encoders.mini import load as load_mini
+from lerf.encoders.mini import load_map
 from lerf.pyramids.store import build_pyramids
 from lerf.registry import DENSE_ENCODERS, ENCODERS
 
@@ -24,7 +26,9 @@ def test_tiles_are_counted_as_they_are_cut():
     assert features_of("openclip", [(738, 994)], tile_ratios=(0.5,)) == 42 * 512 * 2
 
 
-@pytest.mark.parametrize(("name", "make"), [("conse", load), ("conse-mid", load_mid)])
+@pytest.mark.parametrize(
+    ("name", "make"), [("conse", load), ("conse-mid", load_mid), ("mini", load_mini), ("mini-map", load_map)]
+)
 def test_estimates_are_near_what_comes_out(name, make, tmp_path):
     photo = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
     store = build_pyramids([lambda: photo], make(), root=tmp_path)

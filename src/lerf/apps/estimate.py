@@ -54,8 +54,8 @@ ENCODER_SIZES: dict[str, tuple[int, Callable[[int, int], float]]] = {
     "dino": (384, _short(500 / 8)),
     "dinov2": (384, _short(500 / 14)),
     "hf": (768, _tiles),
-    "mini": (128, lambda height, width: 5 * 30 * 30 * width / height),
-    "mini-map": (128, _grid(120)),
+    "mini": (128, lambda height, width: 6 * 30 * 30 * width / height),
+    "mini-map": (256, _grid(60)),
     "openclip": (512, _tiles),
     "openclip-l": (768, _tiles),
 }
