@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -56,6 +57,20 @@ class LightStops:
     median_depth: Float[Tensor, " rays"]
     """Depth at which half of the light has stopped; a mean would lie between the two sides of an edge."""
     median_position: Float[Tensor, "rays 3"]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything it holds, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __getitem__(self, index: slice | Tensor) -> LightStops:
+        """Those of some rays."""
+        return LightStops(**{name: tensor[index] for name, tensor in self.tensors.items()})
+
+    @staticmethod
+    def joined(parts: Sequence[LightStops]) -> LightStops:
+        """Those of all parts' rays, one part after the other."""
+        return LightStops(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(LightStops)})
 
 
 class LanguageField(nn.Module):

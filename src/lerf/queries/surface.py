@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -44,17 +44,13 @@ class Surface:
 
     def stops_of(self, index: Tensor | slice) -> LightStops:
         """Where the light of chosen points' rays stops."""
-        return _take(self.stops, index)
+        return self.stops[index]
 
 
 SURFACE_POINTS = 60_000
 """Rays of the rasters of all photos together."""
 CHUNK = 8192
 """Points whose samples are encoded at once: bounds the memory of the first query."""
-
-
-def _take(stops: LightStops, index: Tensor | slice) -> LightStops:
-    return LightStops(**{f.name: getattr(stops, f.name)[index] for f in fields(LightStops)})
 
 
 @torch.no_grad()
@@ -88,8 +84,7 @@ def trace_surface(
         pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
         index = torch.full((len(pixels),), photo, device=cameras.positions.device)
         part, matter = stops_and_matter(source, cameras.rays(index, pixels.to(index.device)), samples)
-        stops.append(LightStops(**{f.name: getattr(part, f.name)[matter] for f in fields(LightStops)}))
+        stops.append(part[matter])
         owners.append(index[matter])
         depth_maps[photo] = torch.where(matter, part.median_depth, torch.nan).view(rows, columns)
-    joined = LightStops(**{f.name: torch.cat([getattr(s, f.name) for s in stops]) for f in fields(LightStops)})
-    return Surface(joined, None, torch.cat(owners), depth_maps)
+    return Surface(LightStops.joined(stops), None, torch.cat(owners), depth_maps)

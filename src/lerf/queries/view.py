@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Float16
@@ -46,9 +46,7 @@ class ViewPart:
 
     def __getitem__(self, index: slice) -> ViewPart:
         """Some of its rays."""
-        stops = self.stops
-        if stops is not None:
-            stops = LightStops(**{field.name: getattr(stops, field.name)[index] for field in fields(LightStops)})
+        stops = None if self.stops is None else self.stops[index]
         features = None if self.features is None else self.features[index]
         return ViewPart(self.positions[index], self.matter[index], features, stops)
 
@@ -57,7 +55,7 @@ class ViewPart:
         """Bytes."""
         held = [self.positions, self.matter]
         held += [] if self.features is None else [self.features]
-        held += [] if self.stops is None else [getattr(self.stops, field.name) for field in fields(LightStops)]
+        held += [] if self.stops is None else [*self.stops.tensors.values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
@@ -174,8 +172,7 @@ def _sweep(language: Language, parts: list[ViewPart], width: int) -> Sweep:
     if few[0].features is not None:
         features = torch.cat([part.features for part in few if part.features is not None])
     else:
-        held = [part.stops for part in few if part.stops is not None]
-        stops = LightStops(**{f.name: torch.cat([getattr(s, f.name) for s in held]) for f in fields(LightStops)})
+        stops = LightStops.joined([part.stops for part in few if part.stops is not None])
     scales = candidate_scales(language.scale_range).to(positions.device)
     head = None if features is None else FoldedHead(trained_field(language), positions.new_zeros(0, language.width))
     codes, ones, seen = [], [], []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -32,8 +30,7 @@ def stops_and_matter(
     if len(parts) == 1:
         return parts[0]
     stops, matter = zip(*parts, strict=True)
-    joined = {f.name: torch.cat([getattr(part, f.name) for part in stops]) for f in fields(LightStops)}
-    return LightStops(**joined), torch.cat(matter)
+    return LightStops.joined(stops), torch.cat(matter)
 
 
 def _parts(count: int, device: torch.device) -> list[slice]:

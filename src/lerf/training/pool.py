@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -38,8 +38,7 @@ class RayPool:
 
     def take(self, index: Int[Tensor, " batch"]) -> RayPool:
         """The chosen rays."""
-        stops = LightStops(**{f.name: getattr(self.stops, f.name)[index] for f in fields(LightStops)})
-        return RayPool(stops, self.slots[index], self.pixels[index], self.height_per_depth[index])
+        return RayPool(self.stops[index], self.slots[index], self.pixels[index], self.height_per_depth[index])
 
     def scale_range(self, ratios: Sequence[float]) -> tuple[float, float]:
         """1st and 99th percentile of the tile heights that these rays show, normalised units."""
@@ -90,9 +89,8 @@ def draw_pool(
             progress(slot + 1, len(train))
     if not any(len(part) for part in parts):
         raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
-    stops = LightStops(**{f.name: torch.cat([getattr(p.stops, f.name) for p in parts]) for f in fields(LightStops)})
     return RayPool(
-        stops,
+        LightStops.joined([p.stops for p in parts]),
         torch.cat([p.slots for p in parts]),
         torch.cat([p.pixels for p in parts]),
         torch.cat([p.height_per_depth for p in parts]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ class Seen:
     @property
     def bytes(self) -> int:
         """Memory held."""
-        tensors = [getattr(self.stops, f.name) for f in fields(LightStops)] + [self.matter, self.features]
+        tensors = [*self.stops.tensors.values(), self.matter, self.features]
         return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 

@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -356,7 +356,7 @@ def open_world(run: Path, *, weights: Path | None = None, offline: bool = False,
 
 def _joined(parts: Sequence[Surface]) -> Surface:
     """The surface that several photos see."""
-    stops = LightStops(**{f.name: torch.cat([getattr(p.stops, f.name) for p in parts]) for f in fields(LightStops)})
+    stops = LightStops.joined([part.stops for part in parts])
     features = [part.features for part in parts if part.features is not None]
     depth_maps = {photo: depths for part in parts for photo, depths in part.depth_maps.items()}
     photo = torch.cat([part.photo for part in parts])
