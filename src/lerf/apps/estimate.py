@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lerf.config import MEMORY, PRESETS, TrainSettings
+from lerf.encoders.mini import DEFAULTS as MINI
+from lerf.encoders.mini import HEIGHT, SPACING
 from lerf.errors import ConfigError
 from lerf.kernels.layout import GridLayout
 from lerf.pyramids.tiles import layout
@@ -54,7 +56,7 @@ ENCODER_SIZES: dict[str, tuple[int, Callable[[int, int], float]]] = {
     "dino": (384, _short(500 / 8)),
     "dinov2": (384, _short(500 / 14)),
     "hf": (768, _tiles),
-    "mini": (128, lambda height, width: 6 * 30 * 30 * width / height),
+    "mini": (128, lambda height, width: len(MINI.tile_ratios) * _grid(HEIGHT / SPACING)(height, width)),
     "mini-map": (256, _grid(60)),
     "openclip": (512, _tiles),
     "openclip-l": (768, _tiles),
