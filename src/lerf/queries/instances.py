@@ -73,13 +73,14 @@ def answering_regions(
     """
     # The lead is the logit over the temperature.
     lead = torch.logit(torch.tensor(score, dtype=torch.float64), eps=1e-9)
-    edge, near = (float(torch.sigmoid(share * lead)) for share in (EDGE, AS_SURE))
+    # A phrase that lags behind the canonical ones has its best place alone.
+    edge, near = (min(float(torch.sigmoid(share * lead)), score - 1e-6) for share in (EDGE, AS_SURE))
     return find_regions(
         points,
         relevancy,
-        threshold=min(edge, score - 1e-6),
+        threshold=edge,
         cell_size=cell_size,
-        min_peak=max(threshold, min(near, score - 1e-6)),
+        min_peak=max(threshold, near),
     )
 
 
