@@ -40,9 +40,10 @@ def test_cosines_are_those_of_the_embeddings(hidden, layers, width) -> None:
 def test_what_is_kept_before_the_texts_serves_any_text(hidden, layers, width) -> None:
     field, phrases = field_of(hidden, layers, width), phrases_of(width)
     features, scale = torch.randn(200, 6), torch.rand(200) + 0.05
-    kept = FoldedHead(field, torch.zeros(0, width)).before_texts(features, scale)
+    head = FoldedHead(field)
+    kept = head.before_texts(features, scale)
     expected = field.embed(features, scale) @ phrases.canonical.T
-    torch.testing.assert_close(FoldedHead(field, phrases.canonical).cosines_of(*kept), expected, atol=2e-5, rtol=0)
+    torch.testing.assert_close(head.cosines_of(*kept, head.projected(phrases.canonical)), expected, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("estimator", ["deferred", "per-sample"])

@@ -16,10 +16,10 @@ from lerf.errors import QueryError
 from lerf.exports.asked import Asked
 from lerf.exports.cloud import CHUNK, Cloud, Progress, _silent
 from lerf.fields.contraction import contract
-from lerf.fields.language import LanguageField
 from lerf.files import write_atomically
 from lerf.model import Model
 from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagonal
+from lerf.queries.lifted import deferred_field
 from lerf.queries.phrases import Phrases, presence
 from lerf.queries.search import surface_relevancy
 from lerf.queries.surface import Surface
@@ -76,14 +76,11 @@ def cloud_relevancy(
 
 def _surfaces(model: Model, cloud: Cloud, progress: Progress, stage: str) -> Iterator[tuple[Tensor, Surface]]:
     """The cloud's rays, some at a time: their indices, and where their light stops."""
-    field = model.language
-    done = 0
+    field, done = deferred_field(model.language), 0
     for part in torch.arange(len(cloud), device=cloud.positions.device).split(CHUNK):
         rays = model.cameras.rays(cloud.photo[part], cloud.pixels[part])
-        stops, _ = stops_and_matter(model.source, rays, field.config.samples)
-        features = None
-        if isinstance(field, LanguageField) and field.config.estimator == "deferred":
-            features = field.ray_features(stops)
+        stops, _ = stops_and_matter(model.source, rays, model.language.config.samples)
+        features = None if field is None else field.ray_features(stops)
         yield part, Surface(stops, features, cloud.photo[part], {})
         done += len(part)
         progress(stage, done, len(cloud))

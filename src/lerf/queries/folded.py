@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lerf import kernels
 from lerf.fields.language import LanguageField, LightStops
-from lerf.queries.lifted import Language
+from lerf.queries.lifted import Language, deferred_field
 from lerf.queries.phrases import Phrases
 from lerf.queries.relevancy import relevancy, relevancy_of_cosines
 
@@ -23,16 +23,23 @@ class FoldedHead:
     """The head of a field for given texts."""
 
     @torch.no_grad()
-    def __init__(self, field: LanguageField, texts: Float[Tensor, "texts width"]) -> None:
+    def __init__(self, field: LanguageField, texts: Float[Tensor, "texts width"] | None = None) -> None:
+        """`texts` are those of `cosines`; `cosines_of` is given its own."""
         *hidden, last = field.head.layers
         self.field = field
-        joined = torch.cat([last.weight, last.bias[:, None]], dim=1)
+        # W and b side by side.
+        self.joined = joined = torch.cat([last.weight, last.bias[:, None]], dim=1)
         triangle = torch.linalg.qr(joined.double(), mode="r").R.float()
-        projected = texts.to(joined) @ joined
+        projected = joined[:0] if texts is None else self.projected(texts)
         # One matrix for both: its first rows give the length, the others the dot products.
         self.rows = len(triangle)
         self.weights = [layer.weight for layer in hidden] + [torch.cat([triangle[:, :-1], projected[:, :-1]])]
         self.biases = [layer.bias for layer in hidden] + [torch.cat([triangle[:, -1], projected[:, -1]])]
+
+    @torch.no_grad()
+    def projected(self, texts: Float[Tensor, "texts width"]) -> Float[Tensor, "texts projected"]:
+        """Texts as the last hidden layer, and the 1 that its bias takes, meet them."""
+        return texts.to(self.joined) @ self.joined
 
     @torch.no_grad()
     def before_texts(
@@ -50,10 +57,13 @@ class FoldedHead:
 
     @torch.no_grad()
     def cosines_of(
-        self, hidden: Float[Tensor, "*points hidden"], one: Float[Tensor, "*points 1"]
+        self,
+        hidden: Float[Tensor, "*points hidden"],
+        one: Float[Tensor, "*points 1"],
+        projected: Float[Tensor, "texts projected"],
     ) -> Float[Tensor, "*points texts"]:
-        """Cosines with the texts, from what `before_texts` gave."""
-        return hidden @ self.weights[-1][self.rows :].T + one * self.biases[-1][self.rows :]
+        """Cosines with texts of unit length, as `projected`, from what `before_texts` gave."""
+        return hidden @ projected[:, :-1].T + one * projected[:, -1]
 
     @torch.no_grad()
     def cosines(
@@ -71,8 +81,9 @@ class Asked:
     def __init__(self, language: Language, phrases: Phrases) -> None:
         self.language, self.phrases = language, phrases
         self.head: FoldedHead | None = None
-        if isinstance(language, LanguageField) and language.config.estimator == "deferred":
-            self.head = FoldedHead(language, torch.cat([phrases.queries, phrases.canonical]))
+        field = deferred_field(language)
+        if field is not None:
+            self.head = FoldedHead(field, torch.cat([phrases.queries, phrases.canonical]))
 
     @torch.no_grad()
     def relevancy(

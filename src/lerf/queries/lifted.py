@@ -123,3 +123,10 @@ def trained_field(language: Language) -> LanguageField:
             "a new folder for a field to bake or to compare with."
         )
     return language
+
+
+def deferred_field(language: Language) -> LanguageField | None:
+    """The field, where it composites features along a ray before its head; None for any other language."""
+    if isinstance(language, LanguageField) and language.config.estimator == "deferred":
+        return language
+    return None

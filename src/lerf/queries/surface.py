@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lerf.fields.language import LanguageField, LightStops
-from lerf.queries.lifted import Language, trained_field
+from lerf.fields.language import LightStops
+from lerf.queries.lifted import Language, deferred_field, trained_field
 from lerf.rays.bundle import RadianceSource
 from lerf.rays.cameras import CameraTable
 from lerf.rendering.stops import stops_and_matter
@@ -59,10 +59,11 @@ def build_surface(
 ) -> Surface:
     """`trace_surface` with the language's features, where its estimator composites them."""
     surface = trace_surface(source, field.config.samples, cameras, photos, points)
-    if not isinstance(field, LanguageField) or field.config.estimator != "deferred":
+    deferred = deferred_field(field)
+    if deferred is None:
         return surface
     parts = torch.arange(len(surface), device=surface.photo.device).split(CHUNK)
-    return replace(surface, features=torch.cat([field.ray_features(surface.stops_of(part)) for part in parts]))
+    return replace(surface, features=torch.cat([deferred.ray_features(surface.stops_of(part)) for part in parts]))
 
 
 @torch.no_grad()

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Float16
 from torch import Tensor
 
-from lerf.fields.language import LanguageField, LightStops
+from lerf.fields.language import LightStops
 from lerf.queries.folded import FoldedHead
-from lerf.queries.lifted import Language, trained_field
+from lerf.queries.lifted import Language, deferred_field, trained_field
 from lerf.queries.phrases import Phrases, peak, smallest_as_good
 from lerf.queries.relevancy import relevancy_of_cosines
 from lerf.queries.search import candidate_scales
@@ -63,13 +63,12 @@ class ViewPart:
 class Sweep:
     """A coarse set of a view's rays at all candidate scales: what the scale of a phrase is chosen by."""
 
-    language: Language
     scales: Float[Tensor, " scales"]
     """Normalised units."""
     codes: Float16[Tensor, "scales rays width"]
     """Embeddings; of a deferred field the head's last hidden layer over the embedding's length (`before_texts`)."""
-    ones: Float[Tensor, "scales rays 1"] | None
-    """Of a deferred field, 1 over the embedding's length."""
+    folded: tuple[FoldedHead, Float[Tensor, "scales rays 1"]] | None
+    """Of a deferred field, the head and 1 over the embeddings' lengths."""
     seen: Bool[Tensor, "scales rays"]
     """Whether the ray meets matter that a photo supervised."""
 
@@ -77,11 +76,14 @@ class Sweep:
     def choose(self, phrases: Phrases) -> list[float]:
         """For each phrase the scale at which it answers, by the rule of `search.choose_scales`."""
         texts = torch.cat([phrases.queries, phrases.canonical]).to(self.codes.device)
-        if self.ones is None:
+        if self.folded is None:
             cosines = (codes.float() @ texts.T for codes in self.codes)
         else:
-            head = FoldedHead(trained_field(self.language), texts)
-            cosines = (head.cosines_of(codes.float(), one) for codes, one in zip(self.codes, self.ones, strict=True))
+            head, ones = self.folded
+            projected = head.projected(texts)
+            cosines = (
+                head.cosines_of(codes.float(), one, projected) for codes, one in zip(self.codes, ones, strict=True)
+            )
         peaks = [
             peak(relevancy_of_cosines(found, len(phrases.queries), phrases.temperature) * seen)
             for found, seen in zip(cosines, self.seen, strict=True)
@@ -143,7 +145,7 @@ def stops_of_picture(
     """`stops_and_matter` of a picture's rays: few samples for a trained deferred field, which reads their mean; for one
     that answers at single samples or cells as many as it was made with."""
     samples = language.config.samples
-    if isinstance(language, LanguageField) and language.config.estimator == "deferred":
+    if deferred_field(language) is not None:
         return stops_and_matter(source, rays, min(samples, READ), TRACED)
     return stops_and_matter(source, rays, samples)
 
@@ -151,8 +153,9 @@ def stops_of_picture(
 @torch.no_grad()
 def _trace(source: RadianceSource, language: Language, rays: RayBundle) -> ViewPart:
     stops, matter = stops_of_picture(source, language, rays)
-    if isinstance(language, LanguageField) and language.config.estimator == "deferred":
-        return ViewPart(stops.median_position, matter, language.ray_features(stops), None)
+    field = deferred_field(language)
+    if field is not None:
+        return ViewPart(stops.median_position, matter, field.ray_features(stops), None)
     return ViewPart(stops.median_position, matter, None, stops)
 
 
@@ -174,7 +177,7 @@ def _sweep(language: Language, parts: list[ViewPart], width: int) -> Sweep:
     else:
         stops = LightStops.joined([part.stops for part in few if part.stops is not None])
     scales = candidate_scales(language.scale_range).to(positions.device)
-    head = None if features is None else FoldedHead(trained_field(language), positions.new_zeros(0, language.width))
+    head = None if features is None else FoldedHead(trained_field(language))
     codes, ones, seen = [], [], []
     for scale in scales:
         at, known = language.bounds.nearest_supervised(positions, scale.expand(len(matter)))
@@ -185,4 +188,5 @@ def _sweep(language: Language, parts: list[ViewPart], width: int) -> Sweep:
         elif stops is not None:
             codes.append(language.render_at_scale(stops, at).half())
         seen.append(known & matter)
-    return Sweep(language, scales, torch.stack(codes), torch.stack(ones) if ones else None, torch.stack(seen))
+    folded = None if head is None else (head, torch.stack(ones))
+    return Sweep(scales, torch.stack(codes), folded, torch.stack(seen))

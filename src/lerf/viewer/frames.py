@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lerf.fields.language import LanguageField, LightStops
 from lerf.fields.radiance import RadianceField
-from lerf.queries.lifted import Language, trained_field
+from lerf.queries.lifted import Language, deferred_field, trained_field
 from lerf.queries.phrases import Phrases
 from lerf.queries.relevancy import relevancy
 from lerf.queries.view import stops_of_picture
@@ -94,11 +94,10 @@ def render_frame(radiance: RadianceField, camera: Camera, device: str, samples: 
 def see(source: RadianceSource, language: Language, frame: Frame, device: str) -> Generator[None, None, list[Seen]]:
     """Where the light of a picture's rays stops, kept in the frame for the next phrase."""
     if frame.seen is None:
-        parts = []
+        field, parts = deferred_field(language), []
         for rays in rays_of(frame.camera, device):
             stops, matter = stops_of_picture(source, language, rays)
-            deferred = isinstance(language, LanguageField) and language.config.estimator == "deferred"
-            features = language.ray_features(stops) if deferred else None  # type: ignore[union-attr]
+            features = None if field is None else field.ray_features(stops)
             parts.append(Seen(stops, matter, features))
             yield
         frame.seen = parts
