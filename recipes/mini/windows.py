@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer, UInt8
 
 from captions import Caption, Sight, caption, sights
 from lerf.generator.annotation import Thing
@@ -42,11 +42,11 @@ class Labels:
         self.coarse = labels[::COARSE, ::COARSE]
         self.sides, self.pixels = {}, {}
         self.parts = part_middles(labels, things)
-        owners = self.owner[labels]
+        places = places_of(self.owner[labels])
         for identifier, thing in self.things.items():
-            rows, columns = np.nonzero(owners == identifier)
-            if len(rows) == 0:
+            if identifier not in places:
                 continue
+            rows, columns = places[identifier]
             self.sides[identifier] = float(np.sqrt((np.ptp(rows) + 1.0) * (np.ptp(columns) + 1.0)))
             if not thing.furniture:
                 self.pixels[identifier] = (rows, columns)
@@ -75,17 +75,26 @@ class Labels:
         return sights(shares, part_shares, self.sides, side, self.things) if shares else []
 
 
+def places_of(numbers: Integer[np.ndarray, "height width"]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Rows and columns of every number's pixels, in reading order."""
+    order = np.argsort(numbers.reshape(-1), kind="stable")
+    found, first = np.unique(numbers.reshape(-1)[order], return_index=True)
+    pieces = np.split(order, first[1:])
+    return {int(n): np.divmod(piece, numbers.shape[1]) for n, piece in zip(found, pieces, strict=True)}
+
+
 def part_middles(
     labels: UInt8[np.ndarray, "height width"], things: tuple[Thing, ...]
 ) -> list[tuple[Thing, str, float, float, float]]:
     """Every visible part that may be asked for, of 60 pixels or more: its thing, name, middle (x, y) and side."""
-    found = []
+    found, places = [], places_of(labels)
+    nowhere = (np.zeros(0), np.zeros(0))
     for thing in things:
         asked = () if thing.furniture else all_kinds()[thing.kind].askable_parts
         for part in thing.parts:
             if part.name not in asked:
                 continue
-            rows, columns = np.nonzero(labels == part.label)
+            rows, columns = places.get(part.label, nowhere)
             if len(rows) >= 60:
                 side = max(SMALLEST, 1.2 * len(rows) ** 0.5)
                 found.append((thing, part.name, float(columns.mean()) + 0.5, float(rows.mean()) + 0.5, side))

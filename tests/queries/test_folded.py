@@ -41,7 +41,7 @@ def test_what_is_kept_before_the_texts_serves_any_text(hidden, layers, width) ->
     field, phrases = field_of(hidden, layers, width), phrases_of(width)
     features, scale = torch.randn(200, 6), torch.rand(200) + 0.05
     head = FoldedHead(field)
-    kept = head.before_texts(features, scale)
+    kept = head.before_texts(head.before_scale(features), scale)
     expected = field.embed(features, scale) @ phrases.canonical.T
     torch.testing.assert_close(head.cosines_of(*kept, head.projected(phrases.canonical)), expected, atol=2e-5, rtol=0)
 

@@ -131,10 +131,14 @@ class LanguageField(nn.Module):
     def head_input(
         self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
     ) -> Float[Tensor, "points inputs"]:
-        """Grid features beside the bounded logarithm of the scale: what the head sees."""
+        """Grid features beside the bounded scale: what the head sees."""
+        return torch.cat([features, self.bounded_scale(scale)[:, None]], dim=-1)
+
+    def bounded_scale(self, scale: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
+        """Logarithm of a scale in normalised units, -1 to 1 over the scales seen in training, at most half as far
+        beyond."""
         low, high = self.log_scale_range
-        bounded = ((scale.log() - low) / (high - low)).clamp(-0.25, 1.25) * 2.0 - 1.0
-        return torch.cat([features, bounded[:, None]], dim=-1)
+        return ((scale.log() - low) / (high - low)).clamp(-0.25, 1.25) * 2.0 - 1.0
 
     def ray_features(self, stops: LightStops) -> Float[Tensor, "rays features"]:
         """Grid features composited along rays: the mean under the weights."""

@@ -42,14 +42,24 @@ class FoldedHead:
         return texts.to(self.joined) @ self.joined
 
     @torch.no_grad()
+    def before_scale(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points first"]:
+        """What the first layer makes of features, before it is told a scale: one serves all scales."""
+        if len(self.weights) == 1:
+            return features
+        return kernels.dense_layers(features, [self.weights[0][:, :-1].contiguous()], self.biases[:1])
+
+    @torch.no_grad()
     def before_texts(
-        self, features: Float[Tensor, "points features"], scale: Float[Tensor, " points"]
+        self, first: Float[Tensor, "points first"], scale: Float[Tensor, " points"]
     ) -> tuple[Float[Tensor, "points hidden"], Float[Tensor, "points 1"]]:
         """What any text is held against, for `cosines_of`: the last hidden layer and 1, both over the length of the
-        embedding."""
-        hidden = self.field.head_input(features, scale)
-        if len(self.weights) > 1:
-            hidden = torch.relu_(kernels.dense_layers(hidden, self.weights[:-1], self.biases[:-1]))
+        embedding; from what `before_scale` gave."""
+        if len(self.weights) == 1:
+            hidden = self.field.head_input(first, scale)
+        else:
+            hidden = torch.addr(first, self.field.bounded_scale(scale), self.weights[0][:, -1]).relu_()
+        if len(self.weights) > 2:
+            hidden = kernels.dense_layers(hidden, self.weights[1:-1], self.biases[1:-1]).relu_()
         ends = self.weights[-1][: self.rows], self.biases[-1][: self.rows]
         length = torch.linalg.vector_norm(kernels.dense_layers(hidden, [ends[0]], [ends[1]]), dim=-1, keepdim=True)
         length = length.clamp(min=1e-12)

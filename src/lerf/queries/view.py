@@ -177,12 +177,15 @@ def _sweep(language: Language, parts: list[ViewPart], width: int) -> Sweep:
     else:
         stops = LightStops.joined([part.stops for part in few if part.stops is not None])
     scales = candidate_scales(language.scale_range).to(positions.device)
-    head = None if features is None else FoldedHead(trained_field(language))
+    head = first = None
+    if features is not None:
+        head = FoldedHead(trained_field(language))
+        first = head.before_scale(features)
     codes, ones, seen = [], [], []
     for scale in scales:
         at, known = language.bounds.nearest_supervised(positions, scale.expand(len(matter)))
-        if head is not None and features is not None:
-            hidden, one = head.before_texts(features, at)
+        if head is not None and first is not None:
+            hidden, one = head.before_texts(first, at)
             codes.append(hidden.half())
             ones.append(one)
         elif stops is not None:
