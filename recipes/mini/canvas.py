@@ -29,32 +29,26 @@ class Cut:
 class Canvas:
     """A picture continued by its edge, as far as crops about its windows reach."""
 
-    def __init__(
-        self, picture: UInt8[np.ndarray, "height width 3"], largest: float, crop: int, stretch: float = 1.0
-    ) -> None:
-        """Windows up to `largest` pixels; crops of `crop` pixels, stretched up to `stretch` either way."""
+    def __init__(self, picture: UInt8[np.ndarray, "height width 3"], largest: float, crop: int) -> None:
+        """Windows up to `largest` pixels; crops of `crop` pixels."""
         self._height, self._width = picture.shape[:2]
         self._crop = crop
-        self._beyond = beyond = int(np.ceil(0.75 * stretch * crop / WINDOW * largest)) + 1
+        self._beyond = beyond = int(np.ceil(0.75 * crop / WINDOW * largest)) + 1
         rows, columns = (np.arange(-beyond, size + beyond).clip(0, size - 1) for size in picture.shape[:2])
         self._image = Image.fromarray(picture.take(rows, 0).take(columns, 1))
 
-    def cut(
-        self, x: float, y: float, side: float, shift_x: float = 0.0, shift_y: float = 0.0, stretch: float = 1.0
-    ) -> Cut:
+    def cut(self, x: float, y: float, side: float, shift_x: float = 0.0, shift_y: float = 0.0) -> Cut:
         """The crop about a window, whose middle lies at the crop's, shifted by less than a quarter of the crop.
 
         Args:
             x, y, side: of the window, in pixels of the picture.
             shift_x, shift_y: in pixels of the crop.
-            stretch: how much wider things become, and how much lower.
         """
-        half = self._crop / 2
-        across, down = WINDOW / side * stretch, WINDOW / side / stretch
-        left, top = x - (half + shift_x) / across, y - (half + shift_y) / down
-        box = tuple(edge + self._beyond for edge in (left, top, left + self._crop / across, top + self._crop / down))
+        zoom, half = WINDOW / side, self._crop / 2
+        left, top, reach = x - (half + shift_x) / zoom, y - (half + shift_y) / zoom, self._crop / zoom
+        box = tuple(edge + self._beyond for edge in (left, top, left + reach, top + reach))
         pixels = np.asarray(self._image.resize((self._crop, self._crop), Image.Resampling.BILINEAR, box))
-        inside = (-left * across, (self._width - left) * across, -top * down, (self._height - top) * down)
+        inside = (-left * zoom, (self._width - left) * zoom, -top * zoom, (self._height - top) * zoom)
         return Cut(pixels, half + shift_x, half + shift_y, inside)
 
 

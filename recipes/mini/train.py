@@ -1,6 +1,6 @@
 """Train `mini`: image and text tower together, by symmetric InfoNCE on windows and their captions.
 
-    python recipes/mini/train.py DATA OUT [--steps 2900]
+    python recipes/mini/train.py DATA OUT [--steps 2600]
 
 InfoNCE (van den Oord et al. 2018, arXiv 1807.03748; symmetric as in CLIP, arXiv 2103.00020) over the windows of one
 batch. A caption that is true of another window as well (the annotation knows) is left out of that window's
@@ -45,8 +45,6 @@ PICTURES, WINDOWS, LOOSE = 16, 16, 64
 """Of one step: pictures, windows of each, captions of no window."""
 SHIFT = 6.0
 """A window's middle lies up to so many pixels beside its crop's."""
-STRETCH = 0.15
-"""A crop is made wider and lower, or narrower and higher, by up to this, as a logarithm."""
 SHORT = 4
 """Words of the captions that are read together, apart from the few longer ones: most have two or three."""
 RATE, DECAY, WARM_UP = 4e-3, 0.02, 100
@@ -98,7 +96,7 @@ class Pictures:
 
     @lru_cache(maxsize=2000)  # noqa: B019
     def canvas(self, index: int) -> Canvas:
-        return Canvas(self.picture(index), LARGEST, CROP, float(np.exp(STRETCH)))
+        return Canvas(self.picture(index), LARGEST, CROP)
 
     def picture(self, index: int) -> np.ndarray:
         scene, view = self._places[index]
@@ -137,9 +135,7 @@ def batch_of(pictures: Pictures, step: int, seed: int) -> Batch:
     for index in order[place : place + PICTURES]:
         canvas = pictures.canvas(int(index))
         for window in draw_windows(pictures.labels(int(index)), WINDOWS, random):
-            shift_x, shift_y = random.uniform(-SHIFT, SHIFT, 2)
-            stretch = float(np.exp(random.uniform(-STRETCH, STRETCH)))
-            cuts.append(canvas.cut(window.x, window.y, window.side, shift_x, shift_y, stretch))
+            cuts.append(canvas.cut(window.x, window.y, window.side, *random.uniform(-SHIFT, SHIFT, 2)))
             windows.append(window)
     crops, across, down = collated(cuts)
     mirrored = torch.from_numpy(random.random(len(crops)) < 0.5)
@@ -272,7 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=2900)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)

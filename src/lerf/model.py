@@ -27,6 +27,7 @@ from lerf.queries.lifted import IndexLanguage, Language
 from lerf.queries.phrases import Phrases, presence
 from lerf.queries.relevancy import relevancy
 from lerf.queries.search import candidate_scales, choose_scales, surface_relevancy
+from lerf.queries.spread import SurfaceGraph
 from lerf.queries.surface import SURFACE_POINTS, Surface, build_surface
 from lerf.queries.view import ViewMemory
 from lerf.queries.views import best_view, unoccluded
@@ -93,6 +94,10 @@ class Model:
         """Surface points in the contracted frame, and the side of the cells that join them into instances."""
         positions = contract(self.surface.positions)
         return positions, JOIN_SHARE * robust_diagonal(positions)
+
+    @cached_property
+    def _graph(self) -> SurfaceGraph:
+        return SurfaceGraph.of(self._contracted_surface[0])
 
     def phrases(
         self, texts: str | Sequence[str], canonical: Sequence[str] | None = None, temperature: float | None = None
@@ -327,7 +332,7 @@ class Model:
         if score < threshold:
             return Answer(text, score)
         positions, cell_size = self._contracted_surface
-        regions = answering_regions(positions, scores, score, threshold, cell_size)
+        regions = answering_regions(positions, scores, score, threshold, cell_size, self._graph)
         # Where only scattered points pass, the best of them is the answer.
         found = [(r.best, r.indices) for r in regions] or [(int(scores.argmax()), scores.argmax()[None])]
         instances = tuple(

@@ -22,6 +22,7 @@ from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagona
 from lerf.queries.lifted import deferred_field
 from lerf.queries.phrases import Phrases, presence
 from lerf.queries.search import surface_relevancy
+from lerf.queries.spread import SurfaceGraph
 from lerf.queries.surface import Surface
 from lerf.rendering.stops import stops_and_matter
 
@@ -99,11 +100,10 @@ def named_points(
     contracted = contract(cloud.positions)
     cell = JOIN_SHARE * robust_diagonal(contracted)
     named = torch.zeros_like(relevancy, dtype=torch.bool)
-    for row, scores in enumerate(relevancy):
-        score = presence(scores)
-        if score < threshold:
-            continue
-        for region in answering_regions(contracted, scores, score, threshold, cell):
+    present = {row: score for row, score in enumerate(map(presence, relevancy)) if score >= threshold}
+    graph = SurfaceGraph.of(contracted) if present else None
+    for row, score in present.items():
+        for region in answering_regions(contracted, relevancy[row], score, threshold, cell, graph):
             named[row, region.indices] = True
     return named
 

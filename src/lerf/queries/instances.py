@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -15,6 +15,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from lerf.errors import QueryError
+from lerf.queries.phrases import presence
+from lerf.queries.spread import SurfaceGraph
 
 EDGE = 0.2
 """Share of the best place's lead over the canonical phrases with which a thing ends. What lies just behind a thing's
@@ -60,9 +62,13 @@ def answering_regions(
     score: float,
     threshold: float,
     cell_size: float,
+    graph: SurfaceGraph | None = None,
 ) -> list[Region]:
     """Instances of a phrase that is present: a thing ends where the lead over the canonical phrases is small beside the
     best place's (`EDGE`), and counts when somewhere inside it passes the threshold and comes near the best (`AS_SURE`).
+
+    With a graph, how many there are and where is told by relevancy as it is, and how far each reaches by relevancy
+    spread along the graph (`SurfaceGraph`), which ends where things do but lets neighbours of one kind run together.
 
     Args:
         points: in the contracted frame, where cells grow with the distance, as the spacing of the points does.
@@ -70,18 +76,39 @@ def answering_regions(
         score: the phrase's relevancy to the scene (`search.presence`).
         threshold: from which it is present.
         cell_size: see `find_regions`.
+        graph: of the points; None where none is at hand.
     """
-    # The lead is the logit over the temperature.
+    edge, near = _below(score, EDGE), _below(score, AS_SURE)
+    regions = find_regions(points, relevancy, threshold=edge, cell_size=cell_size, min_peak=max(threshold, near))
+    if graph is None or not regions:
+        return regions
+    spread = graph.spread(relevancy)
+    reaches = find_regions(points, spread, threshold=_below(presence(spread), EDGE), cell_size=cell_size, min_share=0.0)
+    return _as_far_as(regions, reaches, points)
+
+
+def _below(score: float, share: float) -> float:
+    """Relevancy with a share of the lead of `score`, which is the logit over the temperature; a phrase that lags behind
+    the canonical ones has its best place alone."""
     lead = torch.logit(torch.tensor(score, dtype=torch.float64), eps=1e-9)
-    # A phrase that lags behind the canonical ones has its best place alone.
-    edge, near = (min(float(torch.sigmoid(share * lead)), score - 1e-6) for share in (EDGE, AS_SURE))
-    return find_regions(
-        points,
-        relevancy,
-        threshold=edge,
-        cell_size=cell_size,
-        min_peak=max(threshold, near),
-    )
+    return min(float(torch.sigmoid(share * lead)), score - 1e-6)
+
+
+def _as_far_as(regions: list[Region], reaches: list[Region], points: Float[Tensor, "points 3"]) -> list[Region]:
+    """Regions with the members of the reach that their best point lies in, where no other's does."""
+    owner = torch.full((len(points),), -1, device=points.device)
+    for number, reach in enumerate(reaches):
+        owner[reach.indices] = number
+    found = [int(owner[region.best]) for region in regions]
+    result = []
+    for region, number in zip(regions, found, strict=True):
+        if number < 0 or found.count(number) > 1:
+            result.append(region)
+            continue
+        indices = reaches[number].indices
+        minimum, maximum = robust_extent(points[indices], points[region.best])
+        result.append(replace(region, indices=indices, minimum=minimum, maximum=maximum))
+    return result
 
 
 def find_regions(
