@@ -6,7 +6,7 @@ Each seed gives a scene (`lerf make-scene`), a run (preset lerf-demo, encoder mi
 protocols); what is there is kept. Printed are means over the scenes beside the 2D baseline. `--variants` adds, on
 the same radiance, lifted language of one tile height, and trained fields: as they are, without the dense regulariser,
 with one tile height, and with the per-sample estimator: what the LERF paper showed as pictures. Constants were tuned on
-seeds 201 and 202 only.
+seeds 201 to 206 only.
 """
 
 from __future__ import annotations

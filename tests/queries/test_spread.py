@@ -48,6 +48,15 @@ def test_few_points_keep_even_relevancy(count: int) -> None:
     torch.testing.assert_close(SurfaceGraph.of(points).spread(even), even, atol=1e-5, rtol=0)
 
 
+def test_a_point_that_is_nowhere_neither_gives_nor_takes() -> None:
+    points = plane(8, 1.0, 0)
+    relevancy = torch.rand(65, generator=torch.Generator().manual_seed(2)) * 0.98 + 0.01
+    among = SurfaceGraph.of(torch.cat([points[:10], torch.full((1, 3), torch.nan), points[10:]])).spread(relevancy)
+    kept = torch.arange(65) != 10
+    torch.testing.assert_close(among[kept], SurfaceGraph.of(points).spread(relevancy[kept]))
+    torch.testing.assert_close(among[10], relevancy[10], atol=1e-5, rtol=0)
+
+
 def test_a_thing_ends_where_it_stands() -> None:
     """Relevancy that fades over the foot of a wall: less of the table around it is its own, no less of the wall."""
     points, is_wall = wall_on_a_table()

@@ -40,9 +40,13 @@ class SurfaceGraph:
 
     @classmethod
     def of(cls, points: Float[Tensor, "points 3"]) -> SurfaceGraph:
-        """The graph of points on surfaces, in any frame; in the contracted one they are about evenly spaced."""
-        places = points.cpu().numpy().astype(np.float64)
-        count, near = len(places), min(NEIGHBOURS, len(places) - 1)
+        """The graph of points on surfaces, in any frame; in the contracted one they are about evenly spaced.
+
+        Points that are not finite have no neighbours.
+        """
+        count, finite = len(points), points.isfinite().all(dim=-1).cpu().numpy()
+        index, places = np.flatnonzero(finite), points.cpu().numpy()[finite].astype(np.float64)
+        near = min(NEIGHBOURS, len(places) - 1)
         if near < 1:
             return cls(identity(count, dtype=np.float32, format="csr"))
         tree = cKDTree(places)
@@ -55,9 +59,9 @@ class SurfaceGraph:
             ]
         )
         affinity = (np.exp((alike - 1.0) / TURN) + FLOOR).astype(np.float32)
-        rows = np.repeat(np.arange(count), near)
-        graph = csr_matrix((affinity.ravel(), (rows, others.ravel())), shape=(count, count))
-        graph = graph.maximum(graph.T)
+        rows, columns = np.repeat(index, near), index[others].ravel()
+        graph = csr_matrix((affinity.ravel(), (rows, columns)), shape=(count, count))
+        graph = graph.maximum(graph.T) + diags((~finite).astype(np.float32))
         return cls((diags(1.0 / np.asarray(graph.sum(axis=1)).ravel()) @ graph).tocsr().astype(np.float32))
 
     def spread(self, relevancy: Float[Tensor, " points"]) -> Float32[Tensor, " points"]:
