@@ -17,19 +17,19 @@ from lerf.queries.lifted import Language, deferred_field, trained_field
 from lerf.queries.phrases import Phrases, peak, smallest_as_good
 from lerf.queries.relevancy import relevancy_of_cosines
 from lerf.queries.search import candidate_scales
-from lerf.rays.bundle import RadianceSource, RayBundle
+from lerf.rays.bundle import RadianceSource, RayBundle, rays_at_once
 from lerf.rays.cameras import CameraTable
 from lerf.rendering.image import view_rays
 from lerf.rendering.stops import stops_and_matter
 
 BUDGET = 256_000_000
 """Bytes of views that are kept; one that is larger is traced again for every phrase."""
-COARSE = 1200
-"""Rays of a sweep over scales."""
-TRACED, READ = 12, 6
+COARSE = 900
+"""Rays of a sweep over scales. On the fox capture and on a generated scene 1,200 choose no better."""
+TRACED, READ = 8, 4
 """Samples of a ray that a picture of a trained deferred field traces, and of these the heaviest that it reads, at most.
-On the fox capture relevancy differs from that of 64 samples, of which 24 are read, by 0.003 on average, and by 0.05 for
-one ray in a hundred, at outlines."""
+On the fox capture relevancy differs from that of 64 samples, of which 24 are read, by 0.006 on average, and by 0.11 for
+one ray in a hundred, at outlines; areas under the curve and IoU differ by less than 0.001 from those of 12 and 6."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ class ViewMemory:
             return
         parts: list[ViewPart] | None = []
         used = 0
-        for rays in view_rays(cameras, index):
+        together = rays_at_once(cameras.positions.device, TRACED)
+        for rays in view_rays(cameras, index, together if deferred_field(language) is not None else None):
             part = _trace(source, language, rays)
             used += part.size
             if parts is not None:

@@ -29,10 +29,15 @@ class RayBundle:
         return RayBundle(self.origins[index], self.directions[index], self.axis_cosine[index], self.photo[index])
 
 
-def rays_at_once(device: torch.device | str) -> int:
+def rays_at_once(device: torch.device | str, samples: int | None = None) -> int:
     """Rays of one pass without gradients: on a CPU so few that what is computed of their samples is no larger than the
-    memory that the allocator keeps, since fresh pages cost more than the arithmetic; elsewhere many."""
-    return 2048 if torch.device(device).type == "cpu" else 1 << 16
+    memory that the allocator keeps, since fresh pages cost more than the arithmetic; elsewhere many.
+
+    `samples` are those of a ray; rays of less than 16 go together in larger numbers.
+    """
+    if torch.device(device).type != "cpu":
+        return 1 << 16
+    return 2048 if samples is None else max(2048, 32768 // samples)
 
 
 @dataclass(frozen=True)

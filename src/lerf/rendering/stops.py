@@ -26,17 +26,17 @@ def stops_and_matter(
     light and most of the cost. They are the heaviest of `samples`, or of as many as the source takes by itself. A ray
     past an object into the open has stops like any other, but they lie nowhere in particular.
     """
-    parts = [_stops_of_few(source, rays[at], heaviest, samples) for at in _parts(len(rays), rays.origins.device)]
+    parts = [_stops_of_few(source, rays[at], heaviest, samples) for at in _parts(rays, samples)]
     if len(parts) == 1:
         return parts[0]
     stops, matter = zip(*parts, strict=True)
     return LightStops.joined(stops), torch.cat(matter)
 
 
-def _parts(count: int, device: torch.device) -> list[slice]:
+def _parts(rays: RayBundle, samples: int | None) -> list[slice]:
     """Slices of `rays_at_once`; one, though empty, where there are no rays."""
-    size = rays_at_once(device)
-    return [slice(start, start + size) for start in range(0, max(count, 1), size)]
+    size = rays_at_once(rays.origins.device, samples)
+    return [slice(start, start + size) for start in range(0, max(len(rays), 1), size)]
 
 
 def _stops_of_few(
