@@ -45,7 +45,7 @@ class Region:
     maximum: Float[Tensor, " 3"]
     """Upper corner."""
     evidence: float
-    """Sum over its points of weight * (relevancy - threshold)."""
+    """Sum of weight * (relevancy - threshold) over the points that it was found by."""
 
 
 def robust_diagonal(points: Float[Tensor, "points 3"]) -> float:
