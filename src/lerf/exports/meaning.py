@@ -22,7 +22,6 @@ from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagona
 from lerf.queries.lifted import deferred_field
 from lerf.queries.phrases import Phrases, presence
 from lerf.queries.search import surface_relevancy
-from lerf.queries.spread import SurfaceGraph
 from lerf.queries.surface import Surface
 from lerf.rendering.stops import stops_and_matter
 
@@ -92,6 +91,8 @@ def named_points(
 ) -> Bool[Tensor, "phrases points"]:
     """Which points each phrase names: those of its instances, as a query finds them; none of an absent phrase.
 
+    Each leads the canonical phrases by itself: what only a walk along the surface would add is no point's own meaning.
+
     Args:
         cloud: the points.
         relevancy: of each phrase to each point.
@@ -100,10 +101,11 @@ def named_points(
     contracted = contract(cloud.positions)
     cell = JOIN_SHARE * robust_diagonal(contracted)
     named = torch.zeros_like(relevancy, dtype=torch.bool)
-    present = {row: score for row, score in enumerate(map(presence, relevancy)) if score >= threshold}
-    graph = SurfaceGraph.of(contracted) if present else None
-    for row, score in present.items():
-        for region in answering_regions(contracted, relevancy[row], score, threshold, cell, graph):
+    for row, scores in enumerate(relevancy):
+        score = presence(scores)
+        if score < threshold:
+            continue
+        for region in answering_regions(contracted, scores, score, threshold, cell):
             named[row, region.indices] = True
     return named
 
