@@ -88,13 +88,12 @@ def part_middles(
 ) -> list[tuple[Thing, str, float, float, float]]:
     """Every visible part that may be asked for, of 60 pixels or more: its thing, name, middle (x, y) and side."""
     found, places = [], places_of(labels)
-    nowhere = (np.zeros(0), np.zeros(0))
     for thing in things:
         asked = () if thing.furniture else all_kinds()[thing.kind].askable_parts
         for part in thing.parts:
-            if part.name not in asked:
+            if part.name not in asked or part.label not in places:
                 continue
-            rows, columns = places.get(part.label, nowhere)
+            rows, columns = places[part.label]
             if len(rows) >= 60:
                 side = max(SMALLEST, 1.2 * len(rows) ** 0.5)
                 found.append((thing, part.name, float(columns.mean()) + 0.5, float(rows.mean()) + 0.5, side))

@@ -25,8 +25,6 @@ TURN = 0.1
 RESTART, STEPS = 0.1, 20
 """Share of a point's own relevancy at every step of the walk, and the steps. All chosen on generated scenes (seeds 201
 to 206)."""
-CHUNK = 50_000
-"""Points whose normals are computed at once."""
 FLOOR = 1e-4
 """Affinity across any turn."""
 
@@ -49,15 +47,9 @@ class SurfaceGraph:
         near = min(NEIGHBOURS, len(places) - 1)
         if near < 1:
             return cls(identity(count, dtype=np.float32, format="csr"))
-        tree = cKDTree(places)
-        others = np.concatenate([tree.query(part, k=near + 1)[1][:, 1:] for part in _chunks(places)])
-        normals = np.concatenate([_normals(places[part]) for part in _chunks(others)])
-        alike = np.concatenate(
-            [
-                np.abs(np.einsum("pi,pni->pn", own, normals[part]))
-                for own, part in zip(_chunks(normals), _chunks(others), strict=True)
-            ]
-        )
+        others = cKDTree(places).query(places, k=near + 1)[1][:, 1:]
+        normals = _normals(places[others])
+        alike = np.abs(np.einsum("pi,pni->pn", normals, normals[others]))
         affinity = (np.exp((alike - 1.0) / TURN) + FLOOR).astype(np.float32)
         rows, columns = np.repeat(index, near), index[others].ravel()
         graph = csr_matrix((affinity.ravel(), (rows, columns)), shape=(count, count))
@@ -72,10 +64,6 @@ class SurfaceGraph:
         for _ in range(STEPS):
             moved = RESTART * own + (1.0 - RESTART) * (self.walk @ moved)
         return torch.sigmoid(torch.from_numpy(moved)).to(relevancy.device)
-
-
-def _chunks(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
 
 
 def _normals(neighbours: Float[np.ndarray, "points neighbours 3"]) -> Float[np.ndarray, "points 3"]:

@@ -116,8 +116,8 @@ class ViewMemory:
             return
         parts: list[ViewPart] | None = []
         used = 0
-        together = rays_at_once(cameras.positions.device, TRACED)
-        for rays in view_rays(cameras, index, together if deferred_field(language) is not None else None):
+        samples = None if deferred_field(language) is None else TRACED
+        for rays in view_rays(cameras, index, rays_at_once(cameras.positions.device, samples)):
             part = _trace(source, language, rays)
             used += part.size
             if parts is not None:
