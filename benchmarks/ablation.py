@@ -18,18 +18,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import lerf
-import lerf.registry
+import lerf.encoders.registry
 from fox import localisation, presence
-from lerf.config import TrainSettings
-from lerf.training.run import RunFolder
-from lerf.training.train import train
+from lerf.run.folder import RunFolder
+from lerf.run.settings import TrainSettings
+from lerf.stages.train import train
 
 
 def variants(base: TrainSettings) -> dict[str, TrainSettings]:
     """Settings by name; the first is the default, every other changes one thing."""
     language = base.language
     paper = dataclasses.replace(language, hidden=256, layers=4, dense_hidden=256, estimator="per-sample")
-    middle = sorted(lerf.registry.load_encoder(base.encoder, offline=True).defaults.tile_ratios)[1]
+    middle = sorted(lerf.encoders.registry.load_encoder(base.encoder, offline=True).defaults.tile_ratios)[1]
     other = "per-sample" if language.estimator == "deferred" else "deferred"
     return {
         f"default ({language.estimator})": base,

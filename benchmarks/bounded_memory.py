@@ -110,8 +110,8 @@ def train_within(folder: Path, limit: float, memory: float, steps: int, rays: in
     """Work of the child: everything that `lerf train` does."""
     resource.setrlimit(resource.RLIMIT_DATA, (int(limit * 1e9),) * 2)
     from lerf import registry
-    from lerf.training.report import Silent
-    from lerf.training.train import make_settings, train
+    from lerf.run.report import Silent
+    from lerf.stages.train import make_settings, train
 
     registry.ENCODERS["cheap-tiles"] = "bounded_memory:load_tiles"
     registry.DENSE_ENCODERS["cheap-map"] = "bounded_memory:load_map"

@@ -24,8 +24,8 @@ from lerf.encoders.efficientnet_lite import load_network
 from lerf.encoders.mid_level import raw_map
 from lerf.encoders.minilm import SentenceEncoder
 from lerf.encoders.names import embed_names
+from lerf.encoders.registry import load_encoder
 from lerf.evaluation.metrics import average_precision
-from lerf.registry import load_encoder
 
 PHRASES = Path(__file__).parents[1] / "tests" / "data" / "calibration_phrases.json"
 DATA = Path(__file__).parents[1] / "src" / "lerf" / "encoders" / "data"

@@ -19,12 +19,12 @@ from statistics import mean
 from typing import Any
 
 import lerf
+from lerf.encoders.registry import load_encoder
 from lerf.evaluation.report import evaluate
 from lerf.files import write_json
 from lerf.generator.write import write_scene
 from lerf.model import Model
-from lerf.registry import load_encoder
-from lerf.training.run import RunFolder
+from lerf.run.folder import RunFolder
 
 SEEDS = (101, 102, 103, 104, 105)
 VIEWS, HELD_OUT, SPP = 60, 8, 12

@@ -88,7 +88,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """The preset lerf-cpu is a small one whose encoders know colour words (`tests/support`)."""
     from tiny import tiny_preset
 
-    from lerf.config import PRESETS
+    from lerf.run.settings import PRESETS
 
     monkeypatch.setitem(PRESETS, "lerf-cpu", tiny_preset())
 
@@ -99,7 +99,7 @@ def drawn_run(drawn: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) 
     from tiny import tiny_preset
 
     import lerf
-    from lerf.config import PRESETS
+    from lerf.run.settings import PRESETS
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "lerf-cpu", tiny_preset())

@@ -13,7 +13,7 @@ import lerf
 from lerf.errors import QueryError
 from lerf.evaluation.colour import evaluate_colour
 from lerf.evaluation.metrics import pixel_auc
-from lerf.scenes.similarity import Similarity
+from lerf.geometry.similarity import Similarity
 
 COLOURS = {"red": 0, "blue": 1, "yellow": 2, "green": 3}
 

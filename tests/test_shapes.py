@@ -6,9 +6,9 @@ import jaxtyping
 import pytest
 import torch
 
-from lerf.fields.contraction import contract
+from lerf.geometry.contraction import contract
+from lerf.geometry.rays import RayBundle
 from lerf.kernels import reference
-from lerf.rays.bundle import RayBundle
 
 
 def test_a_wrong_shape_fails():

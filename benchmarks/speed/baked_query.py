@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from lerf.queries.index import MAX_RANK, Compressed, Facts, Index
+from lerf.language.cells import MAX_RANK, Compressed, Facts, Index
 from lerf.queries.phrases import Phrases
 from lerf.queries.relevancy import relevancy
 from speed import floors, scenery

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from lerf.queries.folded import FoldedHead
+from lerf.language.folded_head import FoldedHead
 from speed import floors, scenery
 from speed.machine import Rates
 from speed.measure import Row, row, timed

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from lerf.fields.language import LanguageField
+from lerf.language.field import LanguageField
 from lerf.rendering.stops import stops_and_matter
 from lerf.training.language import LanguageTrainer, LanguageTraining
 from speed import floors, scenery

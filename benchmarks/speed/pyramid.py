@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
 
+from lerf.encoders.registry import load_encoder
 from lerf.pyramids.store import make_plan
-from lerf.registry import load_encoder
 from speed.machine import Rates
 from speed.measure import Row, row, timed
 from speed.sizes import Sizes

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from lerf.fields.radiance import RadianceField
+from lerf.radiance.hash_grid.field import RadianceField
 from lerf.training.radiance import RadianceTrainer, RadianceTraining
 from speed import floors, scenery
 from speed.machine import Rates

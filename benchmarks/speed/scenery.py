@@ -6,14 +6,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lerf.fields.language import LanguageField, LightStops
-from lerf.fields.radiance import RadianceField
+from lerf.geometry.camera import Camera
+from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.rays import RayBundle
+from lerf.language.field import LanguageField, LightStops
 from lerf.pyramids.lookup import PyramidTable
-from lerf.rays.bundle import RayBundle
-from lerf.rays.cameras import CameraTable
-from lerf.scenes.camera import Camera
-from lerf.training.pool import RayPool
+from lerf.radiance.hash_grid.field import RadianceField
 from lerf.training.radiance import RayBatch
+from lerf.training.ray_pool import RayPool
 from speed.sizes import Sizes
 
 PHOTOS = 8

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lerf.config import PRESETS
-from lerf.fields.language import LanguageConfig
-from lerf.fields.radiance import RadianceConfig
 from lerf.kernels.layout import GridLayout
+from lerf.language.field import LanguageConfig
+from lerf.radiance.hash_grid.field import RadianceConfig
+from lerf.run.settings import PRESETS
 
 
 @dataclass(frozen=True)

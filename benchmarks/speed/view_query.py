@@ -11,14 +11,14 @@ import torch.nn.functional as F
 
 from lerf import kernels
 from lerf.encoders.protocols import EncoderDefaults
+from lerf.geometry.rays import RayBundle
+from lerf.geometry.similarity import Similarity
 from lerf.model import Model
 from lerf.queries.relevancy import relevancy
-from lerf.queries.search import candidate_scales
-from lerf.queries.view import ViewMemory
-from lerf.rays.bundle import RayBundle
+from lerf.queries.scales import candidate_scales
 from lerf.rendering.stops import stops_and_matter
+from lerf.rendering.view_cache import ViewMemory
 from lerf.scenes.scene import Photo, Scene
-from lerf.scenes.similarity import Similarity
 from speed import floors, scenery
 from speed.machine import Rates
 from speed.measure import Row, Work, compare, row, timed

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lerf.model import Model, load
-from lerf.training.report import Reporter
-from lerf.training.train import make_settings
-from lerf.training.train import train as run_training
+from lerf.run.report import Reporter
+from lerf.stages.train import make_settings
+from lerf.stages.train import train as run_training
 
 
 def train(
@@ -21,7 +21,7 @@ def train(
         output: run folder.
         offline: forbid downloads.
         reporter: hears about progress; silent by default.
-        settings: what `lerf.training.train.make_settings` takes: preset, encoder, dense, features, estimator, steps, …
+        settings: what `lerf.stages.train.make_settings` takes: preset, encoder, dense, features, estimator, steps, …
 
     Raises:
         LerfError: bad capture, encoder, settings or disk.

@@ -12,33 +12,33 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lerf.config import TrainSettings
 from lerf.encoders.protocols import ImageTextEncoder
+from lerf.encoders.registry import load_encoder
 from lerf.errors import EncoderError, QueryError, RunError
-from lerf.fields.contraction import contract
-from lerf.fields.language import LanguageField, LightStops
-from lerf.fields.radiance import RadianceField
+from lerf.geometry.camera import Camera
+from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.contraction import contract
+from lerf.geometry.rays import RadianceSource
+from lerf.language.cells import Index
+from lerf.language.field import LanguageField, LightStops
+from lerf.language.folded_head import Asked
+from lerf.language.lifted import IndexLanguage, Language
 from lerf.queries.answer import Answer, Geometry, Instance, QueryResult, clean_phrases
-from lerf.queries.folded import Asked
-from lerf.queries.index import Index
+from lerf.queries.best_view import best_view, unoccluded
 from lerf.queries.indexed import IndexUse, answers_from_index, differences, lifted_index, note, open_index
 from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagonal, robust_extent
-from lerf.queries.lifted import IndexLanguage, Language
 from lerf.queries.phrases import Phrases, presence
+from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.relevancy import relevancy
-from lerf.queries.search import candidate_scales, choose_scales, surface_relevancy
-from lerf.queries.spread import SurfaceGraph
+from lerf.queries.scales import candidate_scales, choose_scales, surface_relevancy
 from lerf.queries.surface import SURFACE_POINTS, Surface, build_surface
-from lerf.queries.view import ViewMemory
-from lerf.queries.views import best_view, unoccluded
-from lerf.rays.bundle import RadianceSource
-from lerf.rays.cameras import CameraTable
-from lerf.registry import load_encoder
+from lerf.radiance.hash_grid.field import RadianceField
 from lerf.rendering.image import ColourPicture, render_colour, view_rays
 from lerf.rendering.stops import stops_and_matter
-from lerf.scenes.camera import Camera
+from lerf.rendering.view_cache import ViewMemory
+from lerf.run.folder import RunFolder
+from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
-from lerf.training.run import RunFolder
 
 
 @dataclass(frozen=True)
@@ -433,7 +433,7 @@ def load(
         ConfigError: the device is not available.
         EncoderError: the encoder's weights are missing or not those that the run was trained with.
     """
-    from lerf.training.train import choose_device
+    from lerf.stages.train import choose_device
 
     folder, device = RunFolder(Path(run)), choose_device(device)
     config = folder.read_config()

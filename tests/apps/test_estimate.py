@@ -9,8 +9,8 @@ from lerf.encoders.conse import load
 from lerf.encoders.mid_level import load as load_mid
 from lerf.encoders.mini import load as load_mini
 from lerf.encoders.mini import load_map
+from lerf.encoders.registry import DENSE_ENCODERS, ENCODERS
 from lerf.pyramids.store import build_pyramids
-from lerf.registry import DENSE_ENCODERS, ENCODERS
 
 
 def test_every_encoder_of_the_package_is_known():

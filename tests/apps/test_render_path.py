@@ -15,7 +15,7 @@ import lerf
 from lerf.apps import render_path
 from lerf.apps.main import main
 from lerf.apps.pictures import to_bytes, turbo
-from lerf.rays.camera_path import CameraPath, nerfstudio_frame, read_camera_path, write_camera_path
+from lerf.scenes.camera_path import CameraPath, nerfstudio_frame, read_camera_path, write_camera_path
 
 FRAMES = 4
 

@@ -9,8 +9,8 @@ from checkpoints import MEAN, SIDE, STD, WIDTH, into_hub_cache, write_clip
 from lerf.encoders import clip
 from lerf.encoders.preprocessing import read_preprocessing
 from lerf.encoders.protocols import ImageTextEncoder
+from lerf.encoders.registry import load_encoder
 from lerf.errors import EncoderError, QueryError
-from lerf.registry import load_encoder
 
 transformers = pytest.importorskip("transformers")
 

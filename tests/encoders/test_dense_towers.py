@@ -9,10 +9,10 @@ from checkpoints import MEAN, SIDE, STD, write_clip, write_siglip
 
 from lerf.encoders.dense_towers import encode_levels, image_scale
 from lerf.encoders.protocols import PyramidEncoder
+from lerf.encoders.registry import load_encoder
 from lerf.errors import ConfigError
 from lerf.pyramids.store import build_pyramids, mode_in_use
 from lerf.pyramids.tiles import layout
-from lerf.registry import load_encoder
 
 transformers = pytest.importorskip("transformers")
 PATCH, ROWS = 8, SIDE // 8

@@ -7,8 +7,8 @@ from checkpoints import MEAN, STD, write_clip, write_dense
 from lerf.encoders.dino import LastKeys
 from lerf.encoders.hub import find_files
 from lerf.encoders.protocols import DenseEncoder
+from lerf.encoders.registry import load_dense_encoder
 from lerf.errors import EncoderError
-from lerf.registry import load_dense_encoder
 
 pytest.importorskip("transformers")
 KINDS = {

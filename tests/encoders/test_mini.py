@@ -10,9 +10,9 @@ from canvas import Canvas, collated
 from lerf.encoders.mini import HEIGHT, SPACING, Mini, MiniMap, UnknownWordsWarning
 from lerf.encoders.mini_tower import STRIDE, WINDOW
 from lerf.encoders.protocols import DenseEncoder, DenseImageTextEncoder
+from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import ConfigError, EncoderError, QueryError
 from lerf.generator.annotation import read_annotation, read_labels_of_view
-from lerf.registry import load_dense_encoder, load_encoder
 from lerf.scenes.demo import demo_capture
 from lerf.scenes.load import load_scene
 

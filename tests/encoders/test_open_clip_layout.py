@@ -7,8 +7,8 @@ import torch
 from checkpoints import MEAN, SIDE, STD, write_open_clip
 from safetensors.torch import load_file, save_file
 
+from lerf.encoders.registry import load_encoder
 from lerf.errors import EncoderError
-from lerf.registry import load_encoder
 
 transformers = pytest.importorskip("transformers")
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from checkpoints import into_hub_cache, write_open_clip, write_settings
 
+from lerf.encoders.registry import load_encoder
 from lerf.errors import EncoderError
-from lerf.registry import load_encoder
 
 SIZE = 16
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lerf.apps.main import main
-from lerf.registry import encoder_names, load_encoder
+from lerf.encoders.registry import encoder_names, load_encoder
 
 DOCS = Path(__file__).parents[2] / "docs" / "encoders.md"
 

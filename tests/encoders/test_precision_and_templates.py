@@ -5,10 +5,10 @@ import torch
 from checkpoints import SIDE, write_clip, write_siglip
 
 from lerf.encoders.clip import choose_precision
+from lerf.encoders.registry import load_encoder
 from lerf.encoders.templates import TEMPLATES, ensemble
 from lerf.errors import ConfigError, EncoderError
 from lerf.pyramids.store import build_pyramids
-from lerf.registry import load_encoder
 
 transformers = pytest.importorskip("transformers")
 

@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 import pytest
 import torch
 
-from lerf import registry
+from lerf.encoders import registry
 from lerf.encoders.protocols import EncoderDefaults
 from lerf.errors import EncoderError
 

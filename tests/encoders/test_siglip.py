@@ -5,9 +5,9 @@ import torch
 from checkpoints import SIDE, write_dense, write_siglip
 
 from lerf.encoders.protocols import ImageTextEncoder
+from lerf.encoders.registry import load_encoder
 from lerf.errors import EncoderError
 from lerf.queries.relevancy import relevancy
-from lerf.registry import load_encoder
 
 transformers = pytest.importorskip("transformers")
 normalise = torch.nn.functional.normalize

@@ -5,10 +5,10 @@ import torch
 
 import lerf
 from lerf.evaluation.baseline import pyramid_map, pyramid_maps
+from lerf.geometry.camera_table import image_pixels
 from lerf.pyramids.lookup import PyramidTable
 from lerf.pyramids.store import build_pyramids
 from lerf.queries.relevancy import relevancy
-from lerf.rays.cameras import image_pixels
 
 
 @pytest.mark.parametrize("levels", [1, 3])

@@ -10,8 +10,8 @@ from lerf.exports.asked import ask
 from lerf.exports.cloud import build_cloud, capture_points, normals
 from lerf.exports.meaning import read_meaning, write_embeddings
 from lerf.files import sha256_of
-from lerf.queries.bake import bake
-from lerf.queries.index import FILE, save_index
+from lerf.language.bake import bake
+from lerf.language.cells import FILE, save_index
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import trimesh
 from lerf.errors import ConfigError, RunError
 from lerf.exports.cloud import Cloud, Raster, look_up, raster_pixels
 from lerf.exports.mesh import Mesh, build_mesh, transfer
-from lerf.rays.cameras import CameraTable
-from lerf.scenes.camera import Camera
+from lerf.geometry.camera import Camera
+from lerf.geometry.camera_table import CameraTable
 
 RADIUS = 0.4
 SIZE = 64

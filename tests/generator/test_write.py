@@ -13,7 +13,7 @@ from lerf.generator import write
 from lerf.generator.annotation import read_annotation, read_depth_of_view, read_labels_of_view
 from lerf.generator.arrange import compose, drawn_setting
 from lerf.generator.write import write_scene
-from lerf.rays.cameras import CameraTable, image_pixels
+from lerf.geometry.camera_table import CameraTable, image_pixels
 from lerf.scenes import load_scene
 
 SMALL = {"views": 3, "held_out": 1, "width": 64, "height": 48, "spp": 2}

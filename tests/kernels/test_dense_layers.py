@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lerf import kernels
-from lerf.fields.dense_layers import DenseLayers
 from lerf.kernels import cpu_dense
+from lerf.networks.dense_layers import DenseLayers
 
 WIDTHS = {"one layer": (5, 3), "head": (9, 16, 16, 4), "one output": (32, 64, 1), "wide": (129, 256, 262)}
 

@@ -13,8 +13,8 @@ import lerf
 from lerf.apps.main import main
 from lerf.errors import LerfWarning, QueryError, RunError
 from lerf.files import sha256_of
-from lerf.queries.bake import bake, fidelity
-from lerf.queries.index import FILE, load_index, save_index
+from lerf.language.bake import bake, fidelity
+from lerf.language.cells import FILE, load_index, save_index
 from lerf.queries.indexed import traced_depths
 
 COLOURS = ("red", "blue", "yellow", "green")

@@ -7,7 +7,7 @@ from scene_files import picture, ring, save, write_colmap_binary, write_colmap_t
 from scipy.spatial.transform import Rotation
 
 from lerf.errors import SceneError
-from lerf.rays.cameras import CameraTable
+from lerf.geometry.camera_table import CameraTable
 from lerf.scenes import load_scene
 
 CAMERAS = {

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lerf.scenes import distortion as lenses
-from lerf.scenes.camera import Camera
+from lerf.geometry import distortion as lenses
+from lerf.geometry.camera import Camera
 
 FOX = (0.0578421, -0.0805099, 0.0, 0.0, -0.000980296, 0.00015575)
 

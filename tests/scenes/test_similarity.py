@@ -10,8 +10,8 @@ from scene_files import look_at, ring
 from scipy.spatial.transform import Rotation
 
 from lerf.errors import SceneError
-from lerf.scenes.camera import Camera
-from lerf.scenes.similarity import Similarity, normalising_similarity
+from lerf.geometry.camera import Camera
+from lerf.geometry.similarity import Similarity, normalising_similarity
 
 numbers = st.floats(-50, 50)
 similarities = st.builds(

@@ -4,7 +4,7 @@ import torch
 from drawn_scene import FLOOR, WALL, GeneratedScene, write_generated_scene
 
 from lerf.errors import ConfigError, StorageError
-from lerf.rays.cameras import CameraTable, image_pixels
+from lerf.geometry.camera_table import CameraTable, image_pixels
 from lerf.scenes import load_scene
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from lerf.config import PRESETS, Preset
+from lerf.run.settings import PRESETS, Preset
 
 STEPS = 250
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lerf.fields.radiance import RadianceConfig, RadianceField
-from lerf.rays.bundle import RayBundle
+from lerf.geometry.rays import RayBundle
+from lerf.radiance.hash_grid.field import RadianceConfig, RadianceField
 from lerf.training import radiance
 from lerf.training.radiance import RadianceTrainer, RadianceTraining, RayBatch
 

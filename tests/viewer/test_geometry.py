@@ -11,8 +11,8 @@ import torch
 import viser.transforms as tf
 
 from lerf.errors import ConfigError
-from lerf.rays.camera_path import read_camera_path
-from lerf.rays.cameras import CameraTable
+from lerf.geometry.camera_table import CameraTable
+from lerf.scenes.camera_path import read_camera_path
 from lerf.scenes.load import load_scene
 from lerf.viewer.geometry import Pose, opening_viewpoint, photo_viewpoint, vertical_angle, wxyz_of
 from lerf.viewer.recording import Recording

@@ -7,7 +7,7 @@ import pytest
 from page_support import PATIENCE, wait_for
 
 from lerf.apps.main import main
-from lerf.training.report import Silent
+from lerf.run.report import Silent
 from lerf.viewer.training import POINTS, TrainingPage
 
 

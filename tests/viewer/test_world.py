@@ -8,10 +8,10 @@ import torch
 from tiny import tiny_preset
 
 import lerf
-from lerf.config import PRESETS
+from lerf.geometry.camera_table import CameraTable
 from lerf.queries.phrases import Phrases
-from lerf.rays.cameras import CameraTable
 from lerf.rendering.image import render_colour
+from lerf.run.settings import PRESETS
 from lerf.viewer import frames
 from lerf.viewer import world as worlds
 from lerf.viewer.world import open_world

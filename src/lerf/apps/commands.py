@@ -34,15 +34,15 @@ from lerf.evaluation.lpips import load_lpips
 from lerf.evaluation.report import evaluate as evaluate_run
 from lerf.evaluation.truth import read_absent
 from lerf.files import sha256_of, write_atomically, write_json
-from lerf.queries.bake import agreement, fidelity
-from lerf.queries.bake import bake as bake_field
-from lerf.queries.index import FILE, save_index
-from lerf.queries.lift import Ground, lift, training_pyramids
-from lerf.queries.lifted import trained_field
+from lerf.language.bake import agreement, fidelity
+from lerf.language.bake import bake as bake_field
+from lerf.language.cells import FILE, save_index
+from lerf.language.lift import Ground, lift, training_pyramids
+from lerf.language.lifted import trained_field
+from lerf.run.folder import RunFolder
 from lerf.scenes.load import load_scene
-from lerf.training.run import RunFolder
-from lerf.training.train import make_settings
-from lerf.training.train import train as run_training
+from lerf.stages.train import make_settings
+from lerf.stages.train import train as run_training
 
 
 def train(command: cli.Train, console: Console) -> dict[str, Any]:

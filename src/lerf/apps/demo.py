@@ -18,8 +18,8 @@ from lerf.evaluation.existence import thinned
 from lerf.evaluation.report import evaluate
 from lerf.files import write_json
 from lerf.model import Model
+from lerf.run.folder import RunFolder
 from lerf.scenes.demo import demo_capture
-from lerf.training.run import RunFolder
 
 SHOWN = {"name": 4, "synonym": 2, "colour": 4, "material": 2, "part": 4, "use": 3, "hypernym": 1, "absent": 3}
 """Phrases of the table, by type; the report has all."""

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lerf.config import MEMORY, PRESETS, TrainSettings
 from lerf.encoders.mini import DEFAULTS as MINI
 from lerf.encoders.mini import HEIGHT, SPACING
 from lerf.errors import ConfigError
 from lerf.kernels.layout import GridLayout
 from lerf.pyramids.tiles import layout
+from lerf.run.folder import RunFolder
+from lerf.run.settings import MEMORY, PRESETS, TrainSettings
 from lerf.scenes.load import load_scene
+from lerf.stages.train import default_device
 from lerf.training.pixels import pixel_bytes
-from lerf.training.run import RunFolder
-from lerf.training.train import default_device
 
 BASE_BYTES = 700_000_000
 """Interpreter, torch, numba and an offline encoder, measured with lerf-cpu."""

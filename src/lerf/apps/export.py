@@ -21,10 +21,10 @@ from lerf.exports.meaning import Meaning, read_meaning, write_embeddings
 from lerf.exports.mesh import Mesh, build_mesh, require_marching_cubes, transfer
 from lerf.exports.ply import write_ply
 from lerf.files import sha256_of, write_json
+from lerf.geometry.similarity import Similarity
 from lerf.model import Model
 from lerf.queries.phrases import presence
-from lerf.scenes.similarity import Similarity
-from lerf.training.run import RunFolder
+from lerf.run.folder import RunFolder
 
 FORMAT = 1
 """Version of the JSON beside the PLY; raised when an entry changes its meaning or goes."""

@@ -23,15 +23,15 @@ from lerf.apps.commands import distinct
 from lerf.apps.estimate import features_of, size_text
 from lerf.apps.pictures import PcaBasis, apply_pca_basis, fit_pca_basis, write_png
 from lerf.apps.progress import TerminalReporter
-from lerf.config import PRESETS
 from lerf.encoders.protocols import DenseEncoder, FeatureGrid, ImageTextEncoder
+from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import QueryError
 from lerf.files import write_json
 from lerf.pyramids.store import Compute, PyramidStore, build_pyramids
-from lerf.registry import load_dense_encoder, load_encoder
+from lerf.run.settings import PRESETS
 from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
-from lerf.training.train import choose_device
+from lerf.stages.train import choose_device
 
 SAMPLES = 50_000
 """Cells that the basis of a scene is fitted on."""

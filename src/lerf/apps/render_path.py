@@ -34,15 +34,15 @@ from lerf.errors import ConfigError, QueryError, RunError
 from lerf.exports.asked import Asked, ask
 from lerf.exports.video import require_video_library, write_video
 from lerf.files import sha256_of, write_atomically, write_json
+from lerf.geometry.camera import NO_DISTORTION
+from lerf.geometry.camera_table import CameraTable
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
-from lerf.rays.camera_path import CameraPath, read_camera_path, read_nerfstudio_transform, write_camera_path
-from lerf.rays.cameras import CameraTable
-from lerf.rays.keyframes import through_keyframes
 from lerf.rendering.image import render_colour
-from lerf.scenes.camera import NO_DISTORTION
+from lerf.run.folder import RunFolder
+from lerf.scenes.camera_path import CameraPath, read_camera_path, read_nerfstudio_transform, write_camera_path
+from lerf.scenes.keyframes import through_keyframes
 from lerf.scenes.scene import Scene
-from lerf.training.run import RunFolder
 
 FORMAT = 1
 """Version of render.json; frames of another one are not continued."""

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.geometry.camera_table import image_pixels
 from lerf.model import Model
 from lerf.pyramids.lookup import PyramidTable
 from lerf.pyramids.store import build_pyramids
-from lerf.queries.search import Phrases
-from lerf.rays.cameras import image_pixels
+from lerf.queries.scales import Phrases
 from lerf.scenes.scene import Scene
 
 

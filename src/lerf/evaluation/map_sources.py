@@ -27,7 +27,7 @@ from lerf.errors import ConfigError
 from lerf.evaluation.baseline import pyramid_maps
 from lerf.evaluation.truth import check_aspect
 from lerf.model import Model
-from lerf.queries.search import Phrases
+from lerf.queries.scales import Phrases
 from lerf.scenes.scene import Scene
 
 

@@ -17,7 +17,7 @@ from lerf.evaluation.map_sources import FieldMaps, MapSource, at_size
 from lerf.evaluation.truth import AnnotatedTruth, Question, SceneTruth, Target, ViewTruth
 from lerf.model import Model
 from lerf.queries.answer import Answer
-from lerf.queries.search import Phrases
+from lerf.queries.scales import Phrases
 from lerf.scenes.scene import Scene
 
 Progress = Callable[[str, int, int], None]

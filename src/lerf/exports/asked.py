@@ -10,7 +10,7 @@ import torch
 from lerf.model import Model
 from lerf.queries.indexed import IndexUse
 from lerf.queries.phrases import Phrases, presence
-from lerf.queries.search import surface_relevancy
+from lerf.queries.scales import surface_relevancy
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from lerf.errors import ConfigError, RunError
-from lerf.fields.radiance import RadianceField
+from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.rays import RayBundle
 from lerf.model import Model
-from lerf.rays.bundle import RayBundle
-from lerf.rays.cameras import CameraTable
+from lerf.radiance.hash_grid.field import RadianceField
 from lerf.rendering.stops import median_sample
 
 CHUNK = 16384

@@ -15,13 +15,13 @@ from torch import Tensor
 from lerf.errors import QueryError
 from lerf.exports.asked import Asked
 from lerf.exports.cloud import CHUNK, Cloud, Progress, _silent
-from lerf.fields.contraction import contract
 from lerf.files import write_atomically
+from lerf.geometry.contraction import contract
+from lerf.language.lifted import deferred_field
 from lerf.model import Model
 from lerf.queries.instances import JOIN_SHARE, answering_regions, robust_diagonal
-from lerf.queries.lifted import deferred_field
 from lerf.queries.phrases import Phrases, presence
-from lerf.queries.search import surface_relevancy
+from lerf.queries.scales import surface_relevancy
 from lerf.queries.surface import Surface
 from lerf.rendering.stops import stops_and_matter
 

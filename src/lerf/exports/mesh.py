@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from lerf.errors import ConfigError, RunError
 from lerf.exports.cloud import Cloud, Progress, _silent, look_up
-from lerf.rays.cameras import CameraTable
+from lerf.geometry.camera_table import CameraTable
 
 BAND = 4
 """Half-width in voxels of the band around the surface in which distances are kept."""

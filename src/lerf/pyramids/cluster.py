@@ -29,7 +29,7 @@ class Worker:
 
     def __init__(self, name: str, dense: bool, weights: str | None, offline: bool, device: str) -> None:
         """Load the encoder; arguments as in `Cluster`."""
-        from lerf.registry import load_dense_encoder, load_encoder
+        from lerf.encoders.registry import load_dense_encoder, load_encoder
 
         load: Any = load_dense_encoder if dense else load_encoder
         self._encoder = load(name, Path(weights) if weights else None, offline, device)

@@ -15,13 +15,13 @@ from torch import Tensor
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import LerfWarning, QueryError, RunError
 from lerf.files import sha256_of
+from lerf.language.cells import FILE, Found, Index, index_from_state, load_index
+from lerf.language.lifted import trained_field
 from lerf.queries.answer import Answer, IndexNote, Instance
-from lerf.queries.index import FILE, Found, Index, index_from_state, load_index
-from lerf.queries.lifted import trained_field
 from lerf.queries.phrases import Phrases
-from lerf.queries.search import surface_relevancy
+from lerf.queries.scales import surface_relevancy
 from lerf.rendering.stops import stops_and_matter
-from lerf.training.run import RunFolder
+from lerf.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from lerf.model import Model

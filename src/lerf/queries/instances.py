@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lerf.errors import QueryError
 from lerf.queries.phrases import presence
-from lerf.queries.spread import SurfaceGraph
+from lerf.queries.propagation import SurfaceGraph
 
 EDGE = 0.2
 """Share of the best place's lead over the canonical phrases with which a thing ends. What lies just behind a thing's

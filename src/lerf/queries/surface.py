@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lerf.fields.language import LightStops
-from lerf.queries.lifted import Language, deferred_field, trained_field
-from lerf.rays.bundle import RadianceSource
-from lerf.rays.cameras import CameraTable
+from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.rays import RadianceSource
+from lerf.language.field import LightStops
+from lerf.language.lifted import Language, deferred_field, trained_field
 from lerf.rendering.stops import stops_and_matter
 
 

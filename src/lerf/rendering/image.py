@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lerf.fields.radiance import RadianceField
-from lerf.rays.bundle import RayBundle, rays_at_once
-from lerf.rays.cameras import CameraTable, image_pixels
+from lerf.geometry.camera_table import CameraTable, image_pixels
+from lerf.geometry.rays import RayBundle, rays_at_once
+from lerf.radiance.hash_grid.field import RadianceField
 from lerf.rendering.stops import median_sample
 
 

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lerf.fields.language import LightStops
-from lerf.rays.bundle import RadianceSource, RayBundle, rays_at_once
+from lerf.geometry.rays import RadianceSource, RayBundle, rays_at_once
+from lerf.language.field import LightStops
 
 
 def median_sample(weights: Float[Tensor, "rays samples"]) -> Int[Tensor, "rays 1"]:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from lerf.errors import SceneError
+from lerf.geometry.similarity import normalising_similarity
 from lerf.scenes.listing import Shot
 from lerf.scenes.photos import PhotoHeader, Size, orientation_in_use, read_header, read_photo, sizes_fit
 from lerf.scenes.scene import Photo, Scene
-from lerf.scenes.similarity import normalising_similarity
 
 LONGEST_SIDE = 1600
 """Without a stated downscale a photo is halved until its longest side is at most this, as nerfstudio does."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lerf.errors import SceneError
-from lerf.scenes.camera import NO_DISTORTION, Camera, Distortion
+from lerf.geometry.camera import NO_DISTORTION, Camera, Distortion
 from lerf.scenes.photos import Size
 
 SHEAR_TOLERANCE = 0.05

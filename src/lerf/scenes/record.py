@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lerf.scenes.camera import Camera
+from lerf.geometry.camera import Camera
+from lerf.geometry.similarity import Similarity
 from lerf.scenes.scene import Photo, Scene
-from lerf.scenes.similarity import Similarity
 
 
 def scene_to_plain(scene: Scene) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from lerf.scenes.camera import Camera
+from lerf.geometry.camera import Camera
+from lerf.geometry.similarity import Similarity
 from lerf.scenes.photos import Size, read_mask, read_photo
-from lerf.scenes.similarity import Similarity
 
 
 @dataclass(frozen=True)

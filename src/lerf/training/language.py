@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lerf.fields.language import LanguageField
+from lerf.language.field import LanguageField
 from lerf.pyramids.lookup import PyramidTable
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
-from lerf.training.pool import RayPool, ResidentRays
+from lerf.training.ray_pool import RayPool, ResidentRays
 
 
 @dataclass(frozen=True)

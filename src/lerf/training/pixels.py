@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from lerf.errors import SceneError
-from lerf.rays.cameras import CameraTable
+from lerf.geometry.camera_table import CameraTable
 from lerf.scenes.scene import Scene
+from lerf.training.photo_window import Rotation, capacity_of, rate_of
 from lerf.training.radiance import RayBatch
-from lerf.training.rotation import Rotation, capacity_of, rate_of
 
 THREADS = min(8, os.cpu_count() or 1)
 """Threads that decode photos."""

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lerf.fields.radiance import RadianceField
-from lerf.rays.bundle import RayBundle
-from lerf.rays.refinement import PoseRefinement
+from lerf.geometry.rays import RayBundle
+from lerf.radiance.hash_grid.field import RadianceField
+from lerf.radiance.pose_refinement import PoseRefinement
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
 

@@ -10,16 +10,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lerf.fields.language import LanguageField, LightStops
-from lerf.fields.radiance import RadianceField
-from lerf.queries.lifted import Language, deferred_field, trained_field
+from lerf.geometry.camera import Camera
+from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.rays import RadianceSource, RayBundle
+from lerf.language.field import LanguageField, LightStops
+from lerf.language.lifted import Language, deferred_field, trained_field
 from lerf.queries.phrases import Phrases
 from lerf.queries.relevancy import relevancy
-from lerf.queries.view import stops_of_picture
-from lerf.rays.bundle import RadianceSource, RayBundle
-from lerf.rays.cameras import CameraTable
+from lerf.radiance.hash_grid.field import RadianceField
 from lerf.rendering.image import ColourPicture, render_rays, view_rays
-from lerf.scenes.camera import Camera
+from lerf.rendering.view_cache import stops_of_picture
 
 CHUNK = {"cpu": 2400}
 """Rays of one step by kind of device: some 50 ms on two cores, so that a page never waits long for another's step."""

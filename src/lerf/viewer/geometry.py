@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from lerf.scenes.camera import Camera
+from lerf.geometry.camera import Camera
 from lerf.scenes.scene import Scene
 
 FLIP = np.diag([1.0, -1.0, -1.0])

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from lerf.rays.camera_path import CameraPath, write_camera_path
-from lerf.rays.keyframes import through_keyframes
-from lerf.scenes.camera import Camera
+from lerf.geometry.camera import Camera
+from lerf.scenes.camera_path import CameraPath, write_camera_path
+from lerf.scenes.keyframes import through_keyframes
 from lerf.scenes.scene import Scene
 from lerf.viewer.geometry import Pose, Viewpoint, vertical_angle
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lerf.training.report import Reporter
+from lerf.run.report import Reporter
 from lerf.viewer.server import announced_url, close_share, free_port, require_viser
 
 POINTS = 400

@@ -20,24 +20,24 @@ from torch import Tensor
 import lerf.model
 from lerf.apps.pictures import PcaBasis, apply_pca_basis, fit_pca_basis
 from lerf.errors import LerfError, QueryError, SceneError
-from lerf.fields.language import LightStops
-from lerf.fields.radiance import RadianceField
+from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.rays import RayBundle
+from lerf.language.bake import bake
+from lerf.language.cells import Index
+from lerf.language.field import LightStops
+from lerf.language.lifted import IndexLanguage
 from lerf.model import SURFACE_POINTS, Model
 from lerf.queries.answer import Answer
-from lerf.queries.bake import bake
-from lerf.queries.index import Index
 from lerf.queries.indexed import IndexUse, answers_from_index
-from lerf.queries.lifted import IndexLanguage
 from lerf.queries.phrases import Phrases, smallest_as_good
 from lerf.queries.relevancy import relevancy
-from lerf.queries.search import candidate_scales, choose_scales, surface_relevancy
+from lerf.queries.scales import candidate_scales, choose_scales, surface_relevancy
 from lerf.queries.surface import Surface, build_surface, trace_surface
-from lerf.rays.bundle import RayBundle
-from lerf.rays.cameras import CameraTable
+from lerf.radiance.hash_grid.field import RadianceField
 from lerf.rendering.stops import stops_and_matter
+from lerf.run.folder import RunFolder
 from lerf.scenes.scene import Scene
-from lerf.training.run import RunFolder
-from lerf.training.train import choose_device
+from lerf.stages.train import choose_device
 from lerf.viewer.frames import Frame, Seen, embed
 from lerf.viewer.jobs import Urgency
 from lerf.viewer.words import in_words

@@ -1,0 +1,289 @@
+"""The radiance field: where light stops and what colour it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lerf import kernels
+from lerf.geometry.contraction import to_unit_cube
+from lerf.geometry.rays import RayBundle, RaySamples
+from lerf.kernels.layout import GridLayout
+from lerf.networks.dense_layers import DenseLayers
+from lerf.networks.directions import WIDTH as DIRECTION_WIDTH
+from lerf.networks.directions import spherical_harmonics
+from lerf.networks.hash_grid import HashGrid
+
+
+@dataclass(frozen=True)
+class RadianceConfig:
+    """Sizes of the radiance field and of the sampling along its rays."""
+
+    levels: int = 10
+    """Levels of the hash grid."""
+    features: int = 2
+    """Features of a level."""
+    log2_entries: int = 17
+    """Binary logarithm of the largest number of entries of a level."""
+    coarsest: int = 16
+    """Cells of the coarsest level along an axis of the contracted cube."""
+    finest: int = 1536
+    """Cells of the finest level."""
+    hidden: int = 32
+    """Width of the hidden layer of the density network."""
+    geometry: int = 7
+    """Features that the density network hands to the colour network."""
+    colour_hidden: int = 32
+    """Width of the two hidden layers of the colour network."""
+    shading: Literal["deferred", "per-sample"] = "deferred"
+    """Colour network once per ray on composited features, or at every sample as in nerfacto."""
+    samples: int = 16
+    """Samples along a ray."""
+    render_samples: int = 64
+    """Samples along a ray when pictures are rendered."""
+    bins: int = 96
+    """Intervals in which the density grid is read to place the samples."""
+    padding: float = 0.05
+    """Share of the samples that is spread evenly along the ray, whatever the density grid says."""
+    cap: float = 0.5
+    """Most that a bin of the density grid may absorb when samples are placed: spreads them behind the first surface."""
+    closed: bool = True
+    """Whether every ray ends on something (a room, a street); False for objects in front of a known background."""
+    grid_side: int = 128
+    """Cells of the density grid along an axis of the contracted cube."""
+    near: float = 0.05
+    """Distance of the first possible sample, normalised units."""
+    far: float = 100.0
+    """Distance of the last possible sample, normalised units."""
+
+    def for_background(self, background: str | None) -> RadianceConfig:
+        """These sizes for a scene whose photos are cut out (`Scene.background` is "alpha"), or for any other.
+
+        What is cut out stands where the cameras look, about 1 away. Without that bound every photo may explain itself
+        by a picture of its own far behind, which nothing in the other photos contradicts.
+        """
+        return self if background is None else replace(self, closed=False, far=min(self.far, CUT_OUT_FAR))
+
+
+@dataclass(frozen=True)
+class RadianceOutput:
+    """What one pass over rays gives; all differentiable."""
+
+    colour: Float[Tensor, "rays 3"]
+    """Before the background is added: light of the samples only, 0..1."""
+    weights: Float[Tensor, "rays samples"]
+    edges: Float[Tensor, "rays edges"]
+    positions: Float[Tensor, "rays samples 3"]
+    densities: Float[Tensor, "rays samples"]
+
+
+class _Exponential(torch.autograd.Function):
+    """exp whose gradient is clamped, so that one dense sample cannot blow a step up (instant-ngp)."""
+
+    @staticmethod
+    def forward(ctx, logits):  # type: ignore[no-untyped-def,override]
+        value = torch.exp(logits.clamp(max=15.0))
+        ctx.save_for_backward(value)
+        return value
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def,override]
+        (value,) = ctx.saved_tensors
+        return grad * value.clamp(max=1e4)
+
+
+class _GradientScale(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, value, factor):  # type: ignore[no-untyped-def,override]
+        ctx.save_for_backward(factor)
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def,override]
+        return grad * ctx.saved_tensors[0], None
+
+
+def _scale_gradient(value: Tensor, factor: Tensor) -> Tensor:
+    """The value itself, whose gradient is multiplied by `factor`."""
+    return _GradientScale.apply(value, factor)
+
+
+class RadianceField(nn.Module):
+    """Hash grid -> density and geometry features -> colour that depends on the direction of view.
+
+    A coarse grid of densities over the contracted cube, a buffer that training keeps up to date, says where to sample.
+    """
+
+    density_grid: Tensor
+
+    def __init__(self, config: RadianceConfig, photos: int) -> None:
+        """`photos` is the number of training photos, each of which has a colour gain of its own."""
+        super().__init__()
+        self.config = config
+        self.grid = HashGrid(
+            GridLayout.geometric(config.levels, config.coarsest, config.finest, config.features, config.log2_entries)
+        )
+        self.density_in = nn.Linear(self.grid.layout.width, config.hidden, bias=False)
+        self.density_out = nn.Linear(config.hidden, 1 + config.geometry)
+        self.colour_net = DenseLayers(config.geometry + DIRECTION_WIDTH, config.colour_hidden, config.colour_hidden, 3)
+        self._initialise()
+        self.log_gain = nn.Parameter(torch.zeros(photos, 3))
+        side = config.grid_side
+        self.register_buffer("density_grid", torch.full((side, side, side), INITIAL_DENSITY))
+
+    def _initialise(self) -> None:
+        """He initialisation with zero biases (He et al. 2015).
+
+        The first layer is larger still, because encodings are small: with torch's default the networks see next to
+        nothing at first, and a third of the colour network's units die before they are of use.
+        """
+        colour = self.colour_net.layers
+        for layer in (self.density_in, self.density_out, *colour):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.density_in.weight.mul_(ENCODING_GAIN)
+            colour[-1].weight.mul_(0.5)
+
+    def density(self, positions: Float[Tensor, "points 3"]) -> tuple[Tensor, Tensor]:
+        """Density per normalised unit, [points], and geometry features, [points, geometry], in the normalised frame."""
+        return self._density_in_cube(to_unit_cube(positions))
+
+    def _density_in_cube(self, points: Float[Tensor, "points 3"]) -> tuple[Tensor, Tensor]:
+        out = kernels.dense_layers(
+            self.grid(points), [self.density_in.weight, self.density_out.weight], [None, self.density_out.bias]
+        )
+        # The shift makes space nearly empty at the start: light must first pass to reach what the photos show.
+        return _Exponential.apply(out[:, 0] + LOG_DENSITY_SHIFT), out[:, 1:]
+
+    def _density_alone(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
+        """Density without what the colour needs, for passes without gradients."""
+        logits = kernels.dense_layers(
+            self.grid(points), [self.density_in.weight, self.density_out.weight[:1]], [None, self.density_out.bias[:1]]
+        )
+        return _Exponential.apply(logits[:, 0] + LOG_DENSITY_SHIFT)
+
+    def colour(self, geometry: Float[Tensor, "points geometry"], directions: Float[Tensor, "points 3"]) -> Tensor:
+        """Colour in 0..1, [points, 3]."""
+        return torch.sigmoid(self.colour_net(torch.cat([geometry, spherical_harmonics(directions)], dim=-1)))
+
+    def place_samples(
+        self,
+        rays: RayBundle,
+        jitter: Tensor,
+        anneal: float = 1.0,
+        samples: int | None = None,
+        bins: int | None = None,
+    ) -> Float[Tensor, "rays edges"]:
+        """Edges of the sample intervals, from the density grid; `jitter` in 0..1 shifts them along each ray."""
+        c = self.config
+        return kernels.proposal_edges(
+            rays.origins.detach(), rays.directions.detach(), self.density_grid, jitter,
+            samples=samples or c.samples, bins=bins or c.bins, near=c.near, far=c.far, anneal=anneal, padding=c.padding,
+            cap=c.cap,
+        )  # fmt: skip
+
+    def _weights(
+        self, density: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"]
+    ) -> Float[Tensor, "rays samples"]:
+        """Rendering weights; in a closed scene the last interval never ends, so that every ray meets something.
+
+        Without it, a field that lets some light through is rewarded for any density at all, next to the camera first.
+        """
+        lengths = edges[:, 1:] - edges[:, :-1]
+        if self.config.closed:
+            lengths[:, -1] = 1e6
+            density = density + LEAST_DENSITY
+        return kernels.render_weights(density, lengths)
+
+    def forward(self, rays: RayBundle, edges: Float[Tensor, "rays edges"]) -> RadianceOutput:
+        """Render rays with samples in the middle of the intervals between `edges`."""
+        count, samples = edges.shape[0], edges.shape[1] - 1
+        middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
+        positions = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
+        density, geometry = self.density(positions.reshape(-1, 3))
+        # Close to a camera many rays of one photo share few cells, whose gradients pile up into floaters; scaling by
+        # the squared distance undoes the pile-up (Philip and Deschaintre 2023).
+        damping = middle.detach().clamp(max=1.0).square()
+        density = _scale_gradient(density.view(count, samples), damping)
+        geometry = _scale_gradient(geometry.view(count, samples, self.config.geometry), damping[..., None])
+        weights = self._weights(density, edges)
+        if self.config.shading == "deferred":
+            opacity = weights.sum(-1, keepdim=True)
+            # Divided by the opacity, the features of a thin ray stay in the domain that the network knows.
+            mean = kernels.composite(weights, geometry) / opacity.clamp(min=1e-4)
+            colour = self.colour(mean, rays.directions) * opacity
+        else:
+            directions = rays.directions[:, None].expand(-1, samples, -1).reshape(-1, 3)
+            each = self.colour(geometry.flatten(0, 1), directions)
+            colour = kernels.composite(weights, each.view(count, samples, 3))
+        return RadianceOutput(colour, weights, edges, positions, density)
+
+    def gain(self, photo: Int[Tensor, " rays"]) -> Float[Tensor, "rays 3"]:
+        """Colour gain of training photos relative to their mean; 1 for cameras that are no training photo (-1)."""
+        centred = self.log_gain - self.log_gain.mean(0, keepdim=True)
+        return torch.where(photo[:, None] >= 0, torch.exp(centred[photo.clamp(min=0)]), torch.ones_like(centred[:1]))
+
+    @torch.no_grad()
+    def refresh_density_grid(self, count: int, decay: float, generator: torch.Generator) -> None:
+        """Re-read `count` cells of the density grid at random points inside, half of them where there is matter."""
+        side, flat = self.config.grid_side, self.density_grid.view(-1)
+        device = flat.device
+        index = torch.randint(flat.numel(), (count // 2,), generator=generator).to(device)
+        occupied = (flat > 1.0).nonzero().squeeze(-1)
+        if len(occupied):
+            chosen = torch.randint(len(occupied), (count - count // 2,), generator=generator).to(device)
+            index = torch.cat([index, occupied[chosen]])
+        cells = torch.stack([index % side, index // side % side, index // (side * side)], dim=-1)
+        inside = torch.rand(cells.shape, generator=generator).to(device)
+        density = self._density_alone((cells + inside) / side)
+        self._blend_into_grid(index, density, decay)
+
+    @torch.no_grad()
+    def note_densities(self, positions: Tensor, densities: Tensor, decay: float) -> None:
+        """Let the density grid learn from a step's own samples."""
+        side = self.config.grid_side
+        cell = (to_unit_cube(positions.reshape(-1, 3)) * side).to(torch.int64).clamp_(0, side - 1)
+        self._blend_into_grid(cell[:, 0] + side * (cell[:, 1] + side * cell[:, 2]), densities.reshape(-1), decay)
+
+    def _blend_into_grid(self, index: Tensor, densities: Tensor, decay: float) -> None:
+        """Cells keep `decay` of their value and take the rest from the mean of the densities seen in them.
+
+        A mean, not a maximum: single dense outliers would draw all samples to themselves, and with them all density.
+        """
+        flat = self.density_grid.view(-1)
+        seen = torch.zeros_like(flat).scatter_reduce_(0, index, densities, "mean", include_self=False)
+        # Repeated cells write the same number, so the order of the writes does not matter.
+        flat[index] = flat[index] * decay + (1.0 - decay) * seen[index]
+
+    @torch.no_grad()
+    def sample_rays(self, rays: RayBundle, samples: int | None = None) -> RaySamples:
+        """The `RadianceSource` of this field: deterministic samples, `STOP_SAMPLES` when None, and their weights."""
+        c = self.config
+        middle = torch.full((len(rays),), 0.5, device=rays.origins.device)
+        edges = self.place_samples(
+            rays, middle, samples=min(c.samples, samples or STOP_SAMPLES), bins=min(c.bins, STOP_BINS)
+        )
+        middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
+        positions = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
+        density = self._density_alone(to_unit_cube(positions.reshape(-1, 3)))
+        weights = self._weights(density.view_as(middle), edges)
+        return RaySamples(positions, middle, weights)
+
+
+STOP_SAMPLES = 16
+"""Samples along a ray, at most, by which it is told where its light stops. On the fox capture the median depths of 16
+and of 64 samples differ by 0.2 %, and by more than 5 % for 0.3 % of the rays."""
+STOP_BINS = 96
+"""Bins of the proposal for these samples, at most: what `lerf-cpu` trains with."""
+ENCODING_GAIN = 8.0
+LEAST_DENSITY = 1e-4
+"""Of a closed scene, per normalised unit: too thin to be seen, but an interval without end absorbs all light."""
+CUT_OUT_FAR = 3.0
+LOG_DENSITY_SHIFT = -1.0
+INITIAL_DENSITY = 0.1
