@@ -11,7 +11,7 @@ from lerf.geometry.camera_table import image_pixels
 from lerf.model import Model
 from lerf.pyramids.lookup import PyramidTable
 from lerf.pyramids.store import build_pyramids
-from lerf.queries.scales import Phrases
+from lerf.queries.phrases import Phrases
 from lerf.scenes.scene import Scene
 
 

@@ -92,7 +92,9 @@ class Existence(MapProtocol):
         relevancy = measured.relevancy
         present, absent = ([relevancy[n] for n in each] for each in balanced(*_kinds(measured.material)))
         # Another method's relevancies, or a photo's alone, have a threshold of their own.
-        return existence(present, absent, measured.model.threshold if isinstance(measured, MeasuredRun) else None)
+        return existence(
+            present, absent, measured.model.defaults.threshold if isinstance(measured, MeasuredRun) else None
+        )
 
 
 def _kinds(material: Material) -> tuple[list[int], list[int]]:

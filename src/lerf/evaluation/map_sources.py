@@ -27,7 +27,7 @@ from lerf.errors import ConfigError
 from lerf.evaluation.baseline import pyramid_maps
 from lerf.evaluation.truth import check_aspect
 from lerf.model import Model
-from lerf.queries.scales import Phrases
+from lerf.queries.phrases import Phrases
 from lerf.scenes.scene import Scene
 
 
@@ -122,4 +122,4 @@ def at_size(scores: Float[Tensor, "_h _w"], height: int, width: int) -> Float[Te
 def _subset(phrases: Phrases, texts: Sequence[str]) -> tuple[Phrases, list[int]]:
     place = {text: row for row, text in enumerate(phrases.texts)}
     rows = [place[text] for text in texts]
-    return Phrases(tuple(texts), phrases.queries[rows], phrases.canonical, phrases.temperature), rows
+    return phrases.chosen(rows), rows

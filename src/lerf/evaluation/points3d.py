@@ -19,7 +19,7 @@ from jaxtyping import Float
 from lerf.evaluation.protocol import EvaluationProtocol, Material, Measured, MeasuredRun, without_labels
 from lerf.evaluation.truth import AnnotatedTruth, ViewTruth
 from lerf.generator.annotation import Annotation, Phrase, Thing
-from lerf.queries.answer import Answer
+from lerf.queries.result import Answer
 
 TYPES = ("name", "synonym", "colour", "material")
 TOLERANCE = 0.02

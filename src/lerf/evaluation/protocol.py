@@ -16,9 +16,10 @@ from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.map_sources import FieldMaps, MapSource, at_size
 from lerf.evaluation.truth import AnnotatedTruth, Question, SceneTruth, Target, ViewTruth
 from lerf.model import Model
-from lerf.queries.answer import Answer
+from lerf.queries.result import Answer
 from lerf.queries.scales import Phrases
 from lerf.scenes.scene import Scene
+from lerf.steps import finish
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the units done and their number."""
@@ -250,7 +251,7 @@ class MeasuredRun(Measured):
     def scales(self) -> dict[str, float]:
         """By text, normalised units."""
         self.progress("scales of phrases", 0, 1)
-        scales = self.model.choose_scales(self.phrases)
+        scales = self.model.scales(self.phrases)
         self.progress("scales of phrases", 1, 1)
         return dict(zip(self.phrases.texts, scales, strict=True))
 
@@ -274,13 +275,12 @@ class MeasuredRun(Measured):
         texts = list(dict.fromkeys(material.questions[number].text for number in sorted(wanted)))
         if not texts:
             return {}
-        scales = [self.scales[text] for text in texts]
+        scales = [self.scales[text] / self.model.unit for text in texts]
         self.progress("answers", 0, 1)
-        rows = [self.phrases.texts.index(text) for text in texts]
-        some = replace(self.phrases, texts=tuple(texts), queries=self.phrases.queries[rows])
-        listed = self.model.answers(some, scales, self.model.threshold)
+        some = self.phrases.chosen([self.phrases.texts.index(text) for text in texts])
+        listed = finish(self.model.answer(some, scales=scales))
         self.progress("answers", 1, 1)
-        found = dict(zip(texts, listed, strict=True))
+        found = {text: own.answer for text, own in zip(texts, listed, strict=True)}
         return {number: found[material.questions[number].text] for number in sorted(wanted)}
 
 

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ def _means(number: int, measured: Measured) -> dict[str, Any]:
 
 
 def _run_settings(model: Model) -> dict[str, Any]:
-    return {"canonical": list(model.canonical), "temperature": model.temperature, "threshold": model.threshold}
+    return asdict(model.defaults) | {"canonical": list(model.defaults.canonical)}
 
 
 def _provenance(model: Model, run: str | Path | None) -> dict[str, Any]:

@@ -13,14 +13,15 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from lerf.errors import ConfigError, RunError
-from lerf.geometry.camera_table import CameraTable
-from lerf.geometry.rays import RayBundle
+from lerf.geometry.camera_table import CameraTable, image_pixels
 from lerf.model import Model
-from lerf.radiance.hash_grid.field import RadianceField
-from lerf.rendering.stops import median_sample
+from lerf.radiance.protocol import Radiance
+from lerf.steps import finish
 
 CHUNK = 16384
-"""Rays rendered at once."""
+"""Rays traced at once."""
+SAMPLES = 64
+"""Of a ray."""
 THICKNESS = 0.05
 """Light that stops within this share of a point's distance from it is the point's own."""
 LEAST_OWN = 0.6
@@ -124,37 +125,39 @@ def raster_pixels(
 
 
 def _seen_by(model: Model, photo: int, points: float) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Raster]:
-    width, height = model.cameras.sizes[photo].tolist()
-    pixels, shape = raster_pixels(width, height, points, model.device)
-    index = torch.full((len(pixels),), photo, device=pixels.device)
-    positions, colours, depths = [], [], []
-    for part in torch.arange(len(pixels), device=pixels.device).split(CHUNK):
-        rays = model.cameras.rays(index[part], pixels[part])
-        position, colour, depth = _stop(model.radiance, rays)
-        positions.append(position)
-        colours.append(colour)
-        depths.append(depth)
-    depth = torch.cat(depths)
+    """Positions, colours, photo and pixels of a photo's points, and its raster."""
+    camera = model.scene.normalised_camera(photo)
+    pixels, (rows, columns) = raster_pixels(camera.width, camera.height, points, model.device)
+    # The pixels of the raster are those of the same camera with a picture of so many rows and columns.
+    table = CameraTable.from_cameras([camera.scaled_to(columns, rows)], device=model.device)
+    index = torch.zeros(rows * columns, dtype=torch.int64, device=model.device)
+    picture = finish(model.radiance.render(table, 0, SAMPLES))
+    parts = [
+        _stop(model.radiance, table, index[part], at)
+        for part, at in zip(
+            torch.arange(len(index), device=index.device).split(CHUNK),
+            image_pixels(columns, rows, model.device).split(CHUNK),
+            strict=True,
+        )
+    ]
+    position, depth, share = (torch.cat(part) for part in zip(*parts, strict=True))
+    opacity = picture.accumulation.flatten()
+    depth = torch.where(share * opacity >= LEAST_OWN, depth, torch.nan)
+    # White shows where light passes; the light of thin rays is scaled up to what the surface would send if opaque.
+    colour = picture.colour.view(-1, 3) - (1.0 - opacity[:, None])
+    colour = (colour / opacity[:, None].clamp(min=0.5)).clamp(0, 1)
     sure = depth.isfinite()
-    found = (torch.cat(positions)[sure], torch.cat(colours)[sure], index[sure], pixels[sure])
-    return found, Raster(photo, depth.view(shape))
+    owner = torch.full((int(sure.sum()),), photo, device=model.device)
+    return (position[sure], colour[sure], owner, pixels[sure]), Raster(photo, depth.view(rows, columns))
 
 
-def _stop(field: RadianceField, rays: RayBundle) -> tuple[Tensor, Tensor, Tensor]:
-    """Where rays stop, the colour there, and the depth; NaN where no single surface holds most of the light."""
-    jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)
-    edges = field.place_samples(rays, jitter, samples=field.config.render_samples)
-    out = field(rays, edges)
-    middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
-    median = middle.gather(-1, median_sample(out.weights))
-    own = out.weights * ((middle - median).abs() <= THICKNESS * median)
-    share = own.sum(-1, keepdim=True)
-    distance = (own * middle).sum(-1, keepdim=True) / share.clamp(min=1e-6)
-    opacity = out.weights.sum(-1, keepdim=True)
-    depth = torch.where(share >= LEAST_OWN, distance * rays.axis_cosine[:, None], torch.nan)
-    # The light of thin rays is scaled up to what the surface would send if it were opaque.
-    colour = (out.colour / opacity.clamp(min=0.5)).clamp(0, 1)
-    return rays.origins + rays.directions * distance, colour, depth.squeeze(-1)
+def _stop(radiance: Radiance, table: CameraTable, index: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where rays stop, the depth there, and the share of their stopped light that stops close by."""
+    rays = radiance.trace(table, index, pixels, SAMPLES, SAMPLES)
+    own = rays.weights * ((rays.depths - rays.median_depth[:, None]).abs() <= THICKNESS * rays.median_depth[:, None])
+    share = own.sum(-1)
+    within = own / share[:, None].clamp(min=1e-6)
+    return (within[..., None] * rays.positions).sum(1), (within * rays.depths).sum(-1), share
 
 
 def _agreed(cameras: CameraTable, cloud: Cloud, progress: Progress) -> Bool[Tensor, " points"]:

@@ -1,9 +1,8 @@
-"""Rays, samples along them, and the seam between radiance and everything that is painted on it."""
+"""Rays, and how many of them are worked on at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -38,25 +37,3 @@ def rays_at_once(device: torch.device | str, samples: int | None = None) -> int:
     if torch.device(device).type != "cpu":
         return 1 << 16
     return 2048 if samples is None else max(2048, 32768 // samples)
-
-
-@dataclass(frozen=True)
-class RaySamples:
-    """Samples along rays with the weights that the radiance gives them; all of it detached from radiance."""
-
-    positions: Float[Tensor, "rays samples 3"]
-    """Normalised frame, not contracted."""
-    distances: Float[Tensor, "rays samples"]
-    """Along the ray from its origin, ascending."""
-    weights: Float[Tensor, "rays samples"]
-    """Share of the ray's light that comes from the sample; sums to at most 1."""
-
-
-@runtime_checkable
-class RadianceSource(Protocol):
-    """Any frozen field that can say where the light of a ray comes from, ours or foreign."""
-
-    def sample_rays(self, rays: RayBundle, samples: int | None = None) -> RaySamples:
-        """Samples and weights of rays; deterministic, without gradients. `samples` is how many of a ray will do, where
-        the source can choose."""
-        ...

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -11,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lerf import kernels
+from lerf.errors import QueryError
 from lerf.geometry.contraction import Norm, to_unit_cube
+from lerf.geometry.traced_rays import TracedRays
 from lerf.kernels.layout import GridLayout
 from lerf.language.scale_bounds import ScaleBounds
 from lerf.networks.dense_layers import DenseLayers
@@ -42,35 +43,6 @@ class LanguageConfig:
     """Heaviest samples of a ray that carry language."""
     estimator: Estimator = "deferred"
     """Head once per ray on composited features, or at every sample as in the paper."""
-
-
-@dataclass(frozen=True)
-class LightStops:
-    """Where the light of rays stops: their heaviest samples, detached from radiance."""
-
-    positions: Float[Tensor, "rays samples 3"]
-    """Normalised frame."""
-    weights: Float[Tensor, "rays samples"]
-    """Summing to one along each ray."""
-    depths: Float[Tensor, "rays samples"]
-    """Along the optical axis, normalised units."""
-    median_depth: Float[Tensor, " rays"]
-    """Depth at which half of the light has stopped; a mean would lie between the two sides of an edge."""
-    median_position: Float[Tensor, "rays 3"]
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything it holds, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def __getitem__(self, index: slice | Tensor) -> LightStops:
-        """Those of some rays."""
-        return LightStops(**{name: tensor[index] for name, tensor in self.tensors.items()})
-
-    @staticmethod
-    def joined(parts: Sequence[LightStops]) -> LightStops:
-        """Those of all parts' rays, one part after the other."""
-        return LightStops(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(LightStops)})
 
 
 class LanguageField(nn.Module):
@@ -112,12 +84,6 @@ class LanguageField(nn.Module):
         low, high = self.log_scale_range.exp().tolist()
         return low, high
 
-    @property
-    def middle_scale(self) -> float:
-        """The middle of `scale_range` in its logarithm, normalised units."""
-        low, high = self.scale_range
-        return (low * high) ** 0.5
-
     def features(self, positions: Float[Tensor, "points 3"]) -> Float[Tensor, "points features"]:
         """Grid features at points of the normalised frame."""
         return self.grid(to_unit_cube(positions, self.config.contraction))
@@ -140,51 +106,59 @@ class LanguageField(nn.Module):
         low, high = self.log_scale_range
         return ((scale.log() - low) / (high - low)).clamp(-0.25, 1.25) * 2.0 - 1.0
 
-    def ray_features(self, stops: LightStops) -> Float[Tensor, "rays features"]:
+    def ray_features(self, rays: TracedRays) -> Float[Tensor, "rays features"]:
         """Grid features composited along rays: the mean under the weights."""
-        rays, samples = stops.weights.shape
-        inside = to_unit_cube(stops.positions.reshape(-1, 3), self.config.contraction).view(rays, samples, 3)
-        return kernels.encode_composite(inside, stops.weights, self.grid.table, self.grid.layout)
+        inside = to_unit_cube(rays.positions, self.config.contraction)
+        return kernels.encode_composite(inside, rays.weights, self.grid.table, self.grid.layout)
 
     def forward(
-        self, stops: LightStops, scale_per_depth: Float[Tensor, " rays"]
+        self, rays: TracedRays, scale_per_depth: Float[Tensor, " rays"]
     ) -> tuple[Float[Tensor, "rays width"], Float[Tensor, "rays dense"] | None]:
         """Rendered unit embeddings, and rendered dense features if there is a dense head.
 
         `scale_per_depth` = tile_ratio * image_height / fy: times the depth, it is the height of a tile at a sample.
         """
         if self.config.estimator == "deferred":
-            mean = self.ray_features(stops)
-            embedding = self.embed(mean, scale_per_depth * stops.median_depth)
-            dense = self.dense_head(mean) if self.dense_head is not None else None
-            return embedding, dense
-        rays, samples = stops.weights.shape
-        flat = self.features(stops.positions.reshape(-1, 3))
-        scale = (scale_per_depth[:, None] * stops.depths).reshape(-1)
-        phi = self.embed(flat, scale).view(rays, samples, self.width)
-        embedding = kernels.unit_vectors(kernels.composite(stops.weights, phi))
+            mean = self.ray_features(rays)
+            embedding = self.embed(mean, scale_per_depth * rays.median_depth)
+            return embedding, None if self.dense_head is None else self.dense_head(mean)
+        features = self.features(rays.positions.reshape(-1, 3))
+        embedding = self.composite_embeddings(rays, features, scale_per_depth[:, None] * rays.depths)
+        dense = None if self.dense_head is None else self.composite_dense(rays, features)
+        return embedding, dense
+
+    def composite_embeddings(
+        self,
+        rays: TracedRays,
+        features: Float[Tensor, "points features"],
+        scale: Float[Tensor, "rays samples"],
+    ) -> Float[Tensor, "rays width"]:
+        """Unit embeddings of rays: those of the samples under their weights (LERF, equation 2).
+
+        Args:
+            rays: with `points` = rays * samples.
+            features: grid features at the samples.
+            scale: at each sample, normalised units.
+        """
+        phi = self.embed(features, scale.reshape(-1)).view(*rays.weights.shape, self.width)
+        return kernels.unit_vectors(kernels.composite(rays.weights, phi))
+
+    def composite_dense(
+        self, rays: TracedRays, features: Float[Tensor, "points features"]
+    ) -> Float[Tensor, "rays dense"]:
+        """Dense features of rays: those of the samples, whose grid features are given, under their weights.
+
+        Raises:
+            QueryError: when the field was trained without a dense head.
+        """
+        return kernels.composite(rays.weights, self.dense(features).view(*rays.weights.shape, -1))
+
+    def dense(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points dense"]:
+        """Dense features of grid features.
+
+        Raises:
+            QueryError: when the field was trained without a dense head.
+        """
         if self.dense_head is None:
-            return embedding, None
-        return embedding, kernels.composite(
-            stops.weights, self.dense_head(flat).view(rays, samples, self.dense_head[-1].out_features)
-        )
-
-    def render_dense(self, stops: LightStops) -> Float[Tensor, "rays dense"]:
-        """Rendered features of the dense head, which must be there."""
-        assert self.dense_head is not None
-        if self.config.estimator == "deferred":
-            return self.dense_head(self.ray_features(stops))
-        rays, samples = stops.weights.shape
-        dense = self.dense_head(self.features(stops.positions.reshape(-1, 3))).view(
-            rays, samples, self.dense_head[-1].out_features
-        )
-        return kernels.composite(stops.weights, dense)
-
-    def render_at_scale(self, stops: LightStops, scale: Float[Tensor, " rays"]) -> Float[Tensor, "rays width"]:
-        """Rendered unit embeddings at one physical scale for each ray, normalised units: what a query looks at."""
-        if self.config.estimator == "deferred":
-            return self.embed(self.ray_features(stops), scale)
-        rays, samples = stops.weights.shape
-        each = self.features(stops.positions.reshape(-1, 3))
-        phi = self.embed(each, scale[:, None].expand(-1, samples).reshape(-1)).view(rays, samples, self.width)
-        return kernels.unit_vectors(kernels.composite(stops.weights, phi))
+            raise QueryError("The run was trained without a dense regulariser: it has no dense features.")
+        return self.dense_head(features)

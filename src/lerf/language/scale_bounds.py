@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lerf.geometry.contraction import to_unit_cube
@@ -43,15 +43,9 @@ class ScaleBounds(nn.Module):
         for grid, sign in ((self.low, -1.0), (self.high, 1.0)):
             grid.copy_(sign * F.max_pool3d(sign * grid[None, None], 3, stride=1, padding=1)[0, 0])
 
-    def nearest_supervised(
-        self, positions: Float[Tensor, "points 3"], scale: Float[Tensor, " points"]
-    ) -> tuple[Float[Tensor, " points"], Bool[Tensor, " points"]]:
-        """The supervised scale closest to the one asked for, and whether the point was supervised at all.
-
-        A distant wall and a near cup were seen in tiles of different heights: asked about one scale, each answers at
-        the closest that it knows.
-        """
+    def supported(
+        self, positions: Float[Tensor, "points 3"]
+    ) -> tuple[Float[Tensor, " points"], Float[Tensor, " points"]]:
+        """Smallest and largest supervised scale at points of the normalised frame; inf and -inf where there is none."""
         cells = self._cells(positions)
-        low, high = self.low.view(-1)[cells], self.high.view(-1)[cells]
-        seen = low <= high
-        return torch.where(seen, torch.minimum(torch.maximum(scale, low), high), scale), seen
+        return self.low.view(-1)[cells], self.high.view(-1)[cells]

@@ -1,156 +1,178 @@
-"""What a query returns, and the JSON that it becomes."""
+"""Where phrases are in a scene: one rule of scale, presence, regions and best view, whatever surface and language."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from lerf.errors import QueryError
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
-SCHEMA = 1
-"""Version of the JSON; raised when a field changes its meaning or goes."""
-
-Vector = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where something is, in the capture frame and its units."""
-
-    point: Vector
-    """The most relevant point."""
-    scale: float
-    """Scale of language at which it answers: height of the tile that supervised it, at the point."""
-    extent: tuple[Vector, Vector]
-    """Lower and upper corner along the capture's axes, tails trimmed (`queries/instances.py`)."""
-    view: str | None
-    """Path of the photo that shows the point best, as the capture names it; None when none shows it."""
-    pixel: tuple[float, float] | None
-    """The point in that photo, (x, y) in pixels of the original file; None with `view`."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The geometry fields of the query JSON."""
-        low, high = self.extent
-        return {
-            "point": [float(value) for value in self.point],
-            "scale": float(self.scale),
-            "extent": {"min": [float(value) for value in low], "max": [float(value) for value in high]},
-            "view": self.view,
-            "pixel": None if self.pixel is None else [float(value) for value in self.pixel],
-        }
-
-
-ABSENT: dict[str, None] = {"point": None, "scale": None, "extent": None, "view": None, "pixel": None}
-"""The geometry fields of a phrase that is not in the scene."""
+from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.extent import robust_extent
+from lerf.geometry.visibility import unoccluded
+from lerf.language.protocol import LanguageSource
+from lerf.queries.best_view import best_view
+from lerf.queries.instances import answering_regions
+from lerf.queries.phrases import Phrases, presence
+from lerf.queries.result import Answer, Geometry, Instance, Vector
+from lerf.queries.scales import at_equal_scales, choose_scales, relevancy_at
+from lerf.queries.surface import Surface, depths_at
+from lerf.scenes.scene import Scene
+from lerf.steps import Steps, finish
 
 
 @dataclass(frozen=True)
-class Instance:
-    """One occurrence of a phrase."""
+class PhotoCameras:
+    """The photos of a scene as cameras of the normalised frame: what turns points into views and capture units."""
 
-    relevancy: float
-    """At its best point, 0..1."""
-    geometry: Geometry
+    scene: Scene
+    table: CameraTable
 
-    def to_dict(self) -> dict[str, Any]:
-        """One entry of `instances`."""
-        return {"relevancy": float(self.relevancy), **self.geometry.to_dict()}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to one phrase. It is present exactly when it has a geometry."""
-
-    text: str
-    relevancy: float
-    """Of the phrase to the scene, 0..1, whether present or not (`search.presence`)."""
-    geometry: Geometry | None = None
-    instances: tuple[Instance, ...] = ()
-    """Most relevant first; none when absent."""
-
-    def __post_init__(self) -> None:
-        if self.geometry is None and self.instances:
-            raise ValueError(f"{self.text!r} has instances but no geometry")
-
-    @property
-    def present(self) -> bool:
-        """Whether the phrase is in the scene."""
-        return self.geometry is not None
-
-    def to_dict(self) -> dict[str, Any]:
-        """One entry of `queries`."""
-        geometry = ABSENT if self.geometry is None else self.geometry.to_dict()
-        head = {"text": self.text, "present": self.present, "relevancy": float(self.relevancy)}
-        return {**head, **geometry, "instances": [instance.to_dict() for instance in self.instances]}
+    @staticmethod
+    def of(scene: Scene, device: str) -> PhotoCameras:
+        """All photos of a scene, in its order."""
+        cameras = [scene.normalised_camera(index) for index in range(len(scene))]
+        return PhotoCameras(scene, CameraTable.from_cameras(cameras, device=device))
 
 
 @dataclass(frozen=True)
-class IndexNote:
-    """The baked index that answered, and how far it is from the field."""
+class AnswerSettings:
+    """What an answer depends on besides the scene and the phrases."""
 
-    source: str
-    """`field` or `lift`: what its embeddings were made from."""
-    cells: int
-    cosine: float | None
-    """Mean cosine of its embeddings with what the field renders; None where that was not measured."""
-    lowest_cosine: float | None
-    """5th percentile of the same."""
-    differences: dict[str, float] | None = None
-    """By phrase the mean absolute difference of relevancy to the field's, where a comparison was asked for."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The entry `index` of the query JSON."""
-        facts: dict[str, Any] = {
-            "source": self.source,
-            "cells": self.cells,
-            "cosine": self.cosine,
-            "lowest_cosine": self.lowest_cosine,
-        }
-        return facts if self.differences is None else {**facts, "differences": self.differences}
-
-
-@dataclass(frozen=True)
-class QueryResult:
-    """Answers to phrases, in the order asked, with the settings that they depend on."""
-
-    encoder: str
-    canonical: tuple[str, ...]
-    temperature: float
     threshold: float
     """Relevancy from which a phrase counts as present."""
-    queries: tuple[Answer, ...]
-    index: IndexNote | None = None
-    """The index that answered; None where the field did."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The query JSON, of plain Python values only."""
-        return {
-            "schema": SCHEMA,
-            "encoder": self.encoder,
-            "canonical": list(self.canonical),
-            "temperature": float(self.temperature),
-            "threshold": float(self.threshold),
-            "queries": [answer.to_dict() for answer in self.queries],
-            **({} if self.index is None else {"index": self.index.to_dict()}),
-        }
+    scales: tuple[float | None, ...] = ()
+    """For each phrase the scale that it is asked at, normalised units; None, or nothing, for the one that answers
+    best."""
 
 
-def clean_phrases(phrases: str | Sequence[object]) -> list[str]:
-    """Phrases with runs of white space made one space; a single string is one phrase. Order and repeats are kept.
+@dataclass(frozen=True)
+class PhraseAnswer:
+    """The answer to one phrase with what it was found in."""
 
-    Raises:
-        QueryError: when there is no phrase, or one is blank or not text.
+    answer: Answer
+    """Capture frame."""
+    scale: float
+    """At which the phrase was asked, normalised units."""
+    relevancy: Float[Tensor, " points"]
+    """Raw, of the surface's points at that scale."""
+    members: tuple[Int[Tensor, " _members"], ...]
+    """Points of each instance, as indices into the surface's."""
+
+
+def answer(
+    surface: Surface, language: LanguageSource, phrases: Phrases, cameras: PhotoCameras, settings: AnswerSettings
+) -> list[PhraseAnswer]:
+    """Where phrases are, if they are; see `answer_steps`."""
+    return finish(answer_steps(surface, language, phrases, cameras, settings))
+
+
+@torch.no_grad()
+def answer_steps(
+    surface: Surface, language: LanguageSource, phrases: Phrases, cameras: PhotoCameras, settings: AnswerSettings
+) -> Steps[list[PhraseAnswer]]:
+    """Where phrases are, if they are, in the order of the phrases.
+
+    Args:
+        surface: points that answer, with their latents of `language`.
+        language: what is asked.
+        phrases: embedded.
+        cameras: of the photos; the training photos say what shows an answer best.
+        settings: threshold and scales.
     """
-    listed = [phrases] if isinstance(phrases, str) else list(phrases)
-    if not listed:
-        raise QueryError('There is no phrase to look for; give at least one, for example "fox".')
-    cleaned = []
-    for number, phrase in enumerate(listed, start=1):
-        if not isinstance(phrase, str):
-            raise QueryError(f"Phrase {number} is {phrase!r}, not text; give words.")
-        words = " ".join(phrase.split())
-        if not words:
-            raise QueryError(f'Phrase {number} is empty; give words to look for, for example "fox".')
-        cleaned.append(words)
-    return cleaned
+    wanted = settings.scales or (None,) * len(phrases)
+    scales = [1.0 if scale is None else scale for scale in wanted]
+    open_rows = [row for row, scale in enumerate(wanted) if scale is None]
+    if open_rows:
+        best = yield from choose_scales(language, surface.coarse, phrases.chosen(open_rows))
+        for row, scale in zip(open_rows, best, strict=True):
+            scales[row] = scale
+    relevancy: dict[int, Tensor] = {}
+    for scale, rows in at_equal_scales(scales).items():
+        found = relevancy_at(language, surface.latent, phrases.chosen(rows), scale)
+        relevancy |= dict(zip(rows, found, strict=True))
+        yield
+    answers = []
+    for row, text in enumerate(phrases.texts):
+        answers.append(_answer(surface, text, relevancy[row], scales[row], cameras, settings.threshold))
+        yield
+    return answers
+
+
+def _answer(
+    surface: Surface,
+    text: str,
+    relevancy: Float[Tensor, " points"],
+    scale: float,
+    cameras: PhotoCameras,
+    threshold: float,
+) -> PhraseAnswer:
+    score = presence(relevancy)
+    if score < threshold:
+        return PhraseAnswer(Answer(text, score), scale, relevancy, ())
+    regions = answering_regions(
+        surface.contracted, relevancy, score, threshold, surface.join_size, surface.graph
+    )  # fmt: skip
+    # Where only scattered points pass, the best of them is the answer.
+    found = [(r.best, r.indices) for r in regions] or [(int(relevancy.argmax()), relevancy.argmax()[None])]
+    own_scales = surface.latent[torch.tensor([best for best, _ in found])].nearest_scale(scale).tolist()
+    instances = tuple(
+        Instance(float(relevancy[best]), _geometry(surface, best, members, own, cameras))
+        for (best, members), own in zip(found, own_scales, strict=True)
+    )
+    answer = Answer(text, score, instances[0].geometry, instances)
+    return PhraseAnswer(answer, scale, relevancy, tuple(members for _, members in found))
+
+
+def _geometry(
+    surface: Surface, best: int, members: Int[Tensor, " members"], scale: float, cameras: PhotoCameras
+) -> Geometry:
+    """A region in the capture frame, with the photo that shows its best point best; `scale` in normalised units."""
+    position, to_capture = surface.positions[best], cameras.scene.similarity.inverse()
+    # The frames differ by a rotation: an extent along the capture's axes needs the points, not a box around them.
+    captured = torch.from_numpy(to_capture.apply_points(surface.positions[members].cpu().numpy()))
+    point = to_capture.apply_points(position.cpu().numpy()[None])[0]
+    low, high = robust_extent(captured, torch.from_numpy(point))
+    view, pixel = _best_view(surface, position, cameras)
+    extent = (_vector(low.numpy()), _vector(high.numpy()))
+    return Geometry(_vector(point), scale / cameras.scene.similarity.scale, extent, view, pixel)
+
+
+def _best_view(
+    surface: Surface, position: Float[Tensor, " 3"], cameras: PhotoCameras
+) -> tuple[str | None, tuple[float, float] | None]:
+    """Name of the training photo that shows a point best, and the pixel of the original file; None where none does."""
+    scene, table = cameras.scene, cameras.table
+    photos = list(scene.train)
+    pixels, depths, surfaces = [], [], []
+    for photo, (width, height) in zip(photos, table.sizes[photos].tolist(), strict=True):
+        pixel, depth = table.project(photo, position[None])
+        pixels.append(pixel)
+        depths.append(depth)
+        surfaces.append(depths_at(surface, photo, (width, height), pixel))
+    pixel, depth = torch.cat(pixels), torch.cat(depths)
+    visible = unoccluded(depth, torch.cat(surfaces))
+    found = best_view(pixel, depth, visible, table.sizes[photos].float(), table.focal[photos, 1])
+    if found is None:
+        return None, None
+    photo = photos[found.photo]
+    x, y = scene.to_original_pixel(photo, *found.pixel)
+    return scene.photos[photo].name, (float(x), float(y))
+
+
+def _vector(values: np.ndarray) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
+
+
+def fixed_scales(scale: float | None, phrases: Phrases) -> tuple[float | None, ...]:
+    """One scale for all phrases, or the best one for each."""
+    return (scale,) * len(phrases)
+
+
+def scales_of(answers: Sequence[PhraseAnswer]) -> list[float]:
+    """The scales that phrases were asked at, normalised units."""
+    return [found.scale for found in answers]

@@ -21,19 +21,6 @@ class BestView:
     """See `view_scores`."""
 
 
-def unoccluded(
-    depth: Float[Tensor, " photos"], surface_depth: Float[Tensor, " photos"], tolerance: float = 0.05
-) -> Bool[Tensor, " photos"]:
-    """Whether nothing stands before the point: it lies no deeper than the rendered surface at its pixel allows.
-
-    `depth` is that of the point and `surface_depth` what the photo's camera renders there, both along the optical axis.
-    A point passes up to `tolerance` * surface_depth behind the surface; before it, always. An unknown surface (NaN)
-    hides nothing; a point behind the camera never passes.
-    """
-    hidden = depth > surface_depth * (1 + tolerance)
-    return (depth > 0) & ~hidden
-
-
 def view_scores(
     pixels: Float[Tensor, "photos 2"],
     depth: Float[Tensor, " photos"],
@@ -49,7 +36,7 @@ def view_scores(
     Args:
         pixels: The point in each photo, (x, y), the photo's upper left corner being (0, 0).
         depth: Of the point along each optical axis.
-        visible: Whether the photo sees the point (`unoccluded`).
+        visible: Whether the photo sees the point (`geometry.visibility.unoccluded`).
         sizes: (width, height) of each photo.
         focal: fy of each photo in pixels.
     """

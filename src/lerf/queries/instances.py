@@ -15,19 +15,18 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from lerf.errors import QueryError
+from lerf.geometry.extent import robust_extent
 from lerf.queries.phrases import presence
 from lerf.queries.propagation import SurfaceGraph
 
 EDGE = 0.2
-"""Share of the best place's lead over the canonical phrases with which a thing ends. What lies just behind a thing's
-outline shares its tiles in every photo and still leads a little. Chosen on generated scenes (seeds 201, 202)."""
+"""Share of the best point's margin over the canonical phrases with which a thing ends. What lies just behind a thing's
+outline shares its tiles in every photo and still has a small margin. Chosen on generated scenes (seeds 201, 202)."""
 JOIN_SHARE = 0.02
 """Side of the cells that join places into instances, as a share of their robust diagonal (`robust_diagonal`)."""
 AS_SURE = 0.6
-"""Share of the best place's lead over the canonical phrases that another instance's must reach: what is far less sure
+"""Share of the best point's margin over the canonical phrases that another instance's must reach: what is far less sure
 than the best is more likely something alike than one more of them. Chosen on generated scenes (seeds 201, 202)."""
-TRIM = 0.02
-"""Quantile at either end of each axis that the robust diagonal leaves out."""
 
 
 @dataclass(frozen=True)
@@ -48,50 +47,43 @@ class Region:
     """Sum of weight * (relevancy - threshold) over the points that it was found by."""
 
 
-def robust_diagonal(points: Float[Tensor, "points 3"]) -> float:
-    """Diagonal of the box between the `TRIM` quantiles of the points along the axes, in their units."""
-    cut = torch.tensor([TRIM, 1.0 - TRIM], device=points.device)
-    # Axis by axis, since `quantile` takes no more than 16 million numbers at once.
-    low, high = torch.stack([torch.quantile(axis, cut) for axis in points.unbind(-1)], dim=-1)
-    return float((high - low).norm())
-
-
 def answering_regions(
     points: Float[Tensor, "points 3"],
     relevancy: Float[Tensor, " points"],
     score: float,
     threshold: float,
     cell_size: float,
-    graph: SurfaceGraph | None = None,
+    graph: SurfaceGraph,
 ) -> list[Region]:
-    """Instances of a phrase that is present: a thing ends where the lead over the canonical phrases is small beside the
-    best place's (`EDGE`), and counts when somewhere inside it passes the threshold and comes near the best (`AS_SURE`).
+    """Instances of a phrase that is present.
 
-    With a graph, how many there are and where is told by relevancy as it is, and how far each reaches by relevancy
-    spread along the graph (`SurfaceGraph`), which ends where things do but lets neighbours of one kind run together.
+    A thing ends where the margin over the canonical phrases is small beside the best point's (`EDGE`), and counts when
+    somewhere inside it passes the threshold and comes near the best (`AS_SURE`). How many there are and where is told
+    by relevancy as it is; how far each reaches by relevancy propagated along the graph, which ends where things do but
+    lets neighbours of one kind run together.
 
     Args:
         points: in the contracted frame, where cells grow with the distance, as the spacing of the points does.
         relevancy: of each point.
-        score: the phrase's relevancy to the scene (`search.presence`).
+        score: the phrase's relevancy to the scene (`phrases.presence`).
         threshold: from which it is present.
         cell_size: see `find_regions`.
-        graph: of the points; None where none is at hand.
+        graph: of the points.
     """
-    edge, near = _below(score, EDGE), _below(score, AS_SURE)
+    edge, near = _share_of_margin(score, EDGE), _share_of_margin(score, AS_SURE)
     regions = find_regions(points, relevancy, threshold=edge, cell_size=cell_size, min_peak=max(threshold, near))
-    if graph is None or not regions:
+    if not regions:
         return regions
-    spread = graph.spread(relevancy)
-    reaches = find_regions(points, spread, threshold=_below(presence(spread), EDGE), cell_size=cell_size, min_share=0.0)
+    propagated = graph.propagate(relevancy)
+    ends = _share_of_margin(presence(propagated), EDGE)
+    reaches = find_regions(points, propagated, threshold=ends, cell_size=cell_size, min_share=0.0)
     return _as_far_as(regions, reaches, points)
 
 
-def _below(score: float, share: float) -> float:
-    """Relevancy with a share of the lead of `score`, which is the logit over the temperature; a phrase that lags behind
-    the canonical ones has its best place alone."""
-    lead = torch.logit(torch.tensor(score, dtype=torch.float64), eps=1e-9)
-    return min(float(torch.sigmoid(share * lead)), score - 1e-6)
+def _share_of_margin(score: float, share: float) -> float:
+    """Relevancy whose logarithmic odds are a share of those of `score`; just under `score` where these are negative."""
+    margin = torch.logit(torch.tensor(score, dtype=torch.float64), eps=1e-9)
+    return min(float(torch.sigmoid(share * margin)), score - 1e-6)
 
 
 def _as_far_as(regions: list[Region], reaches: list[Region], points: Float[Tensor, "points 3"]) -> list[Region]:
@@ -174,19 +166,6 @@ def find_regions(
     strongest = max((region.evidence for region in regions), default=0.0)
     kept = [region for region in regions if region.evidence >= min_share * strongest]
     return sorted(kept, key=lambda region: (-region.peak, region.best))
-
-
-def robust_extent(
-    points: Float[Tensor, "points 3"], inside: Float[Tensor, " 3"], trim: float = 0.02
-) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
-    """Lower and upper corner of the points along the axes, without the `trim` quantile at either end of each axis.
-
-    Quantiles are order statistics (of n points, the floor(trim * n) lowest and as many of the highest are cut), so
-    fewer than 1 / trim points lose none. The box is grown to hold `inside`, the best point, where it would not.
-    """
-    cut = int(trim * len(points))
-    ordered = points.sort(dim=0).values
-    return torch.minimum(ordered[cut], inside), torch.maximum(ordered[len(points) - 1 - cut], inside)
 
 
 def _connect(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from lerf.encoders.protocols import ImageTextEncoder
+from lerf.errors import QueryError
 
 PEAK_SHARE = 1e-3
 """A scale's peak is the mean over this share of the points: one stray point must not choose the scale."""
@@ -20,8 +25,65 @@ class Phrases:
 
     texts: tuple[str, ...]
     queries: Float[Tensor, "phrases width"]
+    """Unit embeddings of the phrases."""
     canonical: Float[Tensor, "canonical width"]
+    """Unit embeddings of the negatives: the canonical phrases that a phrase must beat."""
     temperature: float
+    """Factor on cosines."""
+    canonical_texts: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def vectors(self) -> Float[Tensor, "texts width"]:
+        """Phrases, then canonical phrases: the order of `relevancy_of_cosines`."""
+        return torch.cat([self.queries, self.canonical])
+
+    def chosen(self, rows: Sequence[int]) -> Phrases:
+        """Some of the phrases, in the order of `rows`, against the same canonical ones."""
+        texts = tuple(self.texts[row] for row in rows)
+        return replace(self, texts=texts, queries=self.queries[list(rows)])
+
+
+def embed_phrases(
+    encoder: ImageTextEncoder,
+    texts: str | Sequence[str],
+    canonical: Sequence[str],
+    temperature: float,
+    device: str = "cpu",
+) -> Phrases:
+    """Embed phrases and the canonical phrases that they must beat.
+
+    Raises:
+        QueryError: an empty phrase, no canonical phrase, or a temperature that is not positive.
+    """
+    cleaned, negatives = clean_phrases(texts), clean_phrases(list(canonical))
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise QueryError(f"The temperature must be a positive number, not {temperature}.")
+    embedded = encoder.encode_text([*cleaned, *negatives]).to(device)
+    count = len(cleaned)
+    return Phrases(tuple(cleaned), embedded[:count], embedded[count:], temperature, tuple(negatives))
+
+
+def clean_phrases(phrases: str | Sequence[object]) -> list[str]:
+    """Phrases with runs of white space made one space; a single string is one phrase. Order and repeats are kept.
+
+    Raises:
+        QueryError: when there is no phrase, or one is blank or not text.
+    """
+    listed = [phrases] if isinstance(phrases, str) else list(phrases)
+    if not listed:
+        raise QueryError('There is no phrase to look for; give at least one, for example "fox".')
+    cleaned = []
+    for number, phrase in enumerate(listed, start=1):
+        if not isinstance(phrase, str):
+            raise QueryError(f"Phrase {number} is {phrase!r}, not text; give words.")
+        words = " ".join(phrase.split())
+        if not words:
+            raise QueryError(f'Phrase {number} is empty; give words to look for, for example "fox".')
+        cleaned.append(words)
+    return cleaned
 
 
 def peak(scores: Float[Tensor, "*batch points"]) -> Float[Tensor, "*batch"]:
@@ -42,8 +104,8 @@ def smallest_as_good(peaks: Float[Tensor, "*batch scales"]) -> Int[Tensor, "*bat
     """Index of the scale that a phrase answers at, from the peaks of its relevancy at increasing scales.
 
     It is the smallest of those as good as the best: of tiles that are equally sure of a phrase, the smallest says best
-    where it is. Relevancy saturates, so peaks are compared by their margin, which is the temperature times the cosines'
-    lead over the canonical phrases; within `AS_GOOD` of the highest is as good.
+    where it is. Relevancy saturates, so peaks are compared by their logarithmic odds: the temperature times the margin
+    of the cosine over those of the canonical phrases; within `AS_GOOD` of the highest is as good.
     """
     margins = torch.logit(peaks, eps=1e-6)
     best = margins.amax(-1, keepdim=True)

@@ -1,10 +1,10 @@
-"""Relevancy spread along surfaces, so that an instance ends where its surface turns and not where its tiles do.
+"""Label propagation of relevancy along a surface, so that an instance ends where its surface turns.
 
 A tile sees more than the thing in its middle, so relevancy fades over a thing's outline instead of ending there. Points
 on one smooth piece of surface mostly belong to one thing; where a thing stands on another the surface turns. Relevancy
-therefore moves along a graph of neighbouring points, fast between those that face alike and slowly between others: a
-random walk with restart (Zhou et al. 2003, "Learning with local and global consistency", section 2, with rows that sum
-to 1).
+is therefore propagated on a graph of neighbouring points, fast between points whose normals are alike and slowly
+between others: label propagation with restart (Zhou et al. 2003, "Learning with local and global consistency", section
+2, with a transition matrix whose rows sum to 1).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ NEIGHBOURS = 24
 TURN = 0.1
 """Affinity falls to 1/e where 1 - |cosine between normals| is so large."""
 RESTART, STEPS = 0.1, 20
-"""Share of a point's own relevancy at every step of the walk, and the steps. All chosen on generated scenes (seeds 201
-to 206)."""
+"""Share of a point's own relevancy at every step of the propagation, and the steps. All chosen on generated scenes
+(seeds 201 to 206)."""
 FLOOR = 1e-4
 """Affinity across any turn."""
 
 
 @dataclass(frozen=True)
 class SurfaceGraph:
-    """Neighbouring points of a surface with how readily relevancy moves between them."""
+    """Neighbouring points of a surface and the transition matrix between them."""
 
-    walk: csr_matrix
+    transition: csr_matrix
     """[points, points], single precision; rows sum to 1."""
 
     @classmethod
@@ -56,13 +56,13 @@ class SurfaceGraph:
         graph = graph.maximum(graph.T) + diags((~finite).astype(np.float32))
         return cls((diags(1.0 / np.asarray(graph.sum(axis=1)).ravel()) @ graph).tocsr().astype(np.float32))
 
-    def spread(self, relevancy: Float[Tensor, " points"]) -> Float32[Tensor, " points"]:
-        """Relevancy of each point after the walk; its logarithmic odds are what moves, since they are what is a
-        difference of cosines."""
+    def propagate(self, relevancy: Float[Tensor, " points"]) -> Float32[Tensor, " points"]:
+        """Relevancy of each point after `STEPS` steps, computed on its logarithmic odds, which are a difference of
+        cosines times the temperature."""
         own = torch.logit(relevancy.double(), eps=1e-6).cpu().numpy().astype(np.float32)
         moved = own
         for _ in range(STEPS):
-            moved = RESTART * own + (1.0 - RESTART) * (self.walk @ moved)
+            moved = RESTART * own + (1.0 - RESTART) * (self.transition @ moved)
         return torch.sigmoid(torch.from_numpy(moved)).to(relevancy.device)
 
 

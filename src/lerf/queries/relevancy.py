@@ -31,16 +31,17 @@ def relevancy(
         raise QueryError("Relevancy needs at least one canonical phrase to compare with; give one.")
     if not (math.isfinite(temperature) and temperature > 0):
         raise QueryError(f"The temperature is {temperature}; give a positive number, for example 10.")
-    cosines = embeddings @ torch.cat([queries, canonical]).T
-    return relevancy_of_cosines(cosines, len(queries), temperature)
+    cosines = torch.cat([queries, canonical]) @ embeddings.reshape(-1, embeddings.shape[-1]).T
+    scores = relevancy_of_cosines(cosines, len(queries), temperature)
+    return scores.view(len(queries), *embeddings.shape[:-1])
 
 
 def relevancy_of_cosines(
-    cosines: Float[Tensor, "*points texts"], queries: int, temperature: float
-) -> Float[Tensor, " queries *points"]:
+    cosines: Float[Tensor, "texts points"], queries: int, temperature: float
+) -> Float[Tensor, "queries points"]:
     """`relevancy` from cosines with the queries and, after them, the canonical phrases; no setting is checked."""
-    rival = cosines[..., queries:].amax(dim=-1, keepdim=True)
-    return torch.sigmoid(temperature * (cosines[..., :queries] - rival)).movedim(-1, 0)
+    negative = cosines[queries:].amax(dim=0)
+    return torch.sigmoid(temperature * (cosines[:queries] - negative))
 
 
 def centred(raw: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:

@@ -1,59 +1,64 @@
-"""From a phrase to the scale at which it answers, and the relevancy of the whole surface at that scale."""
+"""The scale at which a phrase answers in a scene."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lerf.language.folded_head import Asked
-from lerf.language.lifted import Language
+from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.phrases import Phrases, peak, smallest_as_good
-from lerf.queries.surface import Surface
+from lerf.queries.relevancy import relevancy_of_cosines
+from lerf.steps import Steps
 
-CHUNK = 32768
-"""Head evaluations at once."""
+COARSE = 12_000
+"""Points, about, of the surface on which the scale is chosen."""
 
 
-def candidate_scales(scale_range: tuple[float, float], count: int = 30) -> Float[Tensor, " scales"]:
-    """Scales to try, evenly spaced in their logarithm over the range seen in training; normalised units."""
-    low, high = scale_range
-    return torch.logspace(torch.tensor(low).log10().item(), torch.tensor(high).log10().item(), count)
+def coarse(latent: Latent, points: int = COARSE) -> Latent:
+    """About so many rays of a latent, evenly spaced."""
+    return latent[slice(0, None, max(1, len(latent) // points))]
 
 
 @torch.no_grad()
-def surface_relevancy(
-    field: Language, surface: Surface, phrases: Phrases, index: Tensor, scale: float, asked: Asked | None = None
-) -> Float[Tensor, "phrases points"]:
-    """Relevancy of chosen surface points at one scale, or the closest that was supervised; 0 where none was.
+def choose_scales(language: LanguageSource, latent: Latent, phrases: Phrases) -> Steps[list[float]]:
+    """For each phrase the scale whose relevancy peaks highest, and of those as good the smallest (`smallest_as_good`).
 
-    `asked` are the phrases made ready for the field; making them ready once serves many calls.
+    Args:
+        language: its `scales` are tried; a step is one of them.
+        latent: of the surface's rays, or of some of them (`coarse`).
+        phrases: embedded.
+
+    Returns:
+        scales in normalised units, in the order of the phrases.
     """
+    peaks = []
+    for scale in language.scales.tolist():
+        peaks.append(peak(relevancy_at(language, latent, phrases, scale)))
+        yield
+    best: list[float] = language.scales[smallest_as_good(torch.stack(peaks, dim=-1)).cpu()].tolist()
+    return best
+
+
+@torch.no_grad()
+def relevancy_at(
+    language: LanguageSource, latent: Latent, phrases: Phrases, scale: float
+) -> Float[Tensor, "phrases rays"]:
+    """Relevancy of phrases along rays at one scale (normalised units), or at the closest one supervised there; 0 where
+    none was."""
     parts = []
-    asked = Asked(field, phrases) if asked is None else asked
-    # The deferred estimator runs its head once a point, the other once a sample.
-    chunk = CHUNK if surface.features is not None else CHUNK // surface.stops.weights.shape[1]
-    for part in index.split(chunk):
-        wanted = torch.full((len(part),), scale, device=part.device)
-        scales, seen = field.bounds.nearest_supervised(surface.positions[part], wanted)
-        features = None if surface.features is None else surface.features[part]
-        stops = surface.stops_of(part) if features is None else None
-        parts.append(asked.relevancy(features, stops, scales) * seen)
-    return torch.cat(parts, dim=-1)
+    for start in range(0, max(len(latent), 1), language.rays_at_once):
+        part = latent[start : start + language.rays_at_once] if len(latent) > language.rays_at_once else latent
+        cosines = language.cosines(part, phrases.vectors, scale)
+        parts.append(relevancy_of_cosines(cosines, len(phrases), phrases.temperature) * part.supported)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
-@torch.no_grad()
-def choose_scales(
-    field: Language, surface: Surface, phrases: Phrases, scales: Float[Tensor, " scales"], coarse: int = 12_000
-) -> tuple[Float[Tensor, " phrases"], Float[Tensor, "phrases scales"]]:
-    """For each phrase the scale at which it answers, and the peaks of all scales, on about `coarse` of the points.
-
-    It is the scale whose relevancy peaks highest, and among those as good the smallest: see `smallest_as_good`.
-    """
-    step = max(1, len(surface) // coarse)
-    index = torch.arange(0, len(surface), step, device=surface.photo.device)
-    asked = Asked(field, phrases)
-    peaks = torch.stack(
-        [peak(surface_relevancy(field, surface, phrases, index, scale, asked)) for scale in scales.tolist()], dim=-1
-    )
-    return scales.to(peaks.device)[smallest_as_good(peaks)], peaks
+def at_equal_scales(scales: Sequence[float]) -> dict[float, list[int]]:
+    """Rows of the phrases by the scale that they are asked at: what is asked at one scale is asked together."""
+    rows: dict[float, list[int]] = {}
+    for row, scale in enumerate(scales):
+        rows.setdefault(scale, []).append(row)
+    return rows

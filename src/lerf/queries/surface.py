@@ -1,91 +1,87 @@
-"""The scene's surface as the training photos see it: points with their language features, ready for any phrase."""
+"""What a query is answered from: points of the scene's surface with what language read there, and their graph."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from lerf.geometry.camera_table import CameraTable
-from lerf.geometry.rays import RadianceSource
-from lerf.language.field import LightStops
-from lerf.language.lifted import Language, deferred_field, trained_field
-from lerf.rendering.stops import stops_and_matter
+from lerf.geometry.contraction import contract
+from lerf.geometry.extent import robust_diagonal
+from lerf.geometry.traced_rays import TracedRays
+from lerf.language.cell_language import CellLanguage
+from lerf.language.protocol import LanguageSource, Latent
+from lerf.queries.propagation import SurfaceGraph
+from lerf.queries.scales import coarse
+from lerf.radiance.surface import TracedSurface
+
+JOIN_SHARE = 0.02
+"""Side of the cells that join points into instances, as a share of the points' robust diagonal."""
+
+DepthMaps = dict[int, Float[Tensor, "_rows _columns"]]
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Points where the rays of a coarse raster of every training photo stop."""
+    """The points that answer, whatever they came from: rays of the photos, or cells of an index as rays of one
+    sample."""
 
-    stops: LightStops
-    features: Float[Tensor, "points features"] | None
-    """Composited grid features, for the deferred estimator."""
-    photo: Int[Tensor, " points"]
-    depth_maps: dict[int, Float[Tensor, "rows columns"]]
-    """Median depth on the raster of each training photo, normalised units; NaN where nothing stands."""
+    rays: TracedRays
+    latent: Latent
+    graph: SurfaceGraph
+    """Of the points in the contracted frame."""
+    depth_maps: DepthMaps
+    """Median depth on a raster of each training photo, normalised units; NaN where nothing stands."""
+    least_cell: float = 0.0
+    """Points are not joined by smaller cells than this, contracted frame."""
 
     def __len__(self) -> int:
-        return len(self.photo)
+        return len(self.rays)
 
     @property
     def positions(self) -> Float[Tensor, "points 3"]:
         """Normalised frame."""
-        return self.stops.median_position
+        return self.rays.median_position
 
-    def embed(
-        self, field: Language, index: Tensor | slice, scale: Float[Tensor, " chosen"]
-    ) -> Float[Tensor, "chosen width"]:
-        """Rendered embeddings of chosen points at physical scales."""
-        if self.features is not None:
-            return trained_field(field).embed(self.features[index], scale)
-        return field.render_at_scale(self.stops_of(index), scale)
+    @cached_property
+    def contracted(self) -> Float[Tensor, "points 3"]:
+        """The points in the contracted frame."""
+        return contract(self.positions)
 
-    def stops_of(self, index: Tensor | slice) -> LightStops:
-        """Where the light of chosen points' rays stops."""
-        return self.stops[index]
+    @cached_property
+    def join_size(self) -> float:
+        """Side of the cells of the contracted frame that join points into instances."""
+        return max(JOIN_SHARE * robust_diagonal(self.contracted), self.least_cell)
 
-
-SURFACE_POINTS = 60_000
-"""Rays of the rasters of all photos together."""
-CHUNK = 8192
-"""Points whose samples are encoded at once: bounds the memory of the first query."""
+    @cached_property
+    def coarse(self) -> Latent:
+        """Of some of the points, on which scales are chosen."""
+        return coarse(self.latent)
 
 
-@torch.no_grad()
-def build_surface(
-    source: RadianceSource, field: Language, cameras: CameraTable, photos: tuple[int, ...], points: int
-) -> Surface:
-    """`trace_surface` with the language's features, where its estimator composites them."""
-    surface = trace_surface(source, field.config.samples, cameras, photos, points)
-    deferred = deferred_field(field)
-    if deferred is None:
-        return surface
-    parts = torch.arange(len(surface), device=surface.photo.device).split(CHUNK)
-    return replace(surface, features=torch.cat([deferred.ray_features(surface.stops_of(part)) for part in parts]))
+def surface_of_rays(traced: TracedSurface, language: LanguageSource) -> Surface:
+    """The surface that photos see, with what a language reads there."""
+    latent = language.encode(traced.rays)
+    return Surface(traced.rays, latent, SurfaceGraph.of(contract(traced.rays.median_position)), traced.depth_maps)
 
 
-@torch.no_grad()
-def trace_surface(
-    source: RadianceSource, samples: int, cameras: CameraTable, photos: tuple[int, ...], points: int
-) -> Surface:
-    """About `points` surface points, spread over the photos in square rasters; rays that meet nothing give none.
+def surface_of_cells(language: CellLanguage, depth_maps: DepthMaps) -> Surface:
+    """The cells of an index as a surface: each is a ray that stops in it."""
+    rays = TracedRays.at_points(language.index.positions)
+    graph = SurfaceGraph.of(contract(language.index.positions))
+    return Surface(rays, language.encode_cells(), graph, depth_maps, language.index.provenance.cell_size)
 
-    Of each ray the `samples` heaviest are kept.
-    """
-    each = max(1.0, points / len(photos))
-    stops, owners, depth_maps = [], [], {}
-    for photo in photos:
-        width, height = cameras.sizes[photo].tolist()
-        rows = max(1, round((each * height / width) ** 0.5))
-        columns = max(1, round(each / rows))
-        y = (torch.arange(rows) + 0.5) * (height / rows)
-        x = (torch.arange(columns) + 0.5) * (width / columns)
-        pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
-        index = torch.full((len(pixels),), photo, device=cameras.positions.device)
-        part, matter = stops_and_matter(source, cameras.rays(index, pixels.to(index.device)), samples)
-        stops.append(part[matter])
-        owners.append(index[matter])
-        depth_maps[photo] = torch.where(matter, part.median_depth, torch.nan).view(rows, columns)
-    return Surface(LightStops.joined(stops), None, torch.cat(owners), depth_maps)
+
+def depths_at(surface: Surface, photo: int, size: tuple[int, int], pixels: Float[Tensor, "pixels 2"]) -> Tensor:
+    """Depth of the surface that a photo of `size` (width, height) shows at pixels (x, y); NaN outside of it."""
+    depth_map = surface.depth_maps[photo]
+    rows, columns = depth_map.shape
+    width, height = size
+    x, y = pixels.unbind(-1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    column = (x.nan_to_num(0.0) * columns / width).long().clamp(0, columns - 1)
+    row = (y.nan_to_num(0.0) * rows / height).long().clamp(0, rows - 1)
+    return torch.where(inside, depth_map[row, column], torch.nan)

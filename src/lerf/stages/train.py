@@ -20,12 +20,16 @@ from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import ConfigError, RunError, SceneError
 from lerf.files import sha256_of, write_json
 from lerf.geometry.camera_table import CameraTable
+from lerf.language.cells import index_state
 from lerf.language.field import Estimator, LanguageField
+from lerf.language.lift import LiftInputs, lift
 from lerf.pyramids.lookup import PyramidTable, ResidentTable, open_photo_by_photo
 from lerf.pyramids.store import PyramidStore, build_pyramids, mode_in_use
 from lerf.pyramids.tiles import Border
 from lerf.radiance.hash_grid.field import RadianceField
+from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.pose_refinement import PoseRefinement
+from lerf.radiance.surface import trace_surface
 from lerf.run.folder import RunFolder, Stage, trainer_state
 from lerf.run.interrupt import deferred_interrupt
 from lerf.run.report import Reporter, Silent
@@ -33,6 +37,7 @@ from lerf.run.settings import MEMORY, PRESETS, LanguageSource, TrainSettings
 from lerf.scenes.load import load_scene
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
+from lerf.steps import finish
 from lerf.training.language import LanguageTrainer
 from lerf.training.pixels import PixelPool, open_pixels
 from lerf.training.radiance import RadianceTrainer
@@ -462,7 +467,8 @@ def _language(
     generator = torch.Generator().manual_seed(settings.seed + 1)
     with _reported(work, "rays", len(pixels.train)) as progress:
         pool = draw_pool(
-            radiance, pixels.cameras, pixels.train, c.pool_rays, settings.language.samples, generator, pixels.allowed,
+            HashGridRadiance(radiance), pixels.cameras, pixels.train, c.pool_rays, settings.language.samples, generator,
+            pixels.allowed,
             progress,
         )  # fmt: skip
     ratios = targets.ratios.tolist()
@@ -470,10 +476,10 @@ def _language(
     field = LanguageField(settings.language, targets.width, dense.width if dense else 0, pool.scale_range(ratios)).to(
         settings.device
     )
-    unit = pool.height_per_depth * pool.stops.median_depth
-    field.bounds.note(pool.stops.median_position, unit * ratios[0], unit * ratios[-1])
+    unit = pool.height_per_depth * pool.rays.median_depth
+    field.bounds.note(pool.rays.median_position, unit * ratios[0], unit * ratios[-1])
     field.bounds.widen()
-    aligned = RayPool(pool.stops, pool.slots, pool.pixels * pixel_factors[pool.slots], pool.height_per_depth)
+    aligned = RayPool(pool.rays, pool.slots, pool.pixels * pixel_factors[pool.slots], pool.height_per_depth)
     tables = [table for table in (targets, dense) if isinstance(table, ResidentTable)]
     resident = None
     if tables:
@@ -495,17 +501,13 @@ def _lifted_language(
     pixel_factors: torch.Tensor,
 ) -> None:
     """The language as an index straight from the pyramids, saved where a trained field would be; no gradient step."""
-    # Where queries stand on training everywhere else, this one stage of training stands on them.
-    from lerf.language.cells import index_state
-    from lerf.language.lift import Ground, lift
-    from lerf.queries.surface import SURFACE_POINTS, trace_surface
-
     run, samples = work.run, work.settings.language.samples
-    surface = trace_surface(radiance, samples, pixels.cameras, pixels.train, SURFACE_POINTS)
-    ground = Ground(surface, radiance, pixels.cameras, pixels.train, samples, encoder)
+    source = HashGridRadiance(radiance)
+    surface = finish(trace_surface(source, pixels.cameras, pixels.train, samples))
+    inputs = LiftInputs(surface, source, pixels.cameras, pixels.train, samples, encoder)
     with _reported(work, "language", len(pixels.train)) as progress:
         checkpoint = sha256_of(run.path / "radiance.safetensors")
-        index = lift(ground, targets, checkpoint, pixel_factors=pixel_factors, progress=progress)
+        index = lift(inputs, targets, checkpoint, pixel_factors=pixel_factors, progress=progress)
     tensors, facts = index_state(index)
     run.save_stage("language", tensors, {"index": facts, "step": 0, "finished": True})
 

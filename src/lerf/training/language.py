@@ -74,7 +74,7 @@ class LanguageTrainer:
         low, high = float(self.targets.ratios[0]), float(self.targets.ratios[-1])
         ratio = low + (high - low) * torch.rand(c.rays, generator=self.generator).to(device)
         target = self.targets.interpolate(batch.slots, batch.pixels, ratio)
-        embedding, dense = self.field(batch.stops, ratio * batch.height_per_depth)
+        embedding, dense = self.field(batch.rays, ratio * batch.height_per_depth)
         clip_loss = losses.huber(embedding, target)
         loss = c.clip_weight * clip_loss
         values: dict[str, Tensor] = {"clip_loss": clip_loss}

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from lerf.errors import RunError
 from lerf.geometry.camera_table import CameraTable
-from lerf.geometry.rays import RadianceSource
-from lerf.language.field import LightStops
+from lerf.geometry.traced_rays import TracedRays
 from lerf.pyramids.lookup import PyramidTable, ResidentTable
 from lerf.pyramids.store import PyramidStore
-from lerf.rendering.stops import stops_and_matter
+from lerf.radiance.protocol import Radiance
 from lerf.training.photo_window import Rotation, capacity_of, rate_of
 
 CHUNK = 16384
@@ -25,7 +24,7 @@ CHUNK = 16384
 class RayPool:
     """Rays of random pixels of the training photos."""
 
-    stops: LightStops
+    rays: TracedRays
     slots: Int[Tensor, " rays"]
     """Index among the training photos."""
     pixels: Float[Tensor, "rays 2"]
@@ -38,11 +37,11 @@ class RayPool:
 
     def take(self, index: Int[Tensor, " batch"]) -> RayPool:
         """The chosen rays."""
-        return RayPool(self.stops[index], self.slots[index], self.pixels[index], self.height_per_depth[index])
+        return RayPool(self.rays[index], self.slots[index], self.pixels[index], self.height_per_depth[index])
 
     def scale_range(self, ratios: Sequence[float]) -> tuple[float, float]:
         """1st and 99th percentile of the tile heights that these rays show, normalised units."""
-        unit = self.height_per_depth * self.stops.median_depth
+        unit = self.height_per_depth * self.rays.median_depth
         sample = unit[torch.linspace(0, len(unit) - 1, min(len(unit), 200_000)).long()]
         heights = torch.cat([sample * min(ratios), sample * max(ratios)])
         low, high = torch.quantile(heights, torch.tensor([0.01, 0.99], device=heights.device)).tolist()
@@ -50,7 +49,7 @@ class RayPool:
 
 
 def draw_pool(
-    source: RadianceSource,
+    radiance: Radiance,
     cameras: CameraTable,
     train: Sequence[int],
     count: int,
@@ -81,16 +80,16 @@ def draw_pool(
         for start in range(0, each, CHUNK):
             part = pixels[start : start + CHUNK].to(device)
             index = torch.full((len(part),), photo, device=device)
-            stops, matter = stops_and_matter(source, cameras.rays(index, part), heaviest)
+            rays = radiance.trace(cameras, index, part, heaviest)
             ratio = torch.full((len(part),), height / float(cameras.focal[photo, 1]), device=device)
-            drawn_rays = RayPool(stops, torch.full((len(part),), slot, device=device), part, ratio)
-            parts.append(drawn_rays if bool(matter.all()) else drawn_rays.take(matter.nonzero().squeeze(-1)))
+            drawn_rays = RayPool(rays, torch.full((len(part),), slot, device=device), part, ratio)
+            parts.append(drawn_rays if bool(rays.hit.all()) else drawn_rays.take(rays.hit.nonzero().squeeze(-1)))
         if progress:
             progress(slot + 1, len(train))
     if not any(len(part) for part in parts):
         raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
     return RayPool(
-        LightStops.joined([p.stops for p in parts]),
+        TracedRays.joined([p.rays for p in parts]),
         torch.cat([p.slots for p in parts]),
         torch.cat([p.pixels for p in parts]),
         torch.cat([p.height_per_depth for p in parts]),

@@ -1,0 +1,117 @@
+"""What phrases say of the points of a cloud: relevancy, embeddings, and which points belong to their instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from lerf.exports.cloud import CHUNK, Cloud, Progress, _silent
+from lerf.files import write_atomically
+from lerf.geometry.contraction import contract
+from lerf.language.protocol import Latent
+from lerf.model import Model
+from lerf.queries.answer import PhraseAnswer
+from lerf.queries.phrases import Phrases
+from lerf.queries.scales import at_equal_scales, relevancy_at
+from lerf.queries.surface import Surface
+
+
+@dataclass(frozen=True)
+class PointRelevancy:
+    """Phrases and the points of a cloud."""
+
+    answers: tuple[PhraseAnswer, ...]
+    """Of the run's surface."""
+    relevancy: Float[Tensor, "phrases points"]
+    """Raw, 0..1, at the scale of each answer."""
+    named: Bool[Tensor, "phrases points"]
+    """Whether a point belongs to an instance of a phrase."""
+
+    def chosen(self, index: Tensor) -> PointRelevancy:
+        """Of some of the points, by index or mask."""
+        return replace(self, relevancy=self.relevancy[:, index], named=self.named[:, index])
+
+
+def read_relevancy(
+    model: Model, cloud: Cloud, phrases: Phrases, answers: Sequence[PhraseAnswer], progress: Progress = _silent
+) -> PointRelevancy:
+    """Relevancy of phrases to a cloud's points as the photo that gave each sees it, and which points they name.
+
+    Args:
+        model: the run.
+        cloud: the points.
+        phrases: embedded.
+        answers: to these phrases, from the run (`Model.answer`): their scales, and the instances that points belong to.
+        progress: hears of the points done.
+    """
+    relevancy = torch.empty(len(phrases), len(cloud), device=cloud.positions.device)
+    groups = at_equal_scales([own.scale for own in answers])
+    for part, latent in _latents(model, cloud, progress, "relevancy"):
+        for scale, rows in groups.items():
+            relevancy[torch.tensor(rows)[:, None], part] = relevancy_at(
+                model.language, latent, phrases.chosen(rows), scale
+            )
+    surface = model.answerers.open("auto").surface
+    return PointRelevancy(tuple(answers), relevancy, named_points(cloud, surface, answers))
+
+
+def _latents(model: Model, cloud: Cloud, progress: Progress, stage: str) -> Iterator[tuple[Tensor, Latent]]:
+    """The cloud's rays, some at a time: their indices, and what language reads along them."""
+    done = 0
+    for part in torch.arange(len(cloud), device=cloud.positions.device).split(CHUNK):
+        rays = model.radiance.trace(model.cameras, cloud.photo[part], cloud.pixels[part], model.language.samples)
+        yield part, model.language.encode(rays)
+        done += len(part)
+        progress(stage, done, len(cloud))
+
+
+def named_points(cloud: Cloud, surface: Surface, answers: Sequence[PhraseAnswer]) -> Bool[Tensor, "phrases points"]:
+    """Which points each phrase names: those whose nearest point of the surface belongs to one of its instances.
+
+    Nearest is in the contracted frame, and no further than the cells that join points into instances are large. So what
+    is cropped is what a query finds, whatever the density of the cloud.
+    """
+    tree = cKDTree(surface.contracted.cpu().numpy())
+    reach = max(surface.join_size, 1e-9)
+    _, nearest = tree.query(contract(cloud.positions).cpu().numpy(), distance_upper_bound=reach)
+    # A point without a neighbour within reach is said to be next to the one after the last.
+    known, nearest = nearest < len(surface), np.minimum(nearest, len(surface) - 1)
+    named = torch.zeros(len(answers), len(cloud), dtype=torch.bool)
+    for row, own in enumerate(answers):
+        belongs = np.zeros(len(surface), bool)
+        for members in own.members:
+            belongs[members.cpu().numpy()] = True
+        named[row] = torch.from_numpy(belongs[nearest] & known)
+    return named.to(cloud.positions.device)
+
+
+@torch.no_grad()
+def write_embeddings(
+    path: Path, model: Model, cloud: Cloud, scale: float, progress: Progress = _silent
+) -> tuple[int, int]:
+    """Write the unit embedding of each point as NPY of half-precision numbers, [points, width]; returns its shape.
+
+    Rows are in the order of the points. Each point answers at the supervised scale closest to `scale` (normalised
+    units). Only some rows at a time are in memory.
+
+    Raises:
+        StorageError: when the file cannot be written.
+    """
+    shape = (len(cloud), model.language.width)
+
+    def write(file: BinaryIO) -> None:
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, latent in _latents(model, cloud, progress, "embeddings"):
+            file.write(model.language.embed(latent, scale).cpu().numpy().astype("<f2").tobytes())
+
+    write_atomically(path, write)
+    return shape

@@ -1,0 +1,31 @@
+"""How large a set of points is, without the few that lie far from the others."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+TRIM = 0.02
+"""Quantile at either end of each axis that is left out."""
+
+
+def robust_diagonal(points: Float[Tensor, "points 3"]) -> float:
+    """Diagonal of the box between the `TRIM` quantiles of the points along the axes, in their units."""
+    cut = torch.tensor([TRIM, 1.0 - TRIM], device=points.device)
+    # Axis by axis, since `quantile` takes no more than 16 million numbers at once.
+    low, high = torch.stack([torch.quantile(axis, cut) for axis in points.unbind(-1)], dim=-1)
+    return float((high - low).norm())
+
+
+def robust_extent(
+    points: Float[Tensor, "points 3"], inside: Float[Tensor, " 3"], trim: float = TRIM
+) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """Lower and upper corner of the points along the axes, without the `trim` quantile at either end of each axis.
+
+    Quantiles are order statistics (of n points, the floor(trim * n) lowest and as many of the highest are cut), so
+    fewer than 1 / trim points lose none. The box is grown to hold `inside`, the best point, where it would not.
+    """
+    cut = int(trim * len(points))
+    ordered = points.sort(dim=0).values
+    return torch.minimum(ordered[cut], inside), torch.maximum(ordered[len(points) - 1 - cut], inside)

@@ -1,0 +1,91 @@
+"""Rays with the samples at which their light stops: what language, surfaces, pictures and cells are read along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lerf.geometry.rays import RayBundle
+
+
+@dataclass(frozen=True)
+class TracedRays:
+    """The heaviest samples of rays under a radiance, without gradients to it."""
+
+    positions: Float[Tensor, "rays samples 3"]
+    """Normalised frame, not contracted."""
+    weights: Float[Tensor, "rays samples"]
+    """Summing to one along each ray."""
+    depths: Float[Tensor, "rays samples"]
+    """Along the optical axis, normalised units."""
+    hit: Bool[Tensor, " rays"]
+    """Whether at least half of the ray's light stops. The samples of other rays lie nowhere in particular."""
+    median_depth: Float[Tensor, " rays"]
+    """Depth at which half of the light that stops has stopped; a mean would lie between the two sides of an edge."""
+    median_position: Float[Tensor, "rays 3"]
+    """The point at that depth."""
+
+    def __len__(self) -> int:
+        return len(self.hit)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __getitem__(self, index: slice | Tensor) -> TracedRays:
+        """Some of the rays, by slice, index or mask."""
+        return TracedRays(**{name: tensor[index] for name, tensor in self.tensors.items()})
+
+    @staticmethod
+    def joined(parts: Sequence[TracedRays]) -> TracedRays:
+        """The rays of all parts, one part after the other."""
+        return TracedRays(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(TracedRays)})
+
+    @staticmethod
+    def at_points(points: Float[Tensor, "points 3"]) -> TracedRays:
+        """A ray of one sample for each point of the normalised frame, all of whose light stops there, seen from 1
+        away."""
+        ones = torch.ones(len(points), 1, device=points.device)
+        hit = torch.ones(len(points), dtype=torch.bool, device=points.device)
+        return TracedRays(points[:, None], ones, ones, hit, ones[:, 0], points)
+
+
+@dataclass(frozen=True)
+class RaySamples:
+    """All samples along rays with the weights that a radiance gives them."""
+
+    positions: Float[Tensor, "rays samples 3"]
+    """Normalised frame, not contracted."""
+    distances: Float[Tensor, "rays samples"]
+    """Along the ray from its origin, ascending."""
+    weights: Float[Tensor, "rays samples"]
+    """Share of the ray's light that stops at the sample; their sum is at most 1."""
+
+    def traced(self, rays: RayBundle, heaviest: int) -> TracedRays:
+        """The rays with their `heaviest` samples, whose weights are divided by their sum.
+
+        The others hold a few per cent of the light and most of the cost.
+        """
+        median = self.distances.gather(-1, median_sample(self.weights))
+        weights, order = self.weights.topk(min(heaviest, self.weights.shape[1]), dim=-1)
+        # A ray that meets nothing still needs a finite mean.
+        weights = weights + 1e-8
+        return TracedRays(
+            positions=self.positions.gather(1, order[..., None].expand(-1, -1, 3)),
+            weights=weights / weights.sum(-1, keepdim=True),
+            depths=self.distances.gather(-1, order) * rays.axis_cosine[:, None],
+            hit=self.weights.sum(-1) >= 0.5,
+            median_depth=median.squeeze(-1) * rays.axis_cosine,
+            median_position=rays.origins + rays.directions * median,
+        )
+
+
+def median_sample(weights: Float[Tensor, "rays samples"]) -> Int[Tensor, "rays 1"]:
+    """Index of the sample at which half of the light that stops along a ray has stopped."""
+    total = torch.cumsum(weights, dim=-1)
+    return (total < 0.5 * total[:, -1:]).sum(-1, keepdim=True).clamp(max=total.shape[1] - 1)

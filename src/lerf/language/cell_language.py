@@ -1,0 +1,146 @@
+"""An index of cells as a `LanguageSource`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import product
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lerf import kernels
+from lerf.errors import QueryError
+from lerf.geometry.traced_rays import TracedRays
+from lerf.language.cells import KEY_BITS, CellIndex, cell_keys
+from lerf.language.protocol import Latent
+
+REACH = 2
+"""How many cells beyond the occupied ones still answer: a surface wanders between cells, and views look between the
+rays that found them."""
+RAYS_AT_ONCE = 16384
+
+
+class CellLookup:
+    """The occupied cell at or next to any point."""
+
+    def __init__(self, index: CellIndex) -> None:
+        self.cell_size = index.provenance.cell_size
+        steps = sorted(product((-1, 0, 1), repeat=3), key=lambda step: sum(abs(part) for part in step))
+        keys, cells = index.keys, torch.arange(len(index), device=index.keys.device)
+        for _ in range(REACH):
+            # Nearest steps first: of several neighbours an empty cell takes the closest.
+            moved = torch.cat([keys + (x << (2 * KEY_BITS)) + (y << KEY_BITS) + z for x, y, z in steps])
+            ordered, order = moved.sort(stable=True)
+            first = torch.ones_like(ordered, dtype=torch.bool)
+            first[1:] = ordered[1:] != ordered[:-1]
+            keys, cells = ordered[first], cells.repeat(len(steps))[order[first]]
+        self.keys, self.cells = keys, cells
+
+    def find(self, positions: Float[Tensor, "points 3"]) -> Int[Tensor, " points"]:
+        """Cell of points of the normalised frame; -1 where none is near."""
+        wanted = cell_keys(positions, self.cell_size)
+        nearest = torch.searchsorted(self.keys, wanted).clamp(max=len(self.keys) - 1)
+        return torch.where(self.keys[nearest] == wanted, self.cells[nearest], -1)
+
+
+class CellLanguage:
+    """Implements `LanguageSource`: codes of cells composited along rays. It has no dense features.
+
+    Codes are of places, as embeddings at samples are, and are composited as such.
+    """
+
+    dense_width = 0
+    rays_at_once = RAYS_AT_ONCE
+
+    def __init__(self, index: CellIndex, samples: int) -> None:
+        """`samples` are the heaviest of a ray that are read."""
+        self.index, self.samples = index, samples
+        self.width = index.compressed.basis.shape[1]
+        self.scales: Float[Tensor, " scales"] = index.scales
+        self.picture_samples: tuple[int, int | None] = (samples, None)
+
+    @cached_property
+    def _lookup(self) -> CellLookup:
+        return CellLookup(self.index)
+
+    @cached_property
+    def _codes(self) -> Float[Tensor, "scales cells rank"]:
+        return self.index.unit_codes.view(len(self.scales), len(self.index), -1)
+
+    @torch.no_grad()
+    def supported(self, rays: TracedRays) -> tuple[Float[Tensor, " rays"], Float[Tensor, " rays"]]:
+        """See `LanguageSource.supported`."""
+        cell = self._lookup.find(rays.median_position)
+        low = torch.where(cell >= 0, self.index.low[cell], torch.inf)
+        return low, torch.where(cell >= 0, self.index.high[cell], -torch.inf)
+
+    @torch.no_grad()
+    def encode(self, rays: TracedRays) -> Latent:
+        """See `LanguageSource.encode`: the cells of the samples, and the samples' weights, 0 where no cell is near."""
+        cells = self._lookup.find(rays.positions.reshape(-1, 3)).view(rays.weights.shape)
+        tensors = {"cells": cells.clamp(min=0).int(), "weights": rays.weights * (cells >= 0)}
+        return Latent(tensors, *self.supported(rays))
+
+    def encode_cells(self) -> Latent:
+        """The latent of `TracedRays.at_points(index.positions)`: each cell a ray that stops in it."""
+        cells = torch.arange(len(self.index), dtype=torch.int32, device=self.index.keys.device)[:, None]
+        tensors = {"cells": cells, "weights": torch.ones_like(cells, dtype=torch.float32)}
+        return Latent(tensors, self.index.low, self.index.high)
+
+    @torch.no_grad()
+    def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
+        """See `LanguageSource.cosines`."""
+        cells, projected = latent.tensors["cells"], self.project(texts)
+        level, share = self._level(scale)
+        if share == 0.0 and cells.shape[1] == 1:
+            # One cell a ray: the product with all cells is smaller than their codes.
+            return (projected @ self._codes[level].T)[:, cells[:, 0]] * (latent.tensors["weights"][:, 0] > 0)
+        return projected @ self.codes(latent, scale).T
+
+    @torch.no_grad()
+    def codes(self, latent: Latent, scale: float) -> Float[Tensor, "rays code"]:
+        """See `LanguageSource.codes`: of unit length; zero where no cell is near.
+
+        Between two scales of the index, codes are interpolated in the logarithm of the scale.
+        """
+        cells, weights = latent.tensors["cells"], latent.tensors["weights"]
+        level, share = self._level(scale)
+        codes = self._codes[level]
+        if share:
+            codes = torch.lerp(codes, self._codes[level + 1], share)
+        mean = torch.zeros(len(cells), codes.shape[-1], device=codes.device)
+        for sample in range(cells.shape[1]):
+            mean.addcmul_(codes[cells[:, sample]], weights[:, sample, None])
+        return kernels.unit_vectors(mean)
+
+    @torch.no_grad()
+    def project(self, texts: Float[Tensor, "texts width"]) -> Float[Tensor, "texts code"]:
+        """See `LanguageSource.project`."""
+        return texts.to(self.index.compressed.basis) @ self.index.compressed.basis.T
+
+    @torch.no_grad()
+    def embed(self, latent: Latent, scale: float) -> Float[Tensor, "rays width"]:
+        """See `LanguageSource.embed`."""
+        return self.codes(latent, scale) @ self.index.compressed.basis
+
+    def dense(self, latent: Latent) -> Float[Tensor, "rays dense"]:
+        """See `LanguageSource.dense`.
+
+        Raises:
+            QueryError: always.
+        """
+        raise QueryError("The run's language is an index of cells, which holds no dense features.")
+
+    def _level(self, scale: float) -> tuple[int, float]:
+        """The scale of the index below a scale, and the share of the next one in their logarithm."""
+        last = len(self.scales) - 1
+        if last == 0:
+            return 0, 0.0
+        logs = self.scales.log()
+        wanted = torch.tensor(scale, device=logs.device).log()
+        where = float(((wanted - logs[0]) / (logs[-1] - logs[0])).clamp(0.0, 1.0)) * last
+        # Rounding must not turn a scale of the index into a mixture.
+        where = round(where) if abs(where - round(where)) < 1e-4 else where
+        level = min(int(where), last)
+        return level, where - level

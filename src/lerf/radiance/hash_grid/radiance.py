@@ -1,0 +1,65 @@
+"""A trained hash-grid field as a `Radiance`."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lerf.geometry.camera_table import CameraTable, image_pixels
+from lerf.geometry.rays import RayBundle, rays_at_once
+from lerf.geometry.traced_rays import TracedRays, median_sample
+from lerf.radiance.hash_grid.field import RadianceField
+from lerf.radiance.protocol import ColourPicture
+from lerf.steps import Steps
+
+
+class HashGridRadiance:
+    """Implements `Radiance`. The field must be in evaluation mode and not change any more."""
+
+    def __init__(self, field: RadianceField) -> None:
+        self.field = field
+
+    @torch.no_grad()
+    def trace(
+        self,
+        cameras: CameraTable,
+        index: Int[Tensor, " rays"],
+        pixels: Float[Tensor, "rays 2"],
+        heaviest: int,
+        samples: int | None = None,
+    ) -> TracedRays:
+        """See `Radiance.trace`."""
+        size = rays_at_once(pixels.device, samples)
+        parts = []
+        # One pass, though empty, where there are no rays.
+        for start in range(0, max(len(pixels), 1), size):
+            rays = cameras.rays(index[start : start + size], pixels[start : start + size])
+            parts.append(self.field.sample_rays(rays, samples).traced(rays, heaviest))
+        return parts[0] if len(parts) == 1 else TracedRays.joined(parts)
+
+    @torch.no_grad()
+    def render(self, cameras: CameraTable, index: int, samples: int | None = None) -> Steps[ColourPicture]:
+        """See `Radiance.render`."""
+        width, height = cameras.sizes[index].tolist()
+        device = cameras.positions.device
+        parts = []
+        for pixels in image_pixels(width, height, device).split(rays_at_once(device)):
+            rays = cameras.rays(torch.full((len(pixels),), index, device=device), pixels)
+            parts.append(self._render_rays(rays, samples or self.field.config.render_samples))
+            yield
+        colour, depth, accumulation = (torch.cat(part) for part in zip(*parts, strict=True))
+        shape = (height, width)
+        return ColourPicture(colour.view(*shape, 3), depth.view(shape), accumulation.view(shape))
+
+    def _render_rays(self, rays: RayBundle, samples: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Colour, depth and accumulation of rays, as in `ColourPicture`."""
+        jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)
+        edges = self.field.place_samples(rays, jitter, samples=samples)
+        out = self.field(rays, edges)
+        opacity = out.weights.sum(-1, keepdim=True)
+        middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
+        depth = middle.gather(-1, median_sample(out.weights)).squeeze(-1) * rays.axis_cosine
+        colour = (out.colour + 1.0 - opacity).clamp(0.0, 1.0)
+        opacity = opacity.squeeze(-1)
+        return colour, torch.where(opacity >= 0.5, depth, torch.nan), opacity.clamp(max=1.0)

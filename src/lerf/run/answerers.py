@@ -1,0 +1,151 @@
+"""Who answers the queries of a run: its language along the rays of its photos, or the cells of its baked index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from lerf.encoders.protocols import ImageTextEncoder
+from lerf.errors import QueryError, RunError
+from lerf.language.bake import OTHER_SURFACE
+from lerf.language.cell_language import CellLanguage
+from lerf.language.cells import FILE, CellIndex
+from lerf.language.protocol import LanguageSource
+from lerf.queries.answer import PhotoCameras, PhraseAnswer
+from lerf.queries.phrases import Phrases
+from lerf.queries.result import IndexNote
+from lerf.queries.scales import relevancy_at
+from lerf.queries.surface import Surface, surface_of_cells, surface_of_rays
+from lerf.radiance.protocol import Radiance
+from lerf.radiance.surface import trace_surface
+from lerf.run.open_run import IndexUse, open_index
+from lerf.run.surface_store import stored_surface
+from lerf.steps import finish
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """A surface and the language that was read there."""
+
+    surface: Surface
+    language: LanguageSource
+
+
+class Answerers:
+    """Both answerers of a run, opened on first use; surfaces are kept in the run's folder."""
+
+    def __init__(
+        self,
+        radiance: Radiance,
+        language: LanguageSource,
+        encoder: ImageTextEncoder,
+        photos: PhotoCameras,
+        folder: Path | None,
+    ) -> None:
+        """`folder` is the run's; None for a model that was not opened from one."""
+        self.radiance, self.language, self.encoder, self.photos, self.folder = (
+            radiance, language, encoder, photos, folder,
+        )  # fmt: skip
+        self._indices: dict[IndexUse, CellIndex | None] = {}
+
+    @cached_property
+    def of_language(self) -> Answerer:
+        """The run's language along the rays of its training photos."""
+        sources = self._files("radiance.safetensors", "language.safetensors")
+        path = None if self.folder is None else self.folder / "surface.safetensors"
+        return Answerer(stored_surface(path, sources, self._device, self._trace), self.language)
+
+    @cached_property
+    def of_cells(self) -> Answerer:
+        """The cells of the baked index.
+
+        Raises:
+            RunError: there is none, or none of this state of the run.
+        """
+        index = self.index("require")
+        assert index is not None
+        language = CellLanguage(index, self.language.samples)
+        path = None if self.folder is None else self.folder / "surface_cells.safetensors"
+
+        def make() -> Surface:
+            return surface_of_cells(language, self.of_language.surface.depth_maps)
+
+        return Answerer(stored_surface(path, self._files("radiance.safetensors", FILE), self._device, make), language)
+
+    def open(self, use: IndexUse) -> Answerer:
+        """The cells of the baked index where it is used, else the run's language.
+
+        Raises:
+            QueryError, RunError: as `open_index`.
+        """
+        return self.of_language if self.index(use) is None else self.of_cells
+
+    def index(self, use: IndexUse) -> CellIndex | None:
+        """The baked index, if it answers; None for a run whose language is an index already.
+
+        Raises:
+            QueryError, RunError: as `open_index`.
+        """
+        if isinstance(self.language, CellLanguage):
+            return None
+        if use not in self._indices:
+            self._indices[use] = open_index(self.folder, self.encoder, self._device, use)
+        return self._indices[use]
+
+    def note(self, use: IndexUse, phrases: Phrases, compared: Sequence[PhraseAnswer] | None) -> IndexNote | None:
+        """What a result says of the index that answered; None where the language did.
+
+        Args:
+            use: as in the query.
+            phrases: that were asked.
+            compared: answers of the index whose distance to the language's is told; None for no comparison.
+
+        Raises:
+            QueryError: a comparison without an index.
+        """
+        index = self.index(use)
+        if index is None:
+            if compared is not None:
+                raise QueryError("There is no index to compare with the field; make one with 'lerf bake'.")
+            return None
+        told = index.provenance
+        note = IndexNote(told.source, len(index), told.cosine, told.lowest_cosine)
+        return note if compared is None else replace(note, differences=self.differences(index, phrases, compared))
+
+    @torch.no_grad()
+    def differences(self, index: CellIndex, phrases: Phrases, answers: Sequence[PhraseAnswer]) -> dict[str, float]:
+        """By phrase the mean absolute difference between the index's relevancy in a cell and the mean of the language's
+        over the surface points there, at the scale at which the index answered.
+
+        Raises:
+            RunError: when no surface point lies in a cell of the index.
+        """
+        surface = self.of_language.surface
+        cells = index.locate(surface.positions)
+        chosen = torch.nonzero(cells >= 0).flatten()
+        if len(chosen) == 0:
+            raise RunError(OTHER_SURFACE)
+        count = torch.bincount(cells[chosen], minlength=len(index))
+        filled, latent, results = count > 0, surface.latent[chosen], {}
+        for row, own in enumerate(answers):
+            theirs = relevancy_at(self.language, latent, phrases.chosen([row]), own.scale)[0]
+            sums = torch.zeros(len(index), device=theirs.device).index_add_(0, cells[chosen], theirs)
+            apart = sums[filled] / count[filled] - own.relevancy[filled]
+            results[own.answer.text] = float(apart.abs().mean())
+        return results
+
+    @property
+    def _device(self) -> str:
+        return str(self.photos.table.positions.device)
+
+    def _files(self, *names: str) -> tuple[Path, ...]:
+        return () if self.folder is None else tuple(self.folder / name for name in names)
+
+    def _trace(self) -> Surface:
+        scene, table = self.photos.scene, self.photos.table
+        traced = finish(trace_surface(self.radiance, table, scene.train, self.language.samples))
+        return surface_of_rays(traced, self.language)

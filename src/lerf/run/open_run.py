@@ -1,0 +1,125 @@
+"""Fields, language and index of a run folder, as the protocols that everything else stands on."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from lerf.encoders.protocols import ImageTextEncoder
+from lerf.encoders.registry import load_encoder
+from lerf.errors import EncoderError, LerfWarning, QueryError, RunError
+from lerf.files import sha256_of
+from lerf.language.cell_language import CellLanguage
+from lerf.language.cells import FILE, CellIndex, index_from_state, load_index
+from lerf.language.deferred import DeferredLanguage
+from lerf.language.field import LanguageField
+from lerf.language.per_sample import PerSampleLanguage
+from lerf.language.protocol import LanguageSource
+from lerf.radiance.hash_grid.field import RadianceField
+from lerf.radiance.hash_grid.radiance import HashGridRadiance
+from lerf.radiance.protocol import Radiance
+from lerf.run.folder import RunFolder
+from lerf.run.settings import TrainSettings
+from lerf.scenes.scene import Scene
+
+IndexUse = Literal["auto", "require", "ignore"]
+"""Whether a query answers from the baked index: where a fresh one is there, always, or never."""
+USES: tuple[IndexUse, ...] = ("auto", "require", "ignore")
+BAKED_FROM = {"field": "language.safetensors", "lift": "radiance.safetensors"}
+"""Checkpoint whose hash an index carries."""
+
+
+def open_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, device: str) -> Radiance:
+    """The finished radiance of a run.
+
+    Raises:
+        RunError: missing or unfinished.
+    """
+    tensors, facts = folder.load_stage("radiance")
+    _check_finished(folder, "radiance", facts)
+    field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train))
+    folder.restore_field("radiance", field, tensors)
+    return HashGridRadiance(field.to(device).eval())
+
+
+def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> LanguageSource:
+    """The finished language of a run: a trained field with its estimator, or the index that was lifted.
+
+    Raises:
+        RunError: missing, unfinished or damaged, or lifted onto another radiance.
+    """
+    tensors, facts = folder.load_stage("language")
+    _check_finished(folder, "language", facts)
+    if "index" in facts:
+        return CellLanguage(_lifted_index(folder, tensors, facts, device), settings.language.samples)
+    field = LanguageField(settings.language, facts.get("width", 1), facts.get("dense_width", 0), (1.0, 2.0))
+    folder.restore_field("language", field, tensors)
+    return source_of(field.to(device).eval())
+
+
+def source_of(field: LanguageField) -> LanguageSource:
+    """A trained field as a language source, by its estimator."""
+    return DeferredLanguage(field) if field.config.estimator == "deferred" else PerSampleLanguage(field)
+
+
+def open_encoder(folder: RunFolder, config: dict[str, Any], weights: Path | None, offline: bool, device: str) -> Any:
+    """The encoder that a run was trained with.
+
+    Raises:
+        EncoderError: its weights are missing or others.
+    """
+    settings: TrainSettings = config["settings"]
+    given = weights or (Path(settings.weights) if settings.weights else None)
+    encoder = load_encoder(settings.encoder, given, offline, device)
+    if encoder.fingerprint != config["encoder_fingerprint"]:
+        raise EncoderError(
+            f"{folder.path} was trained with other weights of '{settings.encoder}'; give the same ones with --weights."
+        )
+    return encoder
+
+
+def open_index(folder: Path | None, encoder: ImageTextEncoder, device: str, use: IndexUse) -> CellIndex | None:
+    """The baked index of a run that a query answers from, or None where it should ask the run's language.
+
+    One that is damaged or of another state of the run is not used: with `auto` that is a warning.
+
+    Raises:
+        QueryError: `use` is none of `USES`.
+        RunError: with `require`, when there is none or it cannot be used.
+    """
+    if use not in USES:
+        raise QueryError(f"An index is used 'auto', 'require' or 'ignore', not {use!r}.")
+    path = None if folder is None else folder / FILE
+    if use == "ignore" or (use == "auto" and (path is None or not path.is_file())):
+        return None
+    if path is None or folder is None:
+        raise RunError("An index lies in a run's folder, and this model has none; open one with lerf.load.")
+    try:
+        index = load_index(path, encoder, device=device)
+        if sha256_of(folder / BAKED_FROM[index.provenance.source]) != index.provenance.checkpoint:
+            raise RunError(f"{path} was made from another state of the run; make it again with 'lerf bake'.")
+    except RunError as error:
+        if use == "require":
+            raise
+        warnings.warn(f"The field answers, not the index. {error}", LerfWarning, stacklevel=2)
+        return None
+    return index
+
+
+def _lifted_index(folder: RunFolder, tensors: dict[str, Tensor], facts: dict[str, Any], device: str) -> CellIndex:
+    path = folder.path / "language.safetensors"
+    try:
+        index = index_from_state({name: tensor.to(device) for name, tensor in tensors.items()}, facts["index"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}); delete it and run 'lerf train' again.") from None
+    if sha256_of(folder.path / BAKED_FROM["lift"]) != index.provenance.checkpoint:
+        raise RunError(f"{path} was lifted onto another radiance; delete it and run 'lerf train' again.")
+    return index
+
+
+def _check_finished(folder: RunFolder, stage: str, facts: dict[str, Any]) -> None:
+    if not facts.get("finished"):
+        raise RunError(f"The {stage} training of {folder.path} is not finished; run the same 'lerf train' again.")

@@ -1,0 +1,104 @@
+"""The traced surface of a run on disk, with its graph and latents, so that only the first query traces it.
+
+`surface.safetensors`        rays of the photos, as the run's language reads them
+`surface_cells.safetensors`  cells of the baked index
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from lerf.errors import LerfWarning, StorageError
+from lerf.files import sha256_of, write_atomically
+from lerf.geometry.traced_rays import TracedRays
+from lerf.language.protocol import Latent
+from lerf.queries.propagation import SurfaceGraph
+from lerf.queries.surface import DepthMaps, Surface
+
+FORMAT = 1
+"""Version of the file; one of another version is made again."""
+
+
+def stored_surface(path: Path | None, sources: tuple[Path, ...], device: str, make: Callable[[], Surface]) -> Surface:
+    """The surface in a file, if it was made from the present contents of `sources`; else a new one, which is stored.
+
+    Args:
+        path: the file; None stores nothing.
+        sources: checkpoints that the surface follows from.
+        device: of the tensors.
+        make: traces the surface.
+
+    A file that cannot be read is made again; one that cannot be written is a warning.
+    """
+    if path is None:
+        return make()
+    key = {source.name: sha256_of(source) for source in sources}
+    found = _read(path, key, device)
+    if found is not None:
+        return found
+    surface = make()
+    try:
+        _write(path, key, surface)
+    except StorageError as error:
+        warnings.warn(f"The surface is traced again at the next query. {error}", LerfWarning, stacklevel=2)
+    return surface
+
+
+def _write(path: Path, key: dict[str, str], surface: Surface) -> None:
+    rays = surface.rays.tensors
+    tensors: dict[str, Tensor] = {f"rays.{name}": tensor for name, tensor in rays.items()}
+    # A source whose latents are the rays themselves need not write them twice.
+    shared = {name: other for name, tensor in surface.latent.tensors.items() for other in rays if tensor is rays[other]}
+    own = {name: tensor for name, tensor in surface.latent.tensors.items() if name not in shared}
+    tensors |= {f"latent.{name}": tensor for name, tensor in own.items()}
+    tensors |= {"low": surface.latent.low, "high": surface.latent.high}
+    transition = surface.graph.transition
+    for name in ("indptr", "indices", "data"):
+        tensors[f"graph.{name}"] = torch.from_numpy(np.ascontiguousarray(getattr(transition, name)))
+    tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
+    about = {"key": key, "shared": shared, "least_cell": surface.least_cell}
+    header = {"format": str(FORMAT), "surface": json.dumps(about, sort_keys=True)}
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
+    write_atomically(path, lambda file: file.write(data))
+
+
+def _read(path: Path, key: dict[str, str], device: str) -> Surface | None:
+    """The surface of a file, or None where there is none of these sources."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt", device=device) as file:
+            header = file.metadata() or {}
+            about = json.loads(header["surface"])
+            if header["format"] != str(FORMAT) or about["key"] != key:
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return _surface(tensors, about)
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError):
+        # It holds nothing that cannot be computed again.
+        return None
+
+
+def _surface(tensors: dict[str, Tensor], about: dict[str, Any]) -> Surface:
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+    rays = TracedRays(**part("rays."))
+    latents = part("latent.") | {name: rays.tensors[other] for name, other in about["shared"].items()}
+    graph = {name: tensor.cpu().numpy() for name, tensor in part("graph.").items()}
+    count = len(rays)
+    transition = csr_matrix((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
+    depth_maps: DepthMaps = {int(photo): depth for photo, depth in part("depth.").items()}
+    latent = Latent(latents, tensors["low"], tensors["high"])
+    return Surface(rays, latent, SurfaceGraph(transition), depth_maps, float(about["least_cell"]))
