@@ -19,13 +19,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from lerf.api import train
-    from lerf.model import Model, load
+    from lerf.loading import load
+    from lerf.model import Model
     from lerf.scenes.load import load_scene
 
 __all__ = ["Model", "load", "load_scene", "train"]
 _PLACES = {
     "Model": "lerf.model",
-    "load": "lerf.model",
+    "load": "lerf.loading",
     "load_scene": "lerf.scenes.load",
     "train": "lerf.api",
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lerf.model import Model, load
+from lerf.loading import load
+from lerf.model import Model
 from lerf.run.report import Reporter
 from lerf.stages.train import make_settings
 from lerf.stages.train import train as run_training

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,41 +17,19 @@ from lerf.geometry.camera import Camera
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.protocol import LanguageSource, middle_scale
-from lerf.queries.answer import AnswerSettings, PhotoCameras, PhraseAnswer, answer_steps
+from lerf.queries.answer import AnswerSettings, PhraseAnswer, answer_steps
 from lerf.queries.maps import feature_map, relevancy_maps
+from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, embed_phrases
-from lerf.queries.result import QueryResult
+from lerf.queries.result import QueryDefaults, QueryResult, View
 from lerf.queries.scales import choose_scales, relevancy_at
 from lerf.queries.surface import Surface
-from lerf.radiance.protocol import ColourPicture, Radiance
+from lerf.radiance.protocol import Radiance
 from lerf.rendering.view_cache import ViewCache
-from lerf.run.answerers import Answerer, Answerers
-from lerf.run.folder import RunFolder
-from lerf.run.open_run import IndexUse, open_encoder, open_language, open_radiance
+from lerf.run.answerers import Answerers
+from lerf.run.open_run import IndexUse
 from lerf.scenes.scene import Scene
-from lerf.stages.train import choose_device
 from lerf.steps import Steps, finish
-
-
-@dataclass(frozen=True)
-class View:
-    """A rendered view; relevancy by phrase."""
-
-    picture: ColourPicture
-    """Its depth in capture units."""
-    relevancy: dict[str, Float[Tensor, "height width"]]
-    """Raw relevancy 0..1 at the phrase's scale; 0 where nothing stands."""
-    scales: dict[str, float]
-    """Capture units."""
-
-
-@dataclass(frozen=True)
-class QueryDefaults:
-    """What a query takes where it is told nothing else: the run's encoder's own."""
-
-    canonical: tuple[str, ...]
-    temperature: float
-    threshold: float
 
 
 class Model:
@@ -82,11 +59,6 @@ class Model:
         return self.photos.table
 
     @property
-    def unit(self) -> float:
-        """Normalised units in one capture unit."""
-        return self.scene.similarity.scale
-
-    @cached_property
     def surface(self) -> Surface:
         """Points of the surface that the photos see, as the run's language reads them; traced at the first query."""
         return self.answerers.of_language.surface
@@ -134,9 +106,7 @@ class Model:
         found = finish(self.answer(phrases, limit, None if scale is None else [scale] * len(phrases), index))
         told = self.answerers.note(index, phrases, found if compare else None)
         answers = tuple(own.answer for own in found)
-        return QueryResult(
-            self.encoder.name, phrases.canonical_texts, phrases.temperature, limit, answers, told
-        )  # fmt: skip
+        return QueryResult(self.encoder.name, phrases.canonical_texts, phrases.temperature, limit, answers, told)
 
     def answer(
         self,
@@ -154,9 +124,10 @@ class Model:
         limit = self.defaults.threshold if threshold is None else threshold
         if not 0.0 <= limit <= 1.0:
             raise QueryError(f"The threshold must lie in 0..1, not {limit}.")
-        inside = tuple(None if scale is None else self.normalised_scale(scale) for scale in scales or ())
-        asked: Answerer = self.answerers.open(index)
-        return answer_steps(asked.surface, asked.language, phrases, self.photos, AnswerSettings(limit, inside))
+        inside = tuple(None if scale is None else self.photos.normalised_scale(scale) for scale in scales or ())
+        asked = yield from self.answerers.open_steps(index)
+        settings = AnswerSettings(limit, inside)
+        return (yield from answer_steps(asked.surface, asked.language, phrases, self.photos, settings))
 
     def render(
         self,
@@ -176,9 +147,9 @@ class Model:
             temperature: as in `query`.
             scale: as in `query`; by default each phrase's scale is chosen once for the whole scene.
         """
-        cameras, index = self.camera(camera)
+        cameras, index = self.photos.row_of(camera)
         picture = finish(self.radiance.render(cameras, index))
-        picture = replace(picture, depth=picture.depth / self.unit)
+        picture = replace(picture, depth=picture.depth / self.photos.unit)
         if query is None:
             return View(picture, {}, {})
         phrases = self.phrases(query, canonical, temperature)
@@ -187,7 +158,7 @@ class Model:
         return View(
             picture,
             dict(zip(phrases.texts, maps, strict=True)),
-            {text: value / self.unit for text, value in zip(phrases.texts, scales, strict=True)},
+            {text: value / self.photos.unit for text, value in zip(phrases.texts, scales, strict=True)},
         )
 
     def relevancy_maps(
@@ -199,24 +170,21 @@ class Model:
     def scales(self, phrases: Phrases, scale: float | None = None) -> list[float]:
         """The scale of each phrase in normalised units: one given in capture units, or that of its answer."""
         if scale is not None:
-            return [self.normalised_scale(scale)] * len(phrases)
+            return [self.photos.normalised_scale(scale)] * len(phrases)
         asked = self.answerers.open("auto")
         return finish(choose_scales(asked.language, asked.surface.coarse, phrases))
 
     def render_features(
-        self, camera: Camera | int, scale: float | None = None
+        self, camera: Camera | int, scale: float | None = None, dense: bool = False
     ) -> Float[Tensor, "height width channels"]:
-        """Rendered unit embeddings at a scale in capture units; by default at the middle of those seen in training."""
-        wanted = middle_scale(self.language) if scale is None else self.normalised_scale(scale)
-        return finish(feature_map(self.views, *self.camera(camera), wanted))
-
-    def render_dense(self, camera: Camera | int) -> Float[Tensor, "height width dense"]:
-        """Rendered dense features.
+        """Rendered unit embeddings at a scale in capture units, by default the middle of those seen in training; or
+        dense features.
 
         Raises:
-            QueryError: the run has none.
+            QueryError: dense features are asked for and the run has none.
         """
-        return finish(feature_map(self.views, *self.camera(camera), None))
+        wanted = middle_scale(self.language) if scale is None else self.photos.normalised_scale(scale)
+        return finish(feature_map(self.views, *self.photos.row_of(camera), None if dense else wanted))
 
     @torch.no_grad()
     def relevancy_at(
@@ -233,57 +201,4 @@ class Model:
         inside = self.scene.similarity.apply_points(array)
         rays = TracedRays.at_points(torch.from_numpy(inside.astype(np.float32)).to(self.device))
         latent = self.language.encode(rays)
-        return relevancy_at(self.language, latent, self.phrases(query), self.normalised_scale(scale))[0]
-
-    def normalised_scale(self, scale: float) -> float:
-        """A scale in capture units as one in normalised units.
-
-        Raises:
-            QueryError: when it is not a positive length.
-        """
-        if not (np.isfinite(scale) and scale > 0):
-            raise QueryError(f"The scale must be a positive length in capture units, not {scale}.")
-        return scale * self.unit
-
-    def camera(self, camera: Camera | int) -> tuple[CameraTable, int]:
-        """A photo's index, or a camera in the capture frame, as a row in a table of normalised cameras.
-
-        Raises:
-            QueryError: the run has no such photo.
-        """
-        if isinstance(camera, Camera):
-            moved = camera.moved(self.scene.similarity)
-            return CameraTable.from_cameras([moved], device=self.device, are_photos=False), 0
-        if not 0 <= int(camera) < len(self.scene):
-            raise QueryError(f"The run has photos 0 to {len(self.scene) - 1}, not {camera}.")
-        return self.cameras, int(camera)
-
-
-def load(
-    run: str | Path, *, weights: str | Path | None = None, offline: bool = False, device: str | None = None
-) -> Model:
-    """Open a trained run.
-
-    Args:
-        run: folder that `lerf train` wrote.
-        weights: encoder weights, where they are not at their usual place.
-        offline: forbid downloads.
-        device: by default `cuda` where there is one.
-
-    Raises:
-        RunError: not a run, unfinished, damaged, or of a newer version.
-        ConfigError: the device is not available.
-        EncoderError: the encoder's weights are missing or not those that the run was trained with.
-    """
-    folder, device = RunFolder(Path(run)), choose_device(device)
-    config = folder.read_config()
-    settings, scene = config["settings"], folder.read_scene()
-    return Model(
-        scene,
-        open_radiance(folder, settings, scene, device),
-        open_language(folder, settings, device),
-        open_encoder(folder, config, Path(weights) if weights else None, offline, device),
-        defaults=QueryDefaults(tuple(config["canonical"]), config["temperature"], config["threshold"]),
-        device=device,
-        folder=folder.path,
-    )
+        return relevancy_at(self.language, latent, self.phrases(query), self.photos.normalised_scale(scale))[0]

@@ -275,7 +275,7 @@ class MeasuredRun(Measured):
         texts = list(dict.fromkeys(material.questions[number].text for number in sorted(wanted)))
         if not texts:
             return {}
-        scales = [self.scales[text] / self.model.unit for text in texts]
+        scales = [self.scales[text] / self.model.photos.unit for text in texts]
         self.progress("answers", 0, 1)
         some = self.phrases.chosen([self.phrases.texts.index(text) for text in texts])
         listed = finish(self.model.answer(some, scales=scales))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,32 +9,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.extent import robust_extent
 from lerf.geometry.visibility import unoccluded
 from lerf.language.protocol import LanguageSource
 from lerf.queries.best_view import best_view
 from lerf.queries.instances import answering_regions
+from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, presence
 from lerf.queries.result import Answer, Geometry, Instance, Vector
 from lerf.queries.scales import at_equal_scales, choose_scales, relevancy_at
 from lerf.queries.surface import Surface, depths_at
-from lerf.scenes.scene import Scene
 from lerf.steps import Steps, finish
-
-
-@dataclass(frozen=True)
-class PhotoCameras:
-    """The photos of a scene as cameras of the normalised frame: what turns points into views and capture units."""
-
-    scene: Scene
-    table: CameraTable
-
-    @staticmethod
-    def of(scene: Scene, device: str) -> PhotoCameras:
-        """All photos of a scene, in its order."""
-        cameras = [scene.normalised_camera(index) for index in range(len(scene))]
-        return PhotoCameras(scene, CameraTable.from_cameras(cameras, device=device))
 
 
 @dataclass(frozen=True)
@@ -166,13 +150,3 @@ def _best_view(
 def _vector(values: np.ndarray) -> Vector:
     x, y, z = (float(value) for value in values)
     return x, y, z
-
-
-def fixed_scales(scale: float | None, phrases: Phrases) -> tuple[float | None, ...]:
-    """One scale for all phrases, or the best one for each."""
-    return (scale,) * len(phrases)
-
-
-def scales_of(answers: Sequence[PhraseAnswer]) -> list[float]:
-    """The scales that phrases were asked at, normalised units."""
-    return [found.scale for found in answers]

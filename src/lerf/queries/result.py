@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.radiance.protocol import ColourPicture
+
 SCHEMA = 1
 """Version of the JSON; raised when a field changes its meaning or goes."""
 
@@ -131,3 +136,24 @@ class QueryResult:
             "queries": [answer.to_dict() for answer in self.queries],
             **({} if self.index is None else {"index": self.index.to_dict()}),
         }
+
+
+@dataclass(frozen=True)
+class View:
+    """A rendered view; relevancy by phrase."""
+
+    picture: ColourPicture
+    """Its depth in capture units."""
+    relevancy: dict[str, Float[Tensor, "height width"]]
+    """Raw relevancy 0..1 at the phrase's scale; 0 where nothing stands."""
+    scales: dict[str, float]
+    """Capture units."""
+
+
+@dataclass(frozen=True)
+class QueryDefaults:
+    """What a query takes where it is told nothing else: the run's encoder's own."""
+
+    canonical: tuple[str, ...]
+    temperature: float
+    threshold: float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,7 +14,8 @@ from lerf.language.bake import OTHER_SURFACE
 from lerf.language.cell_language import CellLanguage
 from lerf.language.cells import FILE, CellIndex
 from lerf.language.protocol import LanguageSource
-from lerf.queries.answer import PhotoCameras, PhraseAnswer
+from lerf.queries.answer import PhraseAnswer
+from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases
 from lerf.queries.result import IndexNote
 from lerf.queries.scales import relevancy_at
@@ -24,7 +24,7 @@ from lerf.radiance.protocol import Radiance
 from lerf.radiance.surface import trace_surface
 from lerf.run.open_run import IndexUse, open_index
 from lerf.run.surface_store import stored_surface
-from lerf.steps import finish
+from lerf.steps import Steps, finish
 
 
 @dataclass(frozen=True)
@@ -51,38 +51,48 @@ class Answerers:
             radiance, language, encoder, photos, folder,
         )  # fmt: skip
         self._indices: dict[IndexUse, CellIndex | None] = {}
+        self._of_language: Answerer | None = None
+        self._of_cells: Answerer | None = None
 
-    @cached_property
-    def of_language(self) -> Answerer:
-        """The run's language along the rays of its training photos."""
-        sources = self._files("radiance.safetensors", "language.safetensors")
-        path = None if self.folder is None else self.folder / "surface.safetensors"
-        return Answerer(stored_surface(path, sources, self._device, self._trace), self.language)
+    def open(self, use: IndexUse = "auto") -> Answerer:
+        """Who answers; see `open_steps`."""
+        return finish(self.open_steps(use))
 
-    @cached_property
-    def of_cells(self) -> Answerer:
-        """The cells of the baked index.
-
-        Raises:
-            RunError: there is none, or none of this state of the run.
-        """
-        index = self.index("require")
-        assert index is not None
-        language = CellLanguage(index, self.language.samples)
-        path = None if self.folder is None else self.folder / "surface_cells.safetensors"
-
-        def make() -> Surface:
-            return surface_of_cells(language, self.of_language.surface.depth_maps)
-
-        return Answerer(stored_surface(path, self._files("radiance.safetensors", FILE), self._device, make), language)
-
-    def open(self, use: IndexUse) -> Answerer:
-        """The cells of the baked index where it is used, else the run's language.
+    def open_steps(self, use: IndexUse = "auto") -> Steps[Answerer]:
+        """The cells of the baked index where it is used, else the run's language; a step is a photo that is traced.
 
         Raises:
             QueryError, RunError: as `open_index`.
         """
-        return self.of_language if self.index(use) is None else self.of_cells
+        index = self.index(use)
+        return (yield from (self._language_steps() if index is None else self._cells_steps(index)))
+
+    @property
+    def of_language(self) -> Answerer:
+        """The run's language along the rays of its training photos."""
+        return finish(self._language_steps())
+
+    def _language_steps(self) -> Steps[Answerer]:
+        if self._of_language is None:
+            sources = self._files("radiance.safetensors", "language.safetensors")
+            path = None if self.folder is None else self.folder / "surface.safetensors"
+            surface = yield from stored_surface(path, sources, self._device, self._trace)
+            self._of_language = Answerer(surface, self.language)
+        return self._of_language
+
+    def _cells_steps(self, index: CellIndex) -> Steps[Answerer]:
+        if self._of_cells is None:
+            language = CellLanguage(index, self.language.samples)
+
+            def make() -> Steps[Surface]:
+                traced = yield from self._language_steps()
+                return surface_of_cells(language, traced.surface.depth_maps)
+
+            path = None if self.folder is None else self.folder / "surface_cells.safetensors"
+            sources = self._files("radiance.safetensors", FILE)
+            surface = yield from stored_surface(path, sources, self._device, make)
+            self._of_cells = Answerer(surface, language)
+        return self._of_cells
 
     def index(self, use: IndexUse) -> CellIndex | None:
         """The baked index, if it answers; None for a run whose language is an index already.
@@ -145,7 +155,7 @@ class Answerers:
     def _files(self, *names: str) -> tuple[Path, ...]:
         return () if self.folder is None else tuple(self.folder / name for name in names)
 
-    def _trace(self) -> Surface:
+    def _trace(self) -> Steps[Surface]:
         scene, table = self.photos.scene, self.photos.table
-        traced = finish(trace_surface(self.radiance, table, scene.train, self.language.samples))
+        traced = yield from trace_surface(self.radiance, table, scene.train, self.language.samples)
         return surface_of_rays(traced, self.language)

@@ -25,12 +25,15 @@ from lerf.geometry.traced_rays import TracedRays
 from lerf.language.protocol import Latent
 from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.surface import DepthMaps, Surface
+from lerf.steps import Steps
 
 FORMAT = 1
 """Version of the file; one of another version is made again."""
 
 
-def stored_surface(path: Path | None, sources: tuple[Path, ...], device: str, make: Callable[[], Surface]) -> Surface:
+def stored_surface(
+    path: Path | None, sources: tuple[Path, ...], device: str, make: Callable[[], Steps[Surface]]
+) -> Steps[Surface]:
     """The surface in a file, if it was made from the present contents of `sources`; else a new one, which is stored.
 
     Args:
@@ -42,12 +45,12 @@ def stored_surface(path: Path | None, sources: tuple[Path, ...], device: str, ma
     A file that cannot be read is made again; one that cannot be written is a warning.
     """
     if path is None:
-        return make()
+        return (yield from make())
     key = {source.name: sha256_of(source) for source in sources}
     found = _read(path, key, device)
     if found is not None:
         return found
-    surface = make()
+    surface = yield from make()
     try:
         _write(path, key, surface)
     except StorageError as error:

@@ -1,0 +1,41 @@
+"""Opening a trained run from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lerf.model import Model
+from lerf.queries.result import QueryDefaults
+from lerf.run.folder import RunFolder
+from lerf.run.open_run import open_encoder, open_language, open_radiance
+from lerf.stages.train import choose_device
+
+
+def load(
+    run: str | Path, *, weights: str | Path | None = None, offline: bool = False, device: str | None = None
+) -> Model:
+    """Open a trained run.
+
+    Args:
+        run: folder that `lerf train` wrote.
+        weights: encoder weights, where they are not at their usual place.
+        offline: forbid downloads.
+        device: by default `cuda` where there is one.
+
+    Raises:
+        RunError: not a run, unfinished, damaged, or of a newer version.
+        ConfigError: the device is not available.
+        EncoderError: the encoder's weights are missing or not those that the run was trained with.
+    """
+    folder, device = RunFolder(Path(run)), choose_device(device)
+    config = folder.read_config()
+    settings, scene = config["settings"], folder.read_scene()
+    return Model(
+        scene,
+        open_radiance(folder, settings, scene, device),
+        open_language(folder, settings, device),
+        open_encoder(folder, config, Path(weights) if weights else None, offline, device),
+        defaults=QueryDefaults(tuple(config["canonical"]), config["temperature"], config["threshold"]),
+        device=device,
+        folder=folder.path,
+    )
