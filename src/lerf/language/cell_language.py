@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from itertools import product
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -91,12 +93,26 @@ class CellLanguage:
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
         """See `LanguageSource.cosines`."""
-        cells, projected = latent.tensors["cells"], self.project(texts)
+        codes = self._codes_at(scale)
+        # The dot products of all cells with the texts are composited, which are shorter than their codes; the codes
+        # themselves only where the length of a mixture is asked for.
+        products = codes @ self.project(texts).T
+        if latent.tensors["cells"].shape[1] == 1:
+            return self._composite(latent, products).T
         level, share = self._level(scale)
-        if share == 0.0 and cells.shape[1] == 1:
-            # One cell a ray: the product with all cells is smaller than their codes.
-            return (projected @ self._codes[level].T)[:, cells[:, 0]] * (latent.tensors["weights"][:, 0] > 0)
-        return projected @ self.codes(latent, scale).T
+        if share == 0.0 and "lengths" in latent.tensors:
+            length = latent.tensors["lengths"][:, level, None]
+        else:
+            length = torch.linalg.vector_norm(self._composite(latent, codes), dim=-1, keepdim=True)
+        return (self._composite(latent, products) / length.clamp(min=1e-12)).T
+
+    @torch.no_grad()
+    def for_many_phrases(self, latent: Latent) -> Latent:
+        """See `LanguageSource.for_many_phrases`: adds the lengths of the mixtures at the scales of the index."""
+        if latent.tensors["cells"].shape[1] == 1:
+            return latent
+        lengths = [torch.linalg.vector_norm(self._composite(latent, codes), dim=-1) for codes in self._codes]
+        return replace(latent, tensors={**latent.tensors, "lengths": torch.stack(lengths, dim=-1)})
 
     @torch.no_grad()
     def codes(self, latent: Latent, scale: float) -> Float[Tensor, "rays code"]:
@@ -104,15 +120,18 @@ class CellLanguage:
 
         Between two scales of the index, codes are interpolated in the logarithm of the scale.
         """
-        cells, weights = latent.tensors["cells"], latent.tensors["weights"]
+        return kernels.unit_vectors(self._composite(latent, self._codes_at(scale)))
+
+    def _codes_at(self, scale: float) -> Float[Tensor, "cells rank"]:
+        """Codes of all cells at a scale."""
         level, share = self._level(scale)
-        codes = self._codes[level]
-        if share:
-            codes = torch.lerp(codes, self._codes[level + 1], share)
-        mean = torch.zeros(len(cells), codes.shape[-1], device=codes.device)
-        for sample in range(cells.shape[1]):
-            mean.addcmul_(codes[cells[:, sample]], weights[:, sample, None])
-        return kernels.unit_vectors(mean)
+        return torch.lerp(self._codes[level], self._codes[level + 1], share) if share else self._codes[level]
+
+    @staticmethod
+    def _composite(latent: Latent, values: Float[Tensor, "cells channels"]) -> Float[Tensor, "rays channels"]:
+        """Values of the cells under the weights of each ray's samples."""
+        cells, weights = latent.tensors["cells"], latent.tensors["weights"]
+        return F.embedding_bag(cells, values, mode="sum", per_sample_weights=weights)
 
     @torch.no_grad()
     def project(self, texts: Float[Tensor, "texts width"]) -> Float[Tensor, "texts code"]:

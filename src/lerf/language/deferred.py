@@ -57,6 +57,10 @@ class DeferredLanguage:
         parts = [self.field.ray_features(rays[start : start + ENCODED_AT_ONCE]) for start in starts]
         return Latent({"features": torch.cat(parts)}, low, high)
 
+    def for_many_phrases(self, latent: Latent) -> Latent:
+        """See `LanguageSource.for_many_phrases`: there is nothing to add."""
+        return latent
+
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
         """See `LanguageSource.cosines`."""

@@ -44,6 +44,10 @@ class PerSampleLanguage:
         """See `LanguageSource.encode`."""
         return Latent(rays.tensors, *self.supported(rays))
 
+    def for_many_phrases(self, latent: Latent) -> Latent:
+        """See `LanguageSource.for_many_phrases`: there is nothing to add."""
+        return latent
+
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
         """See `LanguageSource.cosines`."""

@@ -105,6 +105,10 @@ class LanguageSource(Protocol):
         """What the calls below need of rays, computed once for all phrases and scales."""
         ...
 
+    def for_many_phrases(self, latent: Latent) -> Latent:
+        """The latent with whatever is worth computing once where many phrases will be asked."""
+        ...
+
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
         """Cosines of the embeddings at a scale with texts of unit length."""
         ...

@@ -64,7 +64,7 @@ class Surface:
 
 def surface_of_rays(traced: TracedSurface, language: LanguageSource) -> Surface:
     """The surface that photos see, with what a language reads there."""
-    latent = language.encode(traced.rays)
+    latent = language.for_many_phrases(language.encode(traced.rays))
     return Surface(traced.rays, latent, SurfaceGraph.of(contract(traced.rays.median_position)), traced.depth_maps)
 
 
