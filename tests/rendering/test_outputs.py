@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from lerf.errors import QueryError
 from lerf.viewer.display import (
     Display,
     color_table,
@@ -16,6 +14,8 @@ from lerf.viewer.display import (
     relevancy_colours,
     to_bytes,
 )
+
+from lerf.errors import QueryError
 from lerf.viewer.prompt import MOST_PHRASES, escaped, label, split_phrases
 
 RAW = np.array([[0.0, 0.25, 0.5, 0.75, 1.0]], np.float32)
