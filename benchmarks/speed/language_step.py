@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from lerf.rendering.stops import stops_and_matter
 
 from lerf.language.field import LanguageField
-from lerf.rendering.stops import stops_and_matter
 from lerf.training.language import LanguageTrainer, LanguageTraining
 from speed import floors, scenery
 from speed.machine import Rates
@@ -35,7 +35,7 @@ def trainer_of(
     if plain:
         table = field.grid.table
         trainer.table = DenseOptimiser(torch.optim.RAdam([table], eps=1e-15))  # type: ignore[assignment]
-        vars(table).pop("gradient_sink", None)
+        field.grid.sink = None
     return trainer
 
 

@@ -109,7 +109,7 @@ class LanguageField(nn.Module):
     def ray_features(self, rays: TracedRays) -> Float[Tensor, "rays features"]:
         """Grid features composited along rays: the mean under the weights."""
         inside = to_unit_cube(rays.positions, self.config.contraction)
-        return kernels.encode_composite(inside, rays.weights, self.grid.table, self.grid.layout)
+        return self.grid.composite(inside, rays.weights)
 
     def forward(
         self, rays: TracedRays, scale_per_depth: Float[Tensor, " rays"]

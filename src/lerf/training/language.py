@@ -58,7 +58,7 @@ class LanguageTrainer:
         self.resident = resident
         self.field, self.config, self.pool, self.targets, self.dense_targets = field, config, pool, targets, dense
         self.generator = torch.Generator().manual_seed(seed)
-        self.table = SparseAdam(field.grid.table)
+        self.table = SparseAdam(field.grid)
         heads = [p for p in field.parameters() if p is not field.grid.table]
         self.dense = torch.optim.RAdam(heads, lr=config.rate, weight_decay=config.weight_decay, eps=1e-15)
         self.step_count = 0

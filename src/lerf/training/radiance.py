@@ -80,7 +80,7 @@ class RadianceTrainer:
     ) -> None:
         self.field, self.config, self.poses = field, config, poses
         self.generator = torch.Generator().manual_seed(seed)
-        self.table = SparseAdam(field.grid.table)
+        self.table = SparseAdam(field.grid)
         networks = [p for p in field.parameters() if p is not field.grid.table and p is not field.log_gain]
         self.dense = torch.optim.Adam(
             [

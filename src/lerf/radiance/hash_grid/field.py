@@ -14,6 +14,7 @@ from lerf.geometry.contraction import to_unit_cube
 from lerf.geometry.rays import RayBundle
 from lerf.geometry.traced_rays import RaySamples
 from lerf.kernels.layout import GridLayout
+from lerf.kernels.types import ProposalSettings
 from lerf.networks.dense_layers import DenseLayers
 from lerf.networks.directions import WIDTH as DIRECTION_WIDTH
 from lerf.networks.directions import spherical_harmonics
@@ -183,11 +184,10 @@ class RadianceField(nn.Module):
     ) -> Float[Tensor, "rays edges"]:
         """Edges of the sample intervals, from the density grid; `jitter` in 0..1 shifts them along each ray."""
         c = self.config
+        settings = ProposalSettings(samples or c.samples, bins or c.bins, c.near, c.far, anneal, c.padding, c.cap)
         return kernels.proposal_edges(
-            rays.origins.detach(), rays.directions.detach(), self.density_grid, jitter,
-            samples=samples or c.samples, bins=bins or c.bins, near=c.near, far=c.far, anneal=anneal, padding=c.padding,
-            cap=c.cap,
-        )  # fmt: skip
+            rays.origins.detach(), rays.directions.detach(), self.density_grid, jitter, settings
+        )
 
     def _weights(
         self, density: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"]
