@@ -36,6 +36,8 @@ from lerf.radiance.hash_grid.field import RadianceField
 from lerf.rendering.image import ColourPicture, render_colour, view_rays
 from lerf.rendering.stops import stops_and_matter
 from lerf.rendering.view_cache import ViewMemory
+from lerf.run.device import choose_device
+from lerf.run.fields import load_radiance
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
@@ -433,8 +435,6 @@ def load(
         ConfigError: the device is not available.
         EncoderError: the encoder's weights are missing or not those that the run was trained with.
     """
-    from lerf.stages.train import choose_device
-
     folder, device = RunFolder(Path(run)), choose_device(device)
     config = folder.read_config()
     settings: TrainSettings = config["settings"]
@@ -467,17 +467,3 @@ def load(
         device=device,
         folder=folder.path,
     )
-
-
-def load_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, device: str) -> RadianceField:
-    """The finished radiance field of a run.
-
-    Raises:
-        RunError: missing or unfinished.
-    """
-    tensors, facts = folder.load_stage("radiance")
-    if not facts.get("finished"):
-        raise RunError(f"The radiance training of {folder.path} is not finished; run the same 'lerf train' again.")
-    field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train))
-    folder.restore_field("radiance", field, tensors)
-    return field.to(device).eval()

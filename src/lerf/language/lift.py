@@ -202,7 +202,7 @@ def _say(
     sight: Sightings, slot: int, targets: PyramidTable, wanted: Float[Tensor, " cells"]
 ) -> Float[Tensor, "seen width"]:
     """Unit embeddings that a photo gives the cells that it sees, at the closest tile height that it has."""
-    targets.bring(slot)
+    targets.load(slot)
     ratio = (wanted[sight.cells] / sight.unit).clamp(float(targets.ratios[0]), float(targets.ratios[-1]))
     return targets.interpolate(torch.full_like(sight.cells, slot), sight.pixels, ratio, renormalise=True)
 

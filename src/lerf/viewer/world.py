@@ -35,9 +35,10 @@ from lerf.queries.scales import candidate_scales, choose_scales, surface_relevan
 from lerf.queries.surface import Surface, build_surface, trace_surface
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.rendering.stops import stops_and_matter
+from lerf.run.device import choose_device
+from lerf.run.fields import load_radiance
 from lerf.run.folder import RunFolder
 from lerf.scenes.scene import Scene
-from lerf.stages.train import choose_device
 from lerf.viewer.frames import Frame, Seen, embed
 from lerf.viewer.jobs import Urgency
 from lerf.viewer.words import in_words
@@ -349,7 +350,7 @@ def open_world(run: Path, *, weights: Path | None = None, offline: bool = False,
         model = lerf.model.load(run, weights=weights, offline=offline, device=device)
         return World(model.scene, model.radiance, model, "", model.device)
     device, scene = choose_device(device), folder.read_scene()
-    radiance = lerf.model.load_radiance(folder, settings, scene, device)
+    radiance = load_radiance(folder, settings, scene, device)
     lacking = "This run has no language yet, so it cannot be asked; finish its training with 'lerf train'."
     return World(scene, radiance, None, lacking, device)
 
