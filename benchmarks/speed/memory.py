@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from lerf.stages.train import peak_memory
+from lerf.run.clock import peak_memory
 from speed import baked_query, language_step, radiance_step, scenery, view_query
 from speed.machine import Rates
 from speed.measure import Row, Work, row

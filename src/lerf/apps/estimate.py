@@ -12,10 +12,10 @@ from lerf.encoders.mini import HEIGHT, SPACING
 from lerf.errors import ConfigError
 from lerf.kernels.layout import GridLayout
 from lerf.pyramids.tiles import layout
+from lerf.run.device import default_device
 from lerf.run.folder import RunFolder
 from lerf.run.settings import MEMORY, PRESETS, TrainSettings
 from lerf.scenes.load import load_scene
-from lerf.stages.train import default_device
 from lerf.training.pixels import pixel_bytes
 
 BASE_BYTES = 700_000_000

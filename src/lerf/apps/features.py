@@ -28,10 +28,10 @@ from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import QueryError
 from lerf.files import write_json
 from lerf.pyramids.store import Compute, PyramidStore, build_pyramids
+from lerf.run.device import choose_device
 from lerf.run.settings import PRESETS
 from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
-from lerf.stages.train import choose_device
 
 SAMPLES = 50_000
 """Cells that the basis of a scene is fitted on."""

@@ -23,7 +23,8 @@ from lerf.queries.surface import Surface, surface_of_cells, surface_of_rays
 from lerf.radiance.protocol import Radiance
 from lerf.radiance.surface import trace_surface
 from lerf.run.open_run import IndexUse, open_index
-from lerf.run.surface_store import stored_surface
+from lerf.run.surface_store import CELLS_FILE, stored_surface
+from lerf.run.surface_store import FILE as SURFACE_FILE
 from lerf.steps import Steps, finish
 
 
@@ -75,7 +76,7 @@ class Answerers:
     def _language_steps(self) -> Steps[Answerer]:
         if self._of_language is None:
             sources = self._files("radiance.safetensors", "language.safetensors")
-            path = None if self.folder is None else self.folder / "surface.safetensors"
+            path = None if self.folder is None else self.folder / SURFACE_FILE
             surface = yield from stored_surface(path, sources, self._device, self._trace)
             self._of_language = Answerer(surface, self.language)
         return self._of_language
@@ -88,7 +89,7 @@ class Answerers:
                 traced = yield from self._language_steps()
                 return surface_of_cells(language, traced.surface.depth_maps)
 
-            path = None if self.folder is None else self.folder / "surface_cells.safetensors"
+            path = None if self.folder is None else self.folder / CELLS_FILE
             sources = self._files("radiance.safetensors", FILE)
             surface = yield from stored_surface(path, sources, self._device, make)
             self._of_cells = Answerer(surface, language)

@@ -29,10 +29,15 @@ from lerf.steps import Steps
 
 FORMAT = 1
 """Version of the file; one of another version is made again."""
+FILE, CELLS_FILE = "surface.safetensors", "surface_cells.safetensors"
 
 
 def stored_surface(
-    path: Path | None, sources: tuple[Path, ...], device: str, make: Callable[[], Steps[Surface]]
+    path: Path | None,
+    sources: tuple[Path, ...],
+    device: str,
+    make: Callable[[], Steps[Surface]],
+    facts: dict[str, Any] | None = None,
 ) -> Steps[Surface]:
     """The surface in a file, if it was made from the present contents of `sources`; else a new one, which is stored.
 
@@ -41,6 +46,7 @@ def stored_surface(
         sources: checkpoints that the surface follows from.
         device: of the tensors.
         make: traces the surface.
+        facts: JSON values that go into the header of a new file.
 
     A file that cannot be read is made again; one that cannot be written is a warning.
     """
@@ -52,13 +58,13 @@ def stored_surface(
         return found
     surface = yield from make()
     try:
-        _write(path, key, surface)
+        _write(path, key, surface, facts or {})
     except StorageError as error:
         warnings.warn(f"The surface is traced again at the next query. {error}", LerfWarning, stacklevel=2)
     return surface
 
 
-def _write(path: Path, key: dict[str, str], surface: Surface) -> None:
+def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, Any]) -> None:
     rays = surface.rays.tensors
     tensors: dict[str, Tensor] = {f"rays.{name}": tensor for name, tensor in rays.items()}
     # A source whose latents are the rays themselves need not write them twice.
@@ -70,8 +76,9 @@ def _write(path: Path, key: dict[str, str], surface: Surface) -> None:
     for name in ("indptr", "indices", "data"):
         tensors[f"graph.{name}"] = torch.from_numpy(np.ascontiguousarray(getattr(transition, name)))
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
-    about = {"key": key, "shared": shared, "least_cell": surface.least_cell}
-    header = {"format": str(FORMAT), "surface": json.dumps(about, sort_keys=True)}
+    about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
+    # The header of a stage's checkpoint (`run/folder.py`).
+    header = {"format": str(FORMAT), "facts": json.dumps({**facts, **about}, sort_keys=True)}
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
     write_atomically(path, lambda file: file.write(data))
 
@@ -83,8 +90,8 @@ def _read(path: Path, key: dict[str, str], device: str) -> Surface | None:
     try:
         with safe_open(path, framework="pt", device=device) as file:
             header = file.metadata() or {}
-            about = json.loads(header["surface"])
-            if header["format"] != str(FORMAT) or about["key"] != key:
+            about = json.loads(header["facts"])
+            if header["format"] != str(FORMAT) or about["sources"] != key:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _surface(tensors, about)

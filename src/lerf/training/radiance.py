@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from lerf.geometry.rays import RayBundle
 from lerf.radiance.hash_grid.field import RadianceField
@@ -65,8 +65,8 @@ class RayBatch:
     colours: Float[Tensor, "rays 3"]
     background: Float[Tensor, "rays 3"]
     """Colour that shows where the field is transparent."""
-    slots: Int[Tensor, " rays"]
-    """Index among the training photos."""
+    train_index: Int[Tensor, " rays"]
+    """Each ray's photo, as an index among the training photos."""
 
 
 DrawRays = Callable[[int, torch.Generator], RayBatch]
@@ -92,11 +92,16 @@ class RadianceTrainer:
         )  # fmt: skip
         self.step_count = 0
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What is trained, by its name in a checkpoint."""
+        return {"field": self.field} if self.poses is None else {"field": self.field, "poses": self.poses}
+
     def step(self, draw: DrawRays) -> dict[str, float]:
         """One optimiser step; returns the colour loss and the number of rays."""
         c, step, field = self.config, self.step_count, self.field
         batch = draw(c.rays, self.generator)
-        rays = self.poses(batch.rays, batch.slots) if self.poses else batch.rays
+        rays = self.poses(batch.rays, batch.train_index) if self.poses else batch.rays
         if step % c.grid_every == 0:
             field.refresh_density_grid(c.grid_cells, c.grid_decay, self.generator)
         jitter = torch.rand(len(batch.rays), generator=self.generator).to(batch.colours.device)
@@ -111,7 +116,7 @@ class RadianceTrainer:
             share = (at.stop - at.start) / len(batch.rays)
             out = field(rays[at], edges[at])
             opacity = out.weights.sum(-1, keepdim=True)
-            predicted = out.colour * field.gain(batch.slots[at]) + (1.0 - opacity) * batch.background[at]
+            predicted = out.colour * field.gain(batch.train_index[at]) + (1.0 - opacity) * batch.background[at]
             part_loss = torch.nn.functional.mse_loss(predicted, batch.colours[at])
             loss = share * part_loss
             if fade > 0:
