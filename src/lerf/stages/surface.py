@@ -1,4 +1,5 @@
-"""The stage of the surface: traced, read by the language and stored with its graph, so that the first query need not."""
+"""The stage of the surface: traced, read by the language and stored with its graph, so that the first query need
+not."""
 
 from __future__ import annotations
 
