@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from lerf.rendering.stops import stops_and_matter
 
 from lerf.language.field import LanguageField
 from lerf.training.language import LanguageTrainer, LanguageTraining
@@ -59,7 +58,7 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     radiance, rays = scenery.radiance_field(sizes), scenery.rays_of(sizes.rays)
 
     def with_samples() -> None:
-        stops_and_matter(radiance, rays, c.samples)
+        radiance.sample_rays(rays).traced(rays, c.samples)
         reference.step()
 
     yield from compare(

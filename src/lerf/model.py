@@ -172,7 +172,7 @@ class Model:
         if scale is not None:
             return [self.photos.normalised_scale(scale)] * len(phrases)
         asked = self.answerers.open("auto")
-        return finish(choose_scales(asked.language, asked.surface.coarse, phrases))
+        return finish(choose_scales(asked.language, asked.surface.scale_search, phrases))
 
     def render_features(
         self, camera: Camera | int, scale: float | None = None, dense: bool = False

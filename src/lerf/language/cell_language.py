@@ -53,6 +53,7 @@ class CellLanguage:
     """
 
     dense_width = 0
+    kept_code = 0
     rays_at_once = RAYS_AT_ONCE
 
     def __init__(self, index: CellIndex, samples: int) -> None:

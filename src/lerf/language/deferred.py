@@ -33,6 +33,7 @@ class DeferredLanguage:
         self.width = field.width
         self.dense_width = 0 if field.dense_head is None else int(field.dense_head[-1].out_features)  # type: ignore[arg-type]
         self.samples = field.config.samples
+        self.kept_code = field.config.hidden + 1
         self.picture_samples: tuple[int, int | None] = (min(field.config.samples, READ), TRACED)
 
     @cached_property

@@ -26,6 +26,7 @@ class PerSampleLanguage:
         self.width = field.width
         self.dense_width = 0 if field.dense_head is None else int(field.dense_head[-1].out_features)  # type: ignore[arg-type]
         self.samples = field.config.samples
+        self.kept_code = field.width
         self.picture_samples: tuple[int, int | None] = (field.config.samples, None)
         self.rays_at_once = HEADS_AT_ONCE // field.config.samples
 

@@ -93,6 +93,12 @@ class LanguageSource(Protocol):
         ...
 
     @property
+    def kept_code(self) -> int:
+        """Length of `codes` where these are worth keeping between phrases, because they cost much more to compute than
+        to read; 0 where they are not."""
+        ...
+
+    @property
     def rays_at_once(self) -> int:
         """Rays of one call that bound the memory."""
         ...

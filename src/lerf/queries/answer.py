@@ -71,7 +71,7 @@ def answer_steps(
     scales = [1.0 if scale is None else scale for scale in wanted]
     open_rows = [row for row, scale in enumerate(wanted) if scale is None]
     if open_rows:
-        best = yield from choose_scales(language, surface.coarse, phrases.chosen(open_rows))
+        best = yield from choose_scales(language, surface.scale_search, phrases.chosen(open_rows))
         for row, scale in zip(open_rows, best, strict=True):
             scales[row] = scale
     relevancy: dict[int, Tensor] = {}

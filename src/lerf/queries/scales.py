@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from torch import Tensor
 
 from lerf.language.protocol import LanguageSource, Latent
@@ -15,20 +15,40 @@ from lerf.steps import Steps
 
 COARSE = 12_000
 """Points, about, of the surface on which the scale is chosen."""
+KEPT_BYTES = 128_000_000
+"""Codes of all scales are kept for the next phrase if they take no more."""
 
 
-def coarse(latent: Latent, points: int = COARSE) -> Latent:
-    """About so many rays of a latent, evenly spaced."""
-    return latent[slice(0, None, max(1, len(latent) // points))]
+class ScaleSearch:
+    """The latents on which scales are chosen, with their codes at the scales that were tried, if these are kept."""
+
+    def __init__(self, latent: Latent, points: int = COARSE) -> None:
+        """`latent` is that of a surface; about `points` of its rays, evenly spaced, are used."""
+        self.latent = latent[slice(0, None, max(1, len(latent) // points))]
+        self._codes: dict[float, Float16[Tensor, "rays code"]] = {}
+
+    @torch.no_grad()
+    def cosines(
+        self, language: LanguageSource, texts: Float[Tensor, "texts width"], scale: float
+    ) -> Float[Tensor, "texts rays"]:
+        """Cosines of texts along the rays at one of the language's scales."""
+        if not self._keeps(language):
+            return language.cosines(self.latent, texts, scale)
+        if scale not in self._codes:
+            self._codes[scale] = language.codes(self.latent, scale).half()
+        return language.project(texts) @ self._codes[scale].float().T
+
+    def _keeps(self, language: LanguageSource) -> bool:
+        return 2 * len(self.latent) * len(language.scales) * language.kept_code <= KEPT_BYTES and language.kept_code > 0
 
 
 @torch.no_grad()
-def choose_scales(language: LanguageSource, latent: Latent, phrases: Phrases) -> Steps[list[float]]:
+def choose_scales(language: LanguageSource, search: ScaleSearch, phrases: Phrases) -> Steps[list[float]]:
     """For each phrase the scale whose relevancy peaks highest, and of those as good the smallest (`smallest_as_good`).
 
     Args:
         language: its `scales` are tried; a step is one of them.
-        latent: of the surface's rays, or of some of them (`coarse`).
+        search: of a surface that this language has read.
         phrases: embedded.
 
     Returns:
@@ -36,7 +56,9 @@ def choose_scales(language: LanguageSource, latent: Latent, phrases: Phrases) ->
     """
     peaks = []
     for scale in language.scales.tolist():
-        peaks.append(peak(relevancy_at(language, latent, phrases, scale)))
+        cosines = search.cosines(language, phrases.vectors, scale)
+        scores = relevancy_of_cosines(cosines, len(phrases), phrases.temperature) * search.latent.supported
+        peaks.append(peak(scores))
         yield
     best: list[float] = language.scales[smallest_as_good(torch.stack(peaks, dim=-1)).cpu()].tolist()
     return best

@@ -15,7 +15,7 @@ from lerf.geometry.traced_rays import TracedRays
 from lerf.language.cell_language import CellLanguage
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
-from lerf.queries.scales import coarse
+from lerf.queries.scales import ScaleSearch
 from lerf.radiance.surface import TracedSurface
 
 JOIN_SHARE = 0.02
@@ -57,9 +57,9 @@ class Surface:
         return max(JOIN_SHARE * robust_diagonal(self.contracted), self.least_cell)
 
     @cached_property
-    def coarse(self) -> Latent:
-        """Of some of the points, on which scales are chosen."""
-        return coarse(self.latent)
+    def scale_search(self) -> ScaleSearch:
+        """What scales are chosen on."""
+        return ScaleSearch(self.latent)
 
 
 def surface_of_rays(traced: TracedSurface, language: LanguageSource) -> Surface:
