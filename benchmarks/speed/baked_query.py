@@ -19,7 +19,7 @@ from lerf.queries.surface import surface_of_cells
 from lerf.scenes.scene import Photo, Scene
 from speed import floors, scenery
 from speed.machine import Rates
-from speed.measure import Row, compare, row, timed
+from speed.measure import Row, Work, compare, row, timed
 from speed.sizes import Sizes
 
 SCALES = 8
@@ -54,22 +54,29 @@ def photos() -> PhotoCameras:
     return PhotoCameras.of(scene, "cpu")
 
 
+def query_on(index: CellIndex, phrases: Phrases) -> tuple[CellLanguage, Work]:
+    """The index as a language, and a phrase asked of its cells."""
+    language, cameras = CellLanguage(index, 1), photos()
+    depth_maps = {photo: torch.full((4, 4), torch.nan) for photo in cameras.scene.train}
+    surface = surface_of_cells(language, depth_maps)
+
+    def ask() -> None:
+        found = answer(surface, language, phrases, cameras, AnswerSettings(0.7))[0]
+        assert found.answer.present
+
+    return language, ask
+
+
 def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     """The whole answer: scale, relevancy, presence, instances and best view; and the relevancy at all scales alone
     against full-length embeddings."""
     index, phrases = index_of(sizes)
-    language, cameras = CellLanguage(index, 1), photos()
-    depth_maps = {photo: torch.full((4, 4), torch.nan) for photo in cameras.scene.train}
-    surface = surface_of_cells(language, depth_maps)
+    language, ask = query_on(index, phrases)
+    latent = language.encode_cells()
     work = f"{sizes.cells} cells x {SCALES} scales, rank {index.compressed.basis.shape[0]}"
-    settings = AnswerSettings(0.7)
-
-    def ask() -> None:
-        found = answer(surface, language, phrases, cameras, settings)[0]
-        assert found.answer.present
 
     def all_scales() -> torch.Tensor:
-        cosines = [language.cosines(surface.latent, phrases.vectors, scale) for scale in index.scales.tolist()]
+        cosines = [language.cosines(latent, phrases.vectors, scale) for scale in index.scales.tolist()]
         return torch.stack(cosines)
 
     ask()

@@ -18,8 +18,7 @@ from speed.sizes import TINY, Sizes
 
 
 def _baked(sizes: Sizes) -> Work:
-    index, phrases = baked_query.index_of(sizes)
-    return lambda: index.find(phrases, 0.7)
+    return baked_query.query_on(*baked_query.index_of(sizes))[1]
 
 
 STAGES: dict[str, Callable[[Sizes], Work]] = {
