@@ -101,7 +101,8 @@ class AnalyticRadiance:
         self.spheres, self.floor = spheres, floor
 
     def hits(self, rays: RayBundle) -> tuple[Float[Tensor, " rays"], Int[Tensor, " rays"]]:
-        """Distance to the first surface, infinite where there is none, and the index of its sphere, `FLOOR` or `SKY`."""
+        """Distance to the first surface, infinite where there is none, and the index of its sphere, `FLOOR` or
+        `SKY`."""
         distances = torch.stack(
             [*(_meet_sphere(rays, sphere) for sphere in self.spheres), _meet_disc(rays, self.floor)]
         )
