@@ -61,7 +61,7 @@ def query_on(index: CellIndex, phrases: Phrases) -> tuple[CellLanguage, Work]:
     surface = surface_of_cells(language, depth_maps)
 
     def ask() -> None:
-        found = answer(surface, language, phrases, cameras, AnswerSettings(0.7))[0]
+        found = answer(surface, phrases, cameras, AnswerSettings(0.7))[0]
         assert found.answer.present
 
     return language, ask

@@ -11,7 +11,7 @@ import torch
 from lerf.errors import RunError, SceneError
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.metrics import psnr, ssim
-from lerf.evaluation.protocol import EvaluationProtocol, EvalInputs, Measured, MeasuredRun
+from lerf.evaluation.protocol import EvalInputs, EvaluationProtocol, Measured, MeasuredRun
 from lerf.model import Model
 from lerf.scenes.scene import Scene
 

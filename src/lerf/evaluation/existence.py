@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf.evaluation.metrics import average_precision, precision_recall
-from lerf.evaluation.protocol import MapProtocol, EvalInputs, Measured, MeasuredRun, Accumulator, without_labels
+from lerf.evaluation.protocol import Accumulator, EvalInputs, MapProtocol, Measured, MeasuredRun, without_labels
 from lerf.evaluation.truth import LabelledTruth, ViewTruth
 from lerf.queries.phrases import presence
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from lerf.evaluation.protocol import EvaluationProtocol, EvalInputs, Measured, MeasuredRun, without_labels
+from lerf.evaluation.protocol import EvalInputs, EvaluationProtocol, Measured, MeasuredRun, without_labels
 from lerf.evaluation.truth import AnnotatedTruth, ViewTruth
 from lerf.generator.annotation import Annotation, Phrase, Thing
 from lerf.queries.result import Answer

@@ -41,9 +41,9 @@ from lerf.evaluation.map_sources import PyramidMaps, StoredMaps
 from lerf.evaluation.ovs import LerfOvs
 from lerf.evaluation.points3d import Points3d
 from lerf.evaluation.protocol import (
+    EvalInputs,
     EvaluationProtocol,
     MapProtocol,
-    EvalInputs,
     Measured,
     MeasuredMaps,
     MeasuredRun,

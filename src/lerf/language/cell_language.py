@@ -107,6 +107,10 @@ class CellLanguage:
             length = torch.linalg.vector_norm(self._composite(latent, codes), dim=-1, keepdim=True)
         return (self._composite(latent, products) / length.clamp(min=1e-12)).T
 
+    def scale_latent(self, latent: Latent) -> Latent:
+        """See `LanguageSource.scale_latent`: the cells, which lie evenly over the surface and are read at once."""
+        return self.encode_cells()
+
     @torch.no_grad()
     def for_many_phrases(self, latent: Latent) -> Latent:
         """See `LanguageSource.for_many_phrases`: adds the lengths of the mixtures at the scales of the index."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.deferred import HEADS_AT_ONCE
 from lerf.language.field import LanguageField
-from lerf.language.protocol import Latent, candidate_scales
+from lerf.language.protocol import Latent, candidate_scales, coarse
 
 
 class PerSampleLanguage:
@@ -48,6 +48,10 @@ class PerSampleLanguage:
     def for_many_phrases(self, latent: Latent) -> Latent:
         """See `LanguageSource.for_many_phrases`: there is nothing to add."""
         return latent
+
+    def scale_latent(self, latent: Latent) -> Latent:
+        """See `LanguageSource.scale_latent`: some of the rays."""
+        return coarse(latent)
 
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:

@@ -115,6 +115,10 @@ class LanguageSource(Protocol):
         """The latent with whatever is worth computing once where many phrases will be asked."""
         ...
 
+    def scale_latent(self, latent: Latent) -> Latent:
+        """Of a surface's latent, what the scale of a phrase is chosen on: enough of the surface, and no more."""
+        ...
+
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
         """Cosines of the embeddings at a scale with texts of unit length."""
         ...
@@ -138,6 +142,15 @@ class LanguageSource(Protocol):
             QueryError: when there are none (`dense_width` is 0).
         """
         ...
+
+
+COARSE = 12_000
+"""Rays, about, of a surface on which a field's scales are chosen."""
+
+
+def coarse(latent: Latent, rays: int = COARSE) -> Latent:
+    """About so many rays of a latent, evenly spaced."""
+    return latent[slice(0, None, max(1, len(latent) // rays))]
 
 
 def candidate_scales(scale_range: tuple[float, float], count: int = 30) -> Float[Tensor, " scales"]:

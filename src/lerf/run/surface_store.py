@@ -22,7 +22,7 @@ from torch import Tensor
 from lerf.errors import LerfWarning, StorageError
 from lerf.files import sha256_of, write_atomically
 from lerf.geometry.traced_rays import TracedRays
-from lerf.language.protocol import Latent
+from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.surface import DepthMaps, Surface
 from lerf.steps import Steps
@@ -35,6 +35,7 @@ FILE, CELLS_FILE = "surface.safetensors", "surface_cells.safetensors"
 def stored_surface(
     path: Path | None,
     sources: tuple[Path, ...],
+    language: LanguageSource,
     device: str,
     make: Callable[[], Steps[Surface]],
     facts: dict[str, Any] | None = None,
@@ -44,6 +45,7 @@ def stored_surface(
     Args:
         path: the file; None stores nothing.
         sources: checkpoints that the surface follows from.
+        language: that reads it.
         device: of the tensors.
         make: traces the surface.
         facts: JSON values that go into the header of a new file.
@@ -53,7 +55,7 @@ def stored_surface(
     if path is None:
         return (yield from make())
     key = {source.name: sha256_of(source) for source in sources}
-    found = _read(path, key, device)
+    found = _read(path, key, language, device)
     if found is not None:
         return found
     surface = yield from make()
@@ -83,7 +85,7 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
     write_atomically(path, lambda file: file.write(data))
 
 
-def _read(path: Path, key: dict[str, str], device: str) -> Surface | None:
+def _read(path: Path, key: dict[str, str], language: LanguageSource, device: str) -> Surface | None:
     """The surface of a file, or None where there is none of these sources."""
     if not path.is_file():
         return None
@@ -94,13 +96,13 @@ def _read(path: Path, key: dict[str, str], device: str) -> Surface | None:
             if header["format"] != str(FORMAT) or about["sources"] != key:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return _surface(tensors, about)
+        return _surface(tensors, about, language)
     except (SafetensorError, KeyError, TypeError, ValueError, OSError):
         # It holds nothing that cannot be computed again.
         return None
 
 
-def _surface(tensors: dict[str, Tensor], about: dict[str, Any]) -> Surface:
+def _surface(tensors: dict[str, Tensor], about: dict[str, Any], language: LanguageSource) -> Surface:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
@@ -111,4 +113,4 @@ def _surface(tensors: dict[str, Tensor], about: dict[str, Any]) -> Surface:
     transition = csr_matrix((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
     depth_maps: DepthMaps = {int(photo): depth for photo, depth in part("depth.").items()}
     latent = Latent(latents, tensors["low"], tensors["high"])
-    return Surface(rays, latent, SurfaceGraph(transition), depth_maps, float(about["least_cell"]))
+    return Surface(rays, language, latent, SurfaceGraph(transition), depth_maps, float(about["least_cell"]))

@@ -41,6 +41,6 @@ class SurfaceStage:
         sources = (run.path / "radiance.safetensors", run.path / "language.safetensors")
         facts = {"step": 0, "key": key.digest, "decided_by": key.decided_by}
         with reported(context.reporter, self.name, len(train)) as progress:
-            steps = stored_surface(run.path / FILE, sources, settings.device, make, facts)
+            steps = stored_surface(run.path / FILE, sources, language, settings.device, make, facts)
             for done, _ in enumerate(steps, start=1):
                 progress(done, len(train))

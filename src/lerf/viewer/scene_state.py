@@ -132,9 +132,9 @@ class SceneState:
                 traced = yield from _at(Urgency.REFINING, self._trace())
                 positions, depth_maps = traced.rays.median_position, traced.depth_maps
             else:
-                yield from _at(Urgency.REFINING, self.model.answerers.open_steps(use))
+                yield from _at(Urgency.REFINING, self.model.surfaces.open_steps(use))
                 self.answering = True
-                surface = (yield from _at(Urgency.REFINING, self.model.answerers.open_steps("ignore"))).surface
+                surface = yield from _at(Urgency.REFINING, self.model.surfaces.open_steps("ignore"))
                 positions, depth_maps = surface.positions, surface.depth_maps
             self._tell("colouring the points")
             colours = yield from _at(Urgency.REFINING, self._colours(depth_maps))
@@ -164,7 +164,7 @@ class SceneState:
         return torch.cat(colours).cpu().numpy().astype(np.float32)
 
     def _answering_points(self, positions: Float[Tensor, "points 3"]) -> Int[Tensor, " points"] | None:
-        index = None if self.model is None else self.model.answerers.index(self._use)
+        index = None if self.model is None else self.model.surfaces.index(self._use)
         return None if index is None else index.locate(positions)
 
     def ask(self, phrases: Phrases, threshold: float, given: Sequence[float | None]) -> Steps[list[PhraseState]]:
