@@ -23,9 +23,9 @@ from scene_files import save
 import lerf
 from lerf.errors import ConfigError, EncoderError, RunError, StorageError
 from lerf.run.folder import RunFolder
+from lerf.run.make_settings import make_settings
 from lerf.run.report import Silent
-from lerf.run.settings import TrainSettings, from_plain, to_plain
-from lerf.stages.train import Clock, make_settings, peak_memory, train
+from lerf.stages.train import Clock, peak_memory, train
 
 SUPPORT = Path(__file__).parents[1] / "support"
 STAGES = ("radiance", "language")
@@ -329,40 +329,6 @@ def test_time_up_to_a_mark_survives(tmp_path):
     with Clock(RunFolder(tmp_path)).stage("radiance"):  # another process
         time.sleep(0.02)
     assert clock.run.read_json("timings.json")["seconds"]["radiance"] >= marked + 0.02
-
-
-SETTINGS = {
-    "preset": ({"preset": "huge"}, "no preset 'huge'"),
-    "estimator": ({"estimator": "guess"}, "no --estimator 'guess'; known are deferred, per-sample"),
-    "features": ({"features": "map"}, "no --features 'map'; known are tiles, dense"),
-    "border": ({"border": "grey"}, "no --border 'grey'; known are edge, zero"),
-    "border of no tiles": ({"features": "dense", "border": "zero"}, "--border zero is for tiles"),
-    "repeated ratio": ({"tile_ratios": (0.2, 0.1, 0.2)}, r"in \(0, 1\], each given once, not 0.1, 0.2, 0.2"),
-    "ratio that is no number": ({"tile_ratios": (float("nan"),)}, "not nan"),
-    "ratio of nothing": ({"tile_ratios": [0.0, 0.5]}, "not 0.0, 0.5"),
-    "no ratio": ({"tile_ratios": []}, "not none"),
-    "negative seed": ({"seed": -1}, "--seed must lie in"),
-    "large seed": ({"seed": 2**63}, "--seed must lie in"),
-    "device without values": ({"device": "meta"}, "Device 'meta' is not available"),
-    "device number": ({"device": "cuda:x"}, "Device 'cuda:x' is not available"),
-    "poses of a lent radiance": ({"refine_poses": True, "radiance_run": "run"}, "leave it out with --radiance"),
-}
-
-
-@pytest.mark.parametrize("case", SETTINGS)
-def test_settings_that_are_refused(case):
-    options, words = SETTINGS[case]
-    with pytest.raises(ConfigError, match=words) as caught:
-        make_settings("capture", **{"device": "cpu", **options})
-    assert "\n" not in str(caught.value)
-
-
-def test_settings_are_the_same_after_saving(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    settings = make_settings("capture", device="cpu", tile_ratios=[0.5, 0.1, 1.0], weights="w.pt", seed=2**63 - 1)
-    assert settings.tile_ratios == (0.1, 0.5, 1.0)
-    assert settings.weights == str(tmp_path.resolve() / "w.pt")
-    assert from_plain(TrainSettings, json.loads(json.dumps(to_plain(settings)))) == settings
 
 
 @pytest.mark.usefixtures("tiny")

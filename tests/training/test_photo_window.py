@@ -15,9 +15,10 @@ from scene_files import picture, save, transforms, write_capture
 from lerf.errors import SceneError
 from lerf.pyramids.lookup import PyramidTable, ResidentTable
 from lerf.pyramids.store import build_pyramids
+from lerf.run.make_settings import make_settings
 from lerf.run.report import Silent
 from lerf.scenes import load_scene
-from lerf.stages.train import make_settings, train
+from lerf.stages.train import train
 from lerf.training.photo_window import LEAST, Rotation, capacity_of, rate_of
 from lerf.training.pixels import PixelPool, RotatingPixels, open_pixels, pixel_bytes
 from lerf.training.ray_pool import ResidentRays, feature_bytes, open_tables

@@ -18,7 +18,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 def start(run, *options):
     """The command in a process of its own that knows the encoders of the tests; and what it says on stdout."""
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
-    command = [sys.executable, "-m", "lerf.apps.main", "view", str(run), "--device", "cpu", "--json", *options]
+    command = [sys.executable, "-m", "lerf", "view", str(run), "--device", "cpu", "--json", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )  # fmt: skip

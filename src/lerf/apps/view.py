@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from rich.console import Console
 
-from lerf.apps import main as cli
-from lerf.viewer.server import Viewer, require_viser
-from lerf.viewer.world import open_world
+from lerf.apps.options import PageOptions, RunOptions
+from lerf.run.settings import optional
 
 
-def view(command: cli.View, console: Console) -> dict[str, Any] | None:
+@dataclass(frozen=True, kw_only=True)
+class View(RunOptions, PageOptions):
+    """Look at a run in the browser: type phrases, see them light up, fly to what was found.
+
+    A run whose language is not trained yet shows its colours and depth. Needs the extra lerf[viewer].
+    """
+
+    share: bool = False
+    """Also ask viser's public relay for an address that anybody on the internet can open."""
+    index: Literal["auto", "require", "ignore"] = "auto"
+    """Answer from the run's baked index or one made at the start, from the run's alone, or from the field."""
+    refine: Annotated[int | None, optional()] = None
+    """Rows of the sharpest picture; by default 360 on a processor and 720 on a GPU."""
+    json: bool = False
+    """Print the address as JSON when the page can be opened."""
+
+
+def view(command: View, console: Console) -> dict[str, Any] | None:
     """Serve until Ctrl-C."""
+    from lerf.viewer.server import Viewer, require_viser
+    from lerf.viewer.world import open_world
+
     require_viser()
     world = open_world(command.run, weights=command.weights, offline=command.offline, device=command.device)
     if command.index == "require" and world.model is not None:

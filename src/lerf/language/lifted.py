@@ -14,7 +14,8 @@ from torch import Tensor
 
 from lerf.errors import QueryError
 from lerf.language.cells import KEY_BITS, Index, cell_keys
-from lerf.language.field import LanguageConfig, LanguageField, LightStops
+from lerf.language.config import LanguageConfig
+from lerf.language.field import LanguageField, LightStops
 
 REACH = 2
 """How many cells beyond the occupied ones still answer: a surface wanders between cells, and views look between the
