@@ -13,7 +13,8 @@ import torch
 from annotated import PHRASES, annotated_copy
 
 import lerf
-from lerf.apps.main import ProtocolName, main
+from lerf.apps.eval import ProtocolName
+from lerf.apps.main import main
 from lerf.errors import ConfigError, SceneError
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.map_sources import StoredMaps, map_name

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from short_runs import StopAt, settings_of
 
 from lerf.errors import ConfigError, RunError
-from lerf.stages.train import make_settings, train
+from lerf.run.make_settings import make_settings
+from lerf.stages.train import train
 
 
 def test_radiance_of_another_run(drawn, drawn_run, tiny, tmp_path):

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from short_runs import Listener, StopAt, settings_of
 
 import lerf
-from lerf.errors import ConfigError, RunError
+from lerf.errors import RunError
 from lerf.run.folder import RunFolder
-from lerf.run.settings import TrainSettings, from_plain, to_plain
-from lerf.stages.train import make_settings, train
+from lerf.run.make_settings import make_settings
+from lerf.stages.train import train
 from lerf.training.photo_window import PhotoWindow
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -235,37 +235,3 @@ def test_a_finished_run_is_left_alone(drawn, drawn_run):
     train(make_settings(drawn.folder, device="cpu"), drawn_run, reporter=heard)
     assert heard.stages == []
     assert {path.name: path.stat().st_mtime_ns for path in drawn_run.iterdir()} == before
-
-
-SETTINGS = {
-    "preset": ({"preset": "huge"}, "no preset 'huge'"),
-    "estimator": ({"estimator": "guess"}, "no --estimator 'guess'; known are deferred, per-sample"),
-    "features": ({"features": "map"}, "no --features 'map'; known are tiles, dense"),
-    "border": ({"border": "grey"}, "no --border 'grey'; known are edge, zero"),
-    "border of no tiles": ({"features": "dense", "border": "zero"}, "--border zero is for tiles"),
-    "repeated ratio": ({"tile_ratios": (0.2, 0.1, 0.2)}, r"in \(0, 1\], each given once, not 0.1, 0.2, 0.2"),
-    "ratio that is no number": ({"tile_ratios": (float("nan"),)}, "not nan"),
-    "ratio of nothing": ({"tile_ratios": [0.0, 0.5]}, "not 0.0, 0.5"),
-    "no ratio": ({"tile_ratios": []}, "not none"),
-    "negative seed": ({"seed": -1}, "--seed must lie in"),
-    "large seed": ({"seed": 2**63}, "--seed must lie in"),
-    "device without values": ({"device": "meta"}, "Device 'meta' is not available"),
-    "device number": ({"device": "cuda:x"}, "Device 'cuda:x' is not available"),
-    "poses of a lent radiance": ({"refine_poses": True, "radiance_run": "run"}, "leave it out with --radiance"),
-}
-
-
-@pytest.mark.parametrize("case", SETTINGS)
-def test_settings_that_are_refused(case):
-    options, words = SETTINGS[case]
-    with pytest.raises(ConfigError, match=words) as caught:
-        make_settings("capture", **{"device": "cpu", **options})
-    assert "\n" not in str(caught.value)
-
-
-def test_settings_are_the_same_after_saving(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    settings = make_settings("capture", device="cpu", tile_ratios=[0.5, 0.1, 1.0], weights="w.pt", seed=2**63 - 1)
-    assert settings.tile_ratios == (0.1, 0.5, 1.0)
-    assert settings.weights == str(tmp_path.resolve() / "w.pt")
-    assert from_plain(TrainSettings, json.loads(json.dumps(to_plain(settings)))) == settings

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lerf.run.make_settings import make_settings
 from lerf.run.report import Silent
 from lerf.run.settings import TrainSettings
-from lerf.stages.train import make_settings
 
 
 def settings_of(folder: Path, steps: int = 40, rays: int = 256, **changes: Any) -> TrainSettings:

@@ -18,7 +18,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 def start(run, *options):
     """The command in a process of its own that knows the encoders of the tests; and what it says on stdout."""
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
-    command = [sys.executable, "-m", "lerf.apps.main", "view", str(run), "--device", "cpu", "--json", *options]
+    command = [sys.executable, "-m", "lerf", "view", str(run), "--device", "cpu", "--json", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )  # fmt: skip
@@ -55,10 +55,10 @@ def test_bad_requests_are_one_sentence(drawn_run, tmp_path, capsys):
 
 
 def test_nothing_may_be_shared_from_a_page(drawn_run):
+    from lerf.viewer.world import open_world
     from viser import _messages
 
     from lerf.viewer.server import Viewer
-    from lerf.viewer.world import open_world
 
     served = Viewer(open_world(drawn_run, device="cpu"), port=0)
     try:

@@ -13,13 +13,13 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
-from lerf.apps import main as cli
+from lerf.apps.names import distinct, file_stem
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.render_options import Render
 from lerf.apps.render_path import render_path
 from lerf.errors import ConfigError, QueryError
 from lerf.files import write_atomically, write_json
-from lerf.loading import load
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.rendering.features import feature_bases
@@ -32,9 +32,9 @@ OF_PHRASES = {"relevancy": "raw", "centred": "centred", "composited": "normalise
 """Ends of file names by the kind of a phrase's output."""
 
 
-def render(command: cli.Render, console: Console) -> dict[str, Any]:
+def render(command: Render, console: Console) -> dict[str, Any]:
     """One set of files a view. Along a camera path, frames and a video."""
-    model = load(command.run, weights=command.weights, offline=command.offline, device=command.device)
+    model: Model = command.open_model()
     if command.path is not None:
         return render_path(command, model, console)
     output = _checked_output(command)
@@ -61,7 +61,7 @@ def render(command: cli.Render, console: Console) -> dict[str, Any]:
     return facts
 
 
-def _checked_output(command: cli.Render) -> Path:
+def _checked_output(command: Render) -> Path:
     if command.output is None:
         raise ConfigError("Say where the pictures go with --output.")
     if command.video is not None or command.outputs:
@@ -69,7 +69,7 @@ def _checked_output(command: cli.Render) -> Path:
     return command.output
 
 
-def _chosen_photos(command: cli.Render, model: Model) -> list[int]:
+def _chosen_photos(command: Render, model: Model) -> list[int]:
     """The photos whose cameras are rendered, as indices into the scene's.
 
     Raises:
@@ -143,23 +143,3 @@ class _Drawer:
         if self.phrases is None:
             return ()
         return list(self.model.relevancy_maps(self.model.cameras, photo, self.phrases, self.scales))
-
-
-def file_stem(name: str) -> str:
-    """A photo's name without its suffix, as a part of a file name."""
-    return re.sub(r"[^\w.-]+", "_", str(Path(name).with_suffix("")))
-
-
-def distinct(names: Sequence[str]) -> list[str]:
-    """The names in order; one that was there before, in either case of letters, gets the first free number: c, c_2."""
-    taken: set[str] = set()
-    wanted = {name.casefold() for name in names}
-    result = []
-    for name in names:
-        chosen, number = name, 1
-        while chosen.casefold() in taken or (number > 1 and chosen.casefold() in wanted):
-            number += 1
-            chosen = f"{name}_{number}"
-        taken.add(chosen.casefold())
-        result.append(chosen)
-    return result

@@ -16,9 +16,9 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from lerf.apps import main as cli
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.render_options import Render
 from lerf.errors import ConfigError, QueryError, RunError
 from lerf.exports.video import require_video_library, write_video
 from lerf.files import sha256_of, write_atomically, write_json
@@ -57,7 +57,7 @@ class PathPhrases:
     """Relevancy of each phrase to the scene: the top of its colours."""
 
 
-def render_path(command: cli.Render, model: Model, console: Console) -> dict[str, Any]:
+def render_path(command: Render, model: Model, console: Console) -> dict[str, Any]:
     """Frames that are not there yet, then the video."""
     if command.video is not None:
         require_video_library()
@@ -105,7 +105,7 @@ def render_path(command: cli.Render, model: Model, console: Console) -> dict[str
     }  # fmt: skip
 
 
-def _camera_path(command: cli.Render, scene: Scene) -> CameraPath:
+def _camera_path(command: Render, scene: Scene) -> CameraPath:
     assert command.path is not None
     if not command.downscale > 0:
         raise ConfigError(f"The factor --downscale is {command.downscale}; give a positive number.")
@@ -147,7 +147,7 @@ def _outputs(wanted: Sequence[str], phrases: int) -> tuple[str, ...]:
     return chosen
 
 
-def _folder(command: cli.Render) -> tuple[Path, bool]:
+def _folder(command: Render) -> tuple[Path, bool]:
     """Where frames lie, and whether only until the video is whole."""
     if command.output is not None:
         return command.output, False
@@ -156,9 +156,7 @@ def _folder(command: cli.Render) -> tuple[Path, bool]:
     return command.video.with_name(command.video.name + ".frames"), True
 
 
-def _fixed(
-    command: cli.Render, model: Model, path: CameraPath, folder: Path
-) -> tuple[dict[str, Any], PathPhrases | None]:
+def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tuple[dict[str, Any], PathPhrases | None]:
     """What all frames share. It is kept beside them, so that those of an interrupted rendering fit the new ones.
 
     Raises:

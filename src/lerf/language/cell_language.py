@@ -15,7 +15,7 @@ from lerf import kernels
 from lerf.errors import QueryError
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.cells import KEY_BITS, CellIndex, cell_keys
-from lerf.language.protocol import Latent
+from lerf.language.protocol import LanguageSource, Latent
 
 REACH = 2
 """How many cells beyond the occupied ones still answer: a surface wanders between cells, and views look between the
@@ -168,3 +168,8 @@ class CellLanguage:
         where = round(where) if abs(where - round(where)) < 1e-4 else where
         level = min(int(where), last)
         return level, where - level
+
+
+def index_of(language: LanguageSource) -> CellIndex | None:
+    """The index that a language is; None for a trained field."""
+    return language.index if isinstance(language, CellLanguage) else None

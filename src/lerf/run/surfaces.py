@@ -11,7 +11,7 @@ import torch
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import QueryError, RunError
 from lerf.language.bake import OTHER_SURFACE
-from lerf.language.cell_language import CellLanguage
+from lerf.language.cell_language import CellLanguage, index_of
 from lerf.language.cells import FILE, CellIndex
 from lerf.language.protocol import LanguageSource
 from lerf.queries.answer import PhraseAnswer
@@ -91,7 +91,7 @@ class Surfaces:
         Raises:
             QueryError, RunError: as `open_index`.
         """
-        if isinstance(self.language, CellLanguage):
+        if index_of(self.language) is not None:
             return None
         if use not in self._indices:
             self._indices[use] = open_index(self.folder, self.encoder, self._device, use)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -12,32 +10,7 @@ from lerf.pyramids.lookup import PyramidTable
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
 from lerf.training.ray_pool import RayPool, ResidentRays
-
-
-@dataclass(frozen=True)
-class LanguageTraining:
-    """How the language field is trained."""
-
-    steps: int = 30000
-    """Optimiser steps."""
-    rays: int = 4096
-    """Rays of a step."""
-    rate: float = 1e-2
-    """Learning rate at the start."""
-    final_rate: float = 1e-3
-    """Learning rate at the end of the decay."""
-    decay_steps: int = 4000
-    """Steps over which the rate falls."""
-    network_rate: float = 1.0
-    """Learning rate of the heads as a share of the table's."""
-    clip_weight: float = 0.1
-    """Weight of the Huber loss on embeddings."""
-    dense_weight: float = 1.0
-    """Weight of the squared error on the dense regulariser's features."""
-    pool_rays: int = 500_000
-    """Training rays whose samples are computed once and drawn from."""
-    weight_decay: float = 1e-9
-    """Weight decay of the heads."""
+from lerf.training.schedules import LanguageTraining
 
 
 class LanguageTrainer:

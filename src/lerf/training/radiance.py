@@ -16,43 +16,7 @@ from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.pose_refinement import PoseRefinement
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
-
-
-@dataclass(frozen=True)
-class RadianceTraining:
-    """How the radiance field is trained."""
-
-    steps: int = 4000
-    """Optimiser steps."""
-    rays: int = 4096
-    """Rays of a step."""
-    rate: float = 3e-2
-    """Learning rate at the start."""
-    final_rate: float = 5e-4
-    """Learning rate at the end."""
-    network_rate: float = 0.5
-    """Learning rate of the networks as a share of the table's."""
-    gain_rate: float = 0.02
-    """Learning rate of the photos' colour gains as a share of the table's; 0 leaves all gains at 1."""
-    distortion: float = 2e-3
-    """Weight of the distortion loss."""
-    distortion_ramp: tuple[int, int] = (400, 1200)
-    """Steps between which the distortion loss is faded in; from the first step on it makes floaters."""
-    anneal_steps: int = 200
-    """Steps during which the proposal sharpens."""
-    grid_every: int = 8
-    """Steps between refreshes of the density grid."""
-    grid_cells: int = 65536
-    """Cells of the density grid that a refresh reads."""
-    grid_decay: float = 0.3
-    """What a refreshed cell keeps of its old density; small values forget fast."""
-    sample_decay: float = 0.6
-    """What the density grid keeps at the cells of a step's samples before it sees their new density."""
-    refine_poses: bool = False
-    """Also correct the training cameras' poses by small motions."""
-    pose_rate: float = 0.05
-    """Learning rate of the pose corrections as a share of the table's."""
-
+from lerf.training.schedules import RadianceTraining
 
 LARGEST_TENSOR = 1 << 24
 
