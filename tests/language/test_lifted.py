@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from lerf.language.lifted import REACH, CellLookup, IndexLanguage
 
 import lerf
 from lerf.apps.main import main
@@ -16,7 +17,6 @@ from lerf.evaluation.metrics import pixel_auc
 from lerf.geometry.contraction import contract
 from lerf.language.cells import Facts, Index, cell_keys, compress
 from lerf.language.field import LanguageConfig, LightStops
-from lerf.language.lifted import REACH, CellLookup, IndexLanguage
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings, from_plain, to_plain
 from lerf.stages.train import make_settings
