@@ -101,12 +101,9 @@ class AnalyticRadiance:
         self.spheres, self.floor = spheres, floor
 
     def hits(self, rays: RayBundle) -> tuple[Float[Tensor, " rays"], Int[Tensor, " rays"]]:
-        """Distance to the first surface, infinite where there is none, and the index of its sphere, `FLOOR` or
-        `SKY`."""
-        distances = torch.stack(
-            [*(_meet_sphere(rays, sphere) for sphere in self.spheres), _meet_disc(rays, self.floor)]
-        )
-        distance, owner = distances.min(0)
+        """Distance to the first surface, infinite where there is none; and index of its sphere, `FLOOR` or `SKY`."""
+        spheres = [_meet_sphere(rays, sphere) for sphere in self.spheres]
+        distance, owner = torch.stack([*spheres, _meet_disc(rays, self.floor)]).min(0)
         owner = torch.where(owner == len(self.spheres), FLOOR, owner)
         return distance, torch.where(distance.isfinite(), owner, SKY)
 

@@ -123,7 +123,8 @@ class LanguageField(nn.Module):
         Raises:
             QueryError: when the field was trained without a dense head.
         """
-        return kernels.composite(rays.weights, self.dense(features).view(*rays.weights.shape, -1))
+        each = self.dense(features)
+        return kernels.composite(rays.weights, each.view(*rays.weights.shape, each.shape[-1]))
 
     def dense(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points dense"]:
         """Dense features of grid features.
