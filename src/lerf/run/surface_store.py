@@ -69,7 +69,11 @@ def _write(path: Path, key: dict[str, str], surface: Surface) -> None:
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
     about = {"key": key, "shared": shared, "least_cell": surface.least_cell}
     header = {"format": str(FORMAT), "surface": json.dumps(about, sort_keys=True)}
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
+    # Copies, since the rays of points share memory, which safetensors refuses.
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+    data = save(copies, header)
     write_atomically(path, lambda file: file.write(data))
 
 
