@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,3 +107,52 @@ def drawn_run(drawn: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) 
         folder = tmp_path_factory.mktemp("drawn-run") / "run"
         lerf.train(drawn.folder, folder, device="cpu")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lifted_run(drawn: SimpleNamespace, drawn_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with the radiance of `drawn_run` whose language was lifted; do not write to it."""
+    from tiny import tiny_preset
+
+    import lerf
+    from lerf.run.settings import PRESETS
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "lerf-cpu", tiny_preset())
+        folder = tmp_path_factory.mktemp("lifted-run") / "run"
+        lerf.train(drawn.folder, folder, device="cpu", language="lift", radiance_run=drawn_run)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def baked_run(drawn_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `drawn_run` with an index of its language; do not write to it."""
+    import lerf
+    from lerf.files import sha256_of
+    from lerf.language.bake import bake, with_fidelity
+    from lerf.language.cells import FILE, save_index
+
+    run = Path(shutil.copytree(drawn_run, tmp_path_factory.mktemp("baked-run") / "run"))
+    model = lerf.load(run, device="cpu")
+    rays, latent = model.surface.rays, model.surface.latent
+    index = bake(rays, latent, model.language, model.encoder, sha256_of(run / "language.safetensors"))
+    save_index(with_fidelity(index, rays, latent, model.language), run / FILE)
+    return run
+
+
+@pytest.fixture(scope="session")
+def analytic_capture(tmp_path_factory: pytest.TempPathFactory):
+    """Photos of spheres above a floor, with the radiance that they were taken of (`tests/support/analytic.py`)."""
+    from analytic import photograph
+
+    return photograph(tmp_path_factory.mktemp("analytic") / "capture")
+
+
+@pytest.fixture(scope="session")
+def analytic_models(analytic_capture: SimpleNamespace):
+    """By how language comes about, a model of `analytic_capture`; each is made when it is first asked for."""
+    from functools import cache
+
+    from analytic import language_of, model_of
+
+    return cache(lambda kind: model_of(analytic_capture, language_of(analytic_capture, kind)))

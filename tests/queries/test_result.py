@@ -1,11 +1,10 @@
-"""The query JSON, field by field, and the cleaning of phrases."""
+"""The query JSON, field by field."""
 
 import json
 
 import pytest
 
-from lerf.errors import QueryError
-from lerf.queries.answer import Answer, Geometry, Instance, QueryResult, clean_phrases
+from lerf.queries.result import Answer, Geometry, IndexNote, Instance, QueryResult
 
 GEOMETRY = Geometry((1.0, 2.0, 3.0), 0.5, ((0.0, 1.0, 2.0), (2.0, 3.0, 4.0)), "images/0001.jpg", (10.5, 20.5))
 
@@ -55,20 +54,12 @@ def test_an_absent_phrase_cannot_have_instances() -> None:
         Answer("fox", 0.4, None, (Instance(0.4, GEOMETRY),))
 
 
-def test_phrases_lose_spare_space_and_keep_their_order() -> None:
-    assert clean_phrases(["  a   plant\n", "fox", "fox"]) == ["a plant", "fox", "fox"]
-    assert clean_phrases("red fox") == ["red fox"]
-
-
-@pytest.mark.parametrize(
-    ("phrases", "message"),
-    [
-        ([], "There is no phrase to look for"),
-        (["fox", " \t"], "Phrase 2 is empty"),
-        ("", "Phrase 1 is empty"),
-        (["fox", 3], "Phrase 2 is 3, not text"),
-    ],
-)
-def test_phrases_that_say_nothing(phrases: str | list[object], message: str) -> None:
-    with pytest.raises(QueryError, match=message):
-        clean_phrases(phrases)
+def test_what_is_said_of_an_index_is_there_only_where_one_answered() -> None:
+    result = QueryResult("conse", ("object",), 10.0, 0.5, (Answer("pizza", 0.25),), IndexNote("field", 7, 0.99, 0.9))
+    facts = {"source": "field", "cells": 7, "cosine": 0.99, "lowest_cosine": 0.9}
+    assert result.to_dict()["index"] == facts
+    compared = IndexNote("lift", 7, None, None, {"pizza": 0.01})
+    assert compared.to_dict() == {
+        "source": "lift", "cells": 7, "cosine": None, "lowest_cosine": None, "differences": {"pizza": 0.01},
+    }  # fmt: skip
+    assert "index" not in QueryResult("conse", ("object",), 10.0, 0.5, ()).to_dict()
