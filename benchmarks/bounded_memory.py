@@ -110,8 +110,9 @@ def train_within(folder: Path, limit: float, memory: float, steps: int, rays: in
     """Work of the child: everything that `lerf train` does."""
     resource.setrlimit(resource.RLIMIT_DATA, (int(limit * 1e9),) * 2)
     from lerf import registry
+    from lerf.run.make_settings import make_settings
     from lerf.run.report import Silent
-    from lerf.stages.train import make_settings, train
+    from lerf.stages.train import train
 
     registry.ENCODERS["cheap-tiles"] = "bounded_memory:load_tiles"
     registry.DENSE_ENCODERS["cheap-map"] = "bounded_memory:load_map"

@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 
 import lerf
-from lerf.apps.pictures import depth_picture, normalised_picture, raw_picture, write_row
+from lerf.apps.pictures import write_row
 from lerf.evaluation.baseline import pyramid_map
 from lerf.evaluation.labels import read_labels
 from lerf.evaluation.metrics import average_precision, best_iou, iou_at, pixel_auc
 from lerf.model import Model
+from lerf.rendering.outputs import ViewMaps, paint
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 INDIFFERENCE = 0.5
@@ -44,7 +45,7 @@ def centre_map(height: int, width: int) -> torch.Tensor:
 def localisation(model: Model) -> dict[str, Any]:
     """Pixel AUC of "fox" on each held-out view, IoU where relevancy passes 0.5, and at the best threshold."""
     phrases = model.phrases("fox")
-    scales = model.choose_scales(phrases)
+    scales = model.scales(phrases)
     views = []
     for photo in model.scene.test:
         name = Path(model.scene.photos[photo].name).stem
@@ -69,7 +70,7 @@ def localisation(model: Model) -> dict[str, Any]:
         for method in ("field", "pyramid_2d", "centre_guess")
     }
     scale = scales[0] / model.scene.similarity.scale
-    return {"threshold": model.threshold, "scale": scale, "mean": means, "views": views}
+    return {"threshold": model.defaults.threshold, "scale": scale, "mean": means, "views": views}
 
 
 def presence(model: Model) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def presence(model: Model) -> dict[str, Any]:
     scores = torch.tensor([answer.relevancy for answer in answers])
     return {
         "average_precision": average_precision(scores, truth),
-        "threshold": model.threshold,
+        "threshold": model.defaults.threshold,
         "phrases": {
             answer.text: {"relevancy": round(answer.relevancy, 4), "said": answer.present, "true": bool(true)}
             for answer, true in zip(answers, truth, strict=True)
@@ -95,10 +96,12 @@ def write_figure(model: Model, path: Path, name: str = "0012", phrases: tuple[st
     truth = torch.from_numpy(model.scene.pixels(photo)).float() / 255.0
     view = model.render(photo, phrases)
     colour = view.picture.colour
-    pictures = [truth, colour, depth_picture(view.picture.depth)]
+    maps = dict(enumerate(view.relevancy.values()))
+    seen = ViewMaps(colour, view.picture.depth, view.picture.accumulation, maps)
+    pictures = [truth, colour, paint("depth", seen)[0]]
     captions = ["held-out photo", "rendered", "depth"]
-    for phrase in phrases:
-        pictures += [raw_picture(view.relevancy[phrase]), normalised_picture(view.relevancy[phrase], colour)]
+    for number, phrase in enumerate(phrases):
+        pictures += [paint(f"{kind}_{number}", seen)[0] for kind in ("relevancy", "composited")]
         captions += [f'"{phrase}", raw', f'"{phrase}", over 0.5']
     write_row(path, pictures, captions)
 

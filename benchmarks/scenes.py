@@ -56,7 +56,7 @@ def scene_report(folder: Path, seed: int, variant: str | None = None) -> dict[st
         settings["radiance_run"] = Path(str(finished[0]).removesuffix("_report.json"))
     model: Model = lerf.train(scene, run, preset="lerf-demo", offline=True, **settings)
     start = time.perf_counter()
-    report = evaluate(model, run=run)
+    report = evaluate(model)
     timings = RunFolder(run).read_json("timings.json")
     report["seconds"] = {**timings["seconds"], "evaluation": round(time.perf_counter() - start, 3)}
     report["peak_memory_bytes"] = timings["peak_memory_bytes"]

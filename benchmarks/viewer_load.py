@@ -231,7 +231,7 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true", help="one client at rest instead of a crowd")
     parser.add_argument("--index", default="auto", choices=("auto", "require", "ignore"))
     options = parser.parse_args()
-    command = [sys.executable, "-m", "lerf.apps.main", "view", options.run, "--port", "0", "--json"]
+    command = [sys.executable, "-m", "lerf", "view", options.run, "--port", "0", "--json"]
     command += ["--index", options.index, *(["--refine", "240"] if options.alone else [])]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from lerf.files import write_atomically
+from lerf.viewer.scene_state import open_scene_state
 from lerf.viewer.server import Viewer
-from lerf.viewer.world import open_world
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
@@ -25,7 +25,7 @@ WINDOW, WIDEST, MOST_BYTES = (1100, 690), 780, 300_000
 def wait_for_rest(viewer: Viewer) -> None:
     """Until the picture is as sharp as it gets, and the browser has drawn it."""
     end = time.monotonic() + PATIENCE
-    while not viewer.sessions or not viewer.sessions[0].idle or viewer.world.stage:
+    while not viewer.sessions or not viewer.sessions[0].idle or viewer.scene.preparing:
         if time.monotonic() > end:
             sys.exit("The page did not come to rest.")
         time.sleep(0.1)
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--prompt", default="hat")
     options = parser.parse_args()
-    viewer = Viewer(open_world(options.run, device="cpu"), title=options.run.resolve().name, port=0, limit=300)
+    viewer = Viewer(open_scene_state(options.run, device="cpu"), title=options.run.resolve().name, port=0, limit=300)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})

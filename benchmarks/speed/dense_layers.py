@@ -19,7 +19,7 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     """Share of the measured matrix rate that the head reaches, biases, activations and normalisation included."""
     field, count = scenery.language_field(sizes), sizes.rays
     features, scale = torch.rand(count, field.grid.layout.width), torch.full((count,), 0.2)
-    head = FoldedHead(field, scenery.unit(5, sizes.width))
+    head, texts = FoldedHead(field), scenery.unit(5, sizes.width)
     c = sizes.language
     inputs = (field.grid.layout.width + 1, *[c.hidden] * c.layers)
 
@@ -33,7 +33,12 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     for name, work, ends, times in (
         ("head, forward", forward, sizes.width, 1),
         ("head, forward and backward", both_ways, sizes.width, 3),
-        ("head with phrases folded in", lambda: head.cosines(features, scale), head.rows + 5, 1),
+        (
+            "head with phrases folded in",
+            lambda: head.cosines(features, scale, texts),
+            min(c.hidden + 1, sizes.width) + 5,
+            1,
+        ),
     ):
         flops = floors.dense(count, (*inputs, ends)).flops * times
         values = [100.0 * flops / seconds / rates.flops for seconds in timed(work, sizes.repeats)]

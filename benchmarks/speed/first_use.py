@@ -8,6 +8,8 @@ import torch
 
 from lerf import kernels
 from lerf.kernels.layout import GridLayout
+from lerf.kernels.types import ProposalSettings
+from lerf.networks.hash_grid import HashGrid
 from lerf.training.optimiser import SparseAdam
 from speed.machine import Rates
 from speed.measure import Row, row, seconds
@@ -53,10 +55,8 @@ def _calls():  # type: ignore[no-untyped-def]
     yield (
         "proposal",
         lambda: kernels.proposal_edges(
-            ray, ray + 1, torch.zeros(2, 2, 2), torch.zeros(1),
-            samples=1, bins=2, near=0.1, far=2.0, anneal=1.0, padding=0.0, cap=0.5,
+            ray, ray + 1, torch.zeros(2, 2, 2), torch.zeros(1), ProposalSettings(1, 2, 0.1, 2.0, 1.0, 0.0, 0.5)
         ),
     )  # fmt: skip
-    table = torch.nn.Parameter(torch.rand(9, 2))
-    optimiser = SparseAdam(table)
+    optimiser = SparseAdam(HashGrid(GridLayout((1,), 2, 4)))
     yield "Adam, touched entries", lambda: optimiser.step(1e-2)

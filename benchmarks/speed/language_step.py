@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 
 from lerf.language.field import LanguageField
-from lerf.rendering.stops import stops_and_matter
 from lerf.training.language import LanguageTrainer, LanguageTraining
 from speed import floors, scenery
 from speed.machine import Rates
@@ -35,7 +34,7 @@ def trainer_of(
     if plain:
         table = field.grid.table
         trainer.table = DenseOptimiser(torch.optim.RAdam([table], eps=1e-15))  # type: ignore[assignment]
-        vars(table).pop("gradient_sink", None)
+        field.grid.sink = None
     return trainer
 
 
@@ -59,7 +58,7 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     radiance, rays = scenery.radiance_field(sizes), scenery.rays_of(sizes.rays)
 
     def with_samples() -> None:
-        stops_and_matter(radiance, rays, c.samples)
+        radiance.sample_rays(rays).traced(rays, c.samples)
         reference.step()
 
     yield from compare(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from lerf.stages.train import peak_memory
+from lerf.run.clock import peak_memory
 from speed import baked_query, language_step, radiance_step, scenery, view_query
 from speed.machine import Rates
 from speed.measure import Row, Work, row
@@ -18,8 +18,7 @@ from speed.sizes import TINY, Sizes
 
 
 def _baked(sizes: Sizes) -> Work:
-    index, phrases = baked_query.index_of(sizes)
-    return lambda: index.find(phrases, 0.7)
+    return baked_query.query_on(*baked_query.index_of(sizes))[1]
 
 
 STAGES: dict[str, Callable[[Sizes], Work]] = {

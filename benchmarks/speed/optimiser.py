@@ -19,18 +19,18 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     field, pool = scenery.language_field(sizes), scenery.ray_pool(sizes, sizes.rays)
     table = field.grid.table
     dense = torch.nn.Parameter(table.detach().clone())
-    sparse = SparseAdam(table)
+    sparse = SparseAdam(field.grid)
     adam = torch.optim.Adam([dense], lr=1e-2, betas=(0.9, 0.99), eps=1e-15, fused=True)
-    field.features(pool.stops.positions.reshape(-1, 3)).sum().backward()
-    assert sparse.sink is not None
-    dense.grad = sparse.sink.clone()
-    touched = int((sparse.sink != 0).any(-1).sum())
-    kept, marks = sparse.sink.clone(), sparse.touched.clone()
+    field.features(pool.rays.positions.reshape(-1, 3)).sum().backward()
+    sink = field.grid.sink
+    assert sink is not None
+    dense.grad = sink.values.clone()
+    touched = int((sink.values != 0).any(-1).sum())
+    kept, marks = sink.values.clone(), sink.touched.clone()
 
     def prepare() -> None:
-        assert sparse.sink is not None
-        sparse.sink.copy_(kept)
-        sparse.touched.copy_(marks)
+        sink.values.copy_(kept)
+        sink.touched.copy_(marks)
         assert dense.grad is not None
         dense.grad.copy_(kept)
 
@@ -44,4 +44,4 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     floor = floors.adam(touched, table.shape[1]).floor(rates)
     times = timed(lambda: sparse.step(1e-2), sizes.repeats, prepare)
     yield row("floor", "Adam, touched entries", work, [value / floor for value in times], "x floor")
-    assert kernels.fast_path(table)
+    assert kernels.backend_of("sparse_adam", table) == "cpu"

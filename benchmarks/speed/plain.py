@@ -16,10 +16,11 @@ from torch import Tensor
 from lerf import kernels
 from lerf.kernels import reference
 from lerf.kernels.layout import HASH_PRIMES, GridLayout
+from lerf.kernels.types import GradientSink
 from speed.measure import Work
 
 
-def hash_encode(points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+def hash_encode(points: Tensor, table: Tensor, layout: GridLayout, sink: GradientSink | None = None) -> Tensor:
     """`reference.hash_encode` over all levels at once."""
     resolution = torch.from_numpy(layout.resolution_array)
     offsets, sizes, dense = (torch.from_numpy(part) for part in (layout.offsets, layout.sizes, layout.dense))
@@ -44,11 +45,13 @@ def torch_only() -> Iterator[None]:
     """Inside, every kernel is plain torch."""
     defined = reference.hash_encode
     reference.hash_encode = hash_encode  # type: ignore[assignment]
+    kernels.implementation.cache_clear()
     try:
         with kernels.use("reference"):
             yield
     finally:
         reference.hash_encode = defined
+        kernels.implementation.cache_clear()
 
 
 def plainly(work: Work) -> Work:

@@ -26,7 +26,7 @@ def step_of(field: RadianceField, sizes: Sizes, plain: bool = False) -> Work:
     if plain:
         table = field.grid.table
         trainer.table = DenseOptimiser(torch.optim.Adam([table], betas=(0.9, 0.99), eps=1e-15))  # type: ignore
-        vars(table).pop("gradient_sink", None)
+        field.grid.sink = None
     batch = scenery.ray_batch(sizes.rays)
 
     def step() -> None:

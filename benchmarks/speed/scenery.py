@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from lerf.geometry.camera import Camera
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.rays import RayBundle
-from lerf.language.field import LanguageField, LightStops
+from lerf.geometry.traced_rays import TracedRays
+from lerf.language.field import LanguageField
 from lerf.pyramids.lookup import PyramidTable
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.training.radiance import RayBatch
@@ -79,9 +80,10 @@ def ray_pool(sizes: Sizes, count: int | None = None, photos: int = PHOTOS) -> Ra
     positions = surface + 0.01 * torch.randn(rays, samples, 3, generator=generator)
     weights = F.normalize(torch.rand(rays, samples, generator=generator), p=1, dim=-1)
     depths = torch.full((rays, samples), 0.6)
-    stops = LightStops(positions, weights, depths, depths[:, 0].clone(), surface[:, 0].clone())
+    hit = torch.ones(rays, dtype=torch.bool)
+    traced = TracedRays(positions, weights, depths, hit, depths[:, 0].clone(), surface[:, 0].clone())
     pixels = torch.rand(rays, 2, generator=generator) * torch.tensor([320.0, 240.0])
-    return RayPool(stops, torch.randint(photos, (rays,), generator=generator), pixels, torch.full((rays,), 0.75))
+    return RayPool(traced, torch.randint(photos, (rays,), generator=generator), pixels, torch.full((rays,), 0.75))
 
 
 def pyramid(width: int, ratios: tuple[float, ...], photos: int = PHOTOS) -> PyramidTable:

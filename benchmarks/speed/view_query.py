@@ -13,11 +13,15 @@ from lerf import kernels
 from lerf.encoders.protocols import EncoderDefaults
 from lerf.geometry.rays import RayBundle
 from lerf.geometry.similarity import Similarity
+from lerf.language.deferred import DeferredLanguage
+from lerf.language.field import LanguageField
+from lerf.language.protocol import candidate_scales
 from lerf.model import Model
 from lerf.queries.relevancy import relevancy
-from lerf.queries.scales import candidate_scales
-from lerf.rendering.stops import stops_and_matter
-from lerf.rendering.view_cache import ViewMemory
+from lerf.queries.result import QueryDefaults
+from lerf.radiance.hash_grid.field import RadianceField
+from lerf.radiance.hash_grid.radiance import HashGridRadiance
+from lerf.rendering.view_cache import ViewCache
 from lerf.scenes.scene import Photo, Scene
 from speed import floors, scenery
 from speed.machine import Rates
@@ -52,36 +56,43 @@ def model_of(sizes: Sizes, view: tuple[int, int] | None = None) -> Model:
     cameras = [scenery.camera(2 * np.pi * k / scenery.PHOTOS, width, height) for k in range(scenery.PHOTOS)]
     photos = tuple(Photo(f"{k}.jpg", Path(f"{k}.jpg"), camera, (width, height)) for k, camera in enumerate(cameras))
     scene = Scene(Path(), photos, tuple(range(len(photos))), (), Similarity.identity())
-    return Model(
-        scene, scenery.radiance_field(sizes), scenery.language_field(sizes), RandomWords(sizes.width),
-        canonical=("object", "things", "stuff", "texture"), temperature=10.0, threshold=0.5,
-    )  # fmt: skip
+    radiance, language = scenery.radiance_field(sizes).eval(), scenery.language_field(sizes).eval()
+    defaults = QueryDefaults(("object", "things", "stuff", "texture"), 10.0, 0.5)
+    model = Model(
+        scene, HashGridRadiance(radiance), DeferredLanguage(language), RandomWords(sizes.width), defaults=defaults
+    )
+    # The surface belongs to a run, as its fields do.
+    assert len(model.surface)
+    return model
 
 
 def query_on(model: Model, phrases: int = 1, fresh: bool = True) -> Work:
-    """Scale by a sweep over 30, then the whole view at it; `fresh` forgets the view first."""
+    """The scale at which each phrase answers in the scene, of 30, then the whole view at it.
+
+    `fresh` forgets the view and what earlier phrases left of the scales.
+    """
 
     def ask() -> torch.Tensor:
         if fresh:
-            model.views = ViewMemory()
+            model.views = ViewCache(model.radiance, model.language)
+            vars(model.surface).pop("scale_search", None)
         asked = model.phrases([f"phrase {number}" for number in range(phrases)])
-        scales = model.choose_view_scales(model.cameras, 0, asked)
-        return model.relevancy_maps(model.cameras, 0, asked, scales)
+        return model.relevancy_maps(model.cameras, 0, asked, model.scales(asked))
 
     return ask
 
 
 @torch.no_grad()
-def sweep_every_sample(model: Model, rays: RayBundle) -> torch.Tensor:
+def sweep_every_sample(radiance: RadianceField, field: LanguageField, model: Model, rays: RayBundle) -> torch.Tensor:
     """The authors' query: the head at every sample and each of 30 scales, the best of which is kept."""
-    field, phrases = model.language, model.phrases("phrase 0")
-    stops, _ = stops_and_matter(model.source, rays, field.config.samples)
-    count, samples = stops.weights.shape
-    features = field.features(stops.positions.reshape(-1, 3))  # type: ignore[union-attr]
+    phrases = model.phrases("phrase 0")
+    traced = radiance.sample_rays(rays).traced(rays, field.config.samples)
+    count, samples = traced.weights.shape
+    features = field.features(traced.positions.reshape(-1, 3))
     best = torch.zeros(count)
     for scale in candidate_scales(field.scale_range):
-        phi = field.embed(features, scale.expand(len(features)))  # type: ignore[union-attr]
-        embedding = F.normalize(kernels.composite(stops.weights, phi.view(count, samples, -1)), dim=-1)
+        phi = field.embed(features, scale.expand(len(features)))
+        embedding = F.normalize(kernels.composite(traced.weights, phi.view(count, samples, -1)), dim=-1)
         found = relevancy(embedding, phrases.queries, phrases.canonical, phrases.temperature)[0]
         best = torch.maximum(best, found)
     return best
@@ -93,7 +104,8 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     width, height = sizes.view
     pixels = torch.rand(sizes.reference_rays, 2) * torch.tensor([float(width), float(height)])
     rays = model.cameras.rays(torch.zeros(sizes.reference_rays, dtype=torch.long), pixels)
-    reference = plainly(lambda: sweep_every_sample(model, rays))
+    radiance, field = model.radiance.field, model.language.field  # type: ignore[attr-defined]
+    reference = plainly(lambda: sweep_every_sample(radiance, field, model, rays))
     shares = (float(width * height), float(sizes.reference_rays))
     work = f"one phrase, 30 scales, {width}x{height}; the reference on {sizes.reference_rays} of the rays"
     first, following = "first query on a view", "next query on the same view"
@@ -102,7 +114,7 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
         "query", work, {first: query_on(model), following: query_on(model, fresh=False)}, reference,
         sizes.slow_repeats, shares=shares, targets={first: FIRST, following: NEXT},
     )  # fmt: skip
-    c, layout = sizes.language, model.language.grid.layout  # type: ignore[union-attr]
+    c, layout = sizes.language, field.grid.layout
     folded = (layout.width + 1, *[c.hidden] * c.layers, min(c.hidden + 1, sizes.width) + 5)
     count = floors.dense(width * height, folded)
     values = [value / count.floor(rates) for value in timed(query_on(model, fresh=False), sizes.slow_repeats)]

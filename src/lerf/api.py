@@ -7,8 +7,8 @@ from typing import Any
 
 from lerf.loading import load
 from lerf.model import Model
+from lerf.run.make_settings import make_settings
 from lerf.run.report import Reporter
-from lerf.stages.train import make_settings
 from lerf.stages.train import train as run_training
 
 
@@ -22,7 +22,7 @@ def train(
         output: run folder.
         offline: forbid downloads.
         reporter: hears about progress; silent by default.
-        settings: what `lerf.stages.train.make_settings` takes: preset, encoder, dense, features, estimator, steps, …
+        settings: by name, as in `lerf.run.make_settings`: preset, encoder, steps, `**{"language.samples": 8}`, …
 
     Raises:
         LerfError: bad capture, encoder, settings or disk.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from lerf.model import Model
 from lerf.queries.result import QueryDefaults
+from lerf.run.device import choose_device
 from lerf.run.folder import RunFolder
 from lerf.run.open_run import open_encoder, open_language, open_radiance
-from lerf.stages.train import choose_device
 
 
 def load(

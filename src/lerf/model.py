@@ -26,8 +26,8 @@ from lerf.queries.scales import choose_scales, relevancy_at
 from lerf.queries.surface import Surface
 from lerf.radiance.protocol import Radiance
 from lerf.rendering.view_cache import ViewCache
-from lerf.run.answerers import Answerers
 from lerf.run.open_run import IndexUse
+from lerf.run.surfaces import Surfaces
 from lerf.scenes.scene import Scene
 from lerf.steps import Steps, finish
 
@@ -51,7 +51,7 @@ class Model:
         self.defaults, self.device, self.folder = defaults, device, folder
         self.photos = PhotoCameras.of(scene, device)
         self.views = ViewCache(radiance, language)
-        self.answerers = Answerers(radiance, language, encoder, self.photos, folder)
+        self.surfaces = Surfaces(radiance, language, encoder, self.photos, folder)
 
     @property
     def cameras(self) -> CameraTable:
@@ -61,7 +61,7 @@ class Model:
     @property
     def surface(self) -> Surface:
         """Points of the surface that the photos see, as the run's language reads them; traced at the first query."""
-        return self.answerers.of_language.surface
+        return self.surfaces.of_language
 
     def phrases(
         self, texts: str | Sequence[str], canonical: Sequence[str] | None = None, temperature: float | None = None
@@ -104,7 +104,7 @@ class Model:
         phrases = self.phrases(texts, canonical, temperature)
         limit = self.defaults.threshold if threshold is None else threshold
         found = finish(self.answer(phrases, limit, None if scale is None else [scale] * len(phrases), index))
-        told = self.answerers.note(index, phrases, found if compare else None)
+        told = self.surfaces.note(index, phrases, found if compare else None)
         answers = tuple(own.answer for own in found)
         return QueryResult(self.encoder.name, phrases.canonical_texts, phrases.temperature, limit, answers, told)
 
@@ -125,9 +125,8 @@ class Model:
         if not 0.0 <= limit <= 1.0:
             raise QueryError(f"The threshold must lie in 0..1, not {limit}.")
         inside = tuple(None if scale is None else self.photos.normalised_scale(scale) for scale in scales or ())
-        asked = yield from self.answerers.open_steps(index)
-        settings = AnswerSettings(limit, inside)
-        return (yield from answer_steps(asked.surface, asked.language, phrases, self.photos, settings))
+        surface = yield from self.surfaces.open_steps(index)
+        return (yield from answer_steps(surface, phrases, self.photos, AnswerSettings(limit, inside)))
 
     def render(
         self,
@@ -171,8 +170,7 @@ class Model:
         """The scale of each phrase in normalised units: one given in capture units, or that of its answer."""
         if scale is not None:
             return [self.photos.normalised_scale(scale)] * len(phrases)
-        asked = self.answerers.open("auto")
-        return finish(choose_scales(asked.language, asked.surface.coarse, phrases))
+        return finish(choose_scales(self.surfaces.open("auto").scale_search, phrases))
 
     def render_features(
         self, camera: Camera | int, scale: float | None = None, dense: bool = False

@@ -7,7 +7,7 @@ import pytest
 from annotated import PHRASES, annotated_copy
 from tiny import tiny_preset
 
-from lerf.apps import demo
+from lerf.apps import demo_report
 from lerf.apps.main import main
 from lerf.evaluation.annotations import read_annotation
 from lerf.run.settings import PRESETS
@@ -22,7 +22,7 @@ REPORT_KEYS = {
 
 def test_the_demo_trains_measures_and_draws(drawn, tmp_path, monkeypatch, capsys):
     capture = annotated_copy(drawn, tmp_path / "capture")
-    monkeypatch.setattr(demo, "demo_capture", lambda: capture)
+    monkeypatch.setattr(demo_report, "demo_capture", lambda: capture)
     monkeypatch.setitem(PRESETS, "lerf-demo", tiny_preset())
     assert main(["demo", "--output", str(tmp_path / "out"), "--device", "cpu", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -35,7 +35,7 @@ def test_the_demo_trains_measures_and_draws(drawn, tmp_path, monkeypatch, capsys
 
 def test_the_demo_ends_with_commands_that_work(drawn, tmp_path, monkeypatch, capsys):
     capture = annotated_copy(drawn, tmp_path / "capture")
-    monkeypatch.setattr(demo, "demo_capture", lambda: capture)
+    monkeypatch.setattr(demo_report, "demo_capture", lambda: capture)
     monkeypatch.setitem(PRESETS, "lerf-demo", tiny_preset())
     assert main(["demo", "--output", str(tmp_path / "out"), "--device", "cpu", "--steps", "20"]) == 0
     said = capsys.readouterr().out

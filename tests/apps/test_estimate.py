@@ -11,6 +11,7 @@ from lerf.encoders.mini import load as load_mini
 from lerf.encoders.mini import load_map
 from lerf.encoders.registry import DENSE_ENCODERS, ENCODERS
 from lerf.pyramids.store import build_pyramids
+from lerf.run.make_settings import make_settings
 
 
 def test_every_encoder_of_the_package_is_known():
@@ -38,8 +39,8 @@ def test_estimates_are_near_what_comes_out(name, make, tmp_path):
 
 def test_memory_is_bounded_by_what_was_asked_for(tmp_path):
     write_capture(tmp_path, {**transforms(20), "w": 12, "h": 8})
-    facts = [describe_capture(tmp_path, None, "lerf-cpu", encoder="openclip", dense="dino", memory=memory)
-             for memory in (4.0, 0.001)]  # fmt: skip
+    options = {"preset": "lerf-cpu", "device": "cpu", "encoder": "openclip", "dense": "dino"}
+    facts = [describe_capture(make_settings(tmp_path, **options, memory=memory)) for memory in (4.0, 0.001)]
     assert facts[0]["features_bytes"] == facts[1]["features_bytes"] > 1e7
     saved = facts[0]["memory_bytes"] - facts[1]["memory_bytes"]
     assert saved == facts[0]["features_bytes"] - 1_000_000

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lerf.apps.features import LONGEST, level_picture, scene_basis
+from lerf.apps.feature_pictures import LONGEST, level_picture, scene_basis
 from lerf.apps.main import main
 from lerf.apps.pictures import PcaBasis, apply_pca_basis
 from lerf.encoders.protocols import FeatureGrid

@@ -91,9 +91,11 @@ def test_the_opponent_uses_no_kernel_of_ours() -> None:
     defined = reference.hash_encode
     with torch_only():
         assert reference.hash_encode is hash_encode
-        assert not kernels.fast_path(torch.zeros(1))
+        assert kernels.backend_of("hash_encode", torch.zeros(1)) == "reference"
+        assert kernels.implementation("hash_encode", "reference") is hash_encode
     assert reference.hash_encode is defined
-    assert kernels.fast_path(torch.zeros(1))
+    assert kernels.backend_of("hash_encode", torch.zeros(1)) == "cpu"
+    assert kernels.implementation("hash_encode", "reference") is defined
 
 
 def test_a_ratio_is_of_units_a_second() -> None:

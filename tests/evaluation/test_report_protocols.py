@@ -13,11 +13,12 @@ import torch
 from annotated import PHRASES, annotated_copy
 
 import lerf
-from lerf.apps.main import ProtocolName, main
+from lerf.apps.eval import ProtocolName
+from lerf.apps.main import main
 from lerf.errors import ConfigError, SceneError
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.map_sources import StoredMaps, map_name
-from lerf.evaluation.protocol import Tally
+from lerf.evaluation.protocol import Accumulator
 from lerf.evaluation.report import PROTOCOLS, evaluate
 from lerf.evaluation.truth import MIN_PIXELS, AnnotatedTruth, find_truth, other_categories, photo_of, read_absent
 from lerf.model import Model
@@ -234,10 +235,10 @@ def test_options_without_effect(model: Model, scene_folder: Path) -> None:
 
 
 def test_relevancies_may_be_negative() -> None:
-    tally = Tally()
+    accumulator = Accumulator()
     for value in (-3.0, -1.0, -2.0):
-        tally.see(0, value)
-    assert tally.relevancy == {0: -1.0}
+        accumulator.add_relevancy(0, value)
+    assert accumulator.relevancy == {0: -1.0}
 
 
 def test_existence_is_asked_of_what_the_views_show(

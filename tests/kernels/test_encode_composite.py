@@ -6,6 +6,7 @@ import torch
 
 from lerf import kernels
 from lerf.kernels.layout import GridLayout
+from lerf.kernels.types import GradientSink
 
 EPSILON = torch.finfo(torch.float32).eps
 LAYOUTS = {
@@ -67,13 +68,12 @@ def test_it_collects_and_marks_as_the_encoding_does():
     points, weights = random(30, 4, 3), sparse_weights(30, 4)
     plain = (random(layout.entries, 2, seed=1)).requires_grad_()
     sinking = plain.detach().clone().requires_grad_()
-    sinking.gradient_sink = torch.zeros_like(sinking.data)
-    sinking.gradient_touched = torch.zeros(layout.entries, dtype=torch.uint8)
-    for table in (plain, sinking):
-        kernels.encode_composite(points, weights, table, layout).sum().backward()
+    sink = GradientSink.of(sinking)
+    kernels.encode_composite(points, weights, plain, layout).sum().backward()
+    kernels.encode_composite(points, weights, sinking, layout, sink).sum().backward()
     assert sinking.grad is None
-    torch.testing.assert_close(sinking.gradient_sink, plain.grad)
-    assert torch.equal(sinking.gradient_touched != 0, (plain.grad != 0).any(-1))
+    torch.testing.assert_close(sink.values, plain.grad)
+    assert torch.equal(sink.touched[: layout.entries] != 0, (plain.grad != 0).any(-1))
 
 
 def test_neither_points_nor_weights_have_a_gradient():

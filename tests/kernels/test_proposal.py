@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from lerf import kernels
 from lerf.kernels.reference import distance_of, spacing_of
+from lerf.kernels.types import ProposalSettings
 
 BACKENDS = ("auto", "reference")
 NEAR, FAR = 0.05, 100.0
-USUAL = {"samples": 16, "bins": 96, "near": NEAR, "far": FAR, "anneal": 1.0, "padding": 0.05, "cap": 0.5}
+USUAL = ProposalSettings(samples=16, bins=96, near=NEAR, far=FAR, anneal=1.0, padding=0.05, cap=0.5)
 
 
 def random(*shape, seed=0):
@@ -30,7 +31,7 @@ def blocks(side=16, seed=0, share=0.2):
 
 def edges_of(backend, origins, directions, grid, jitter, **changes):
     with kernels.use(backend):
-        return kernels.proposal_edges(origins, directions, grid, jitter, **(USUAL | changes))
+        return kernels.proposal_edges(origins, directions, grid, jitter, USUAL._replace(**changes))
 
 
 CASES = {

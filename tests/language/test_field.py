@@ -2,35 +2,25 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+from sources import DENSE, RANGE, WIDTH, field_of, traced
 
-from lerf.geometry.rays import RayBundle
-from lerf.language.field import LanguageConfig, LanguageField, LightStops
+from lerf.geometry.camera import Camera
+from lerf.geometry.camera_table import CameraTable
+from lerf.language.deferred import DeferredLanguage
+from lerf.language.per_sample import PerSampleLanguage
 from lerf.radiance.hash_grid.field import RadianceConfig, RadianceField
-from lerf.rendering.stops import stops_and_matter
-
-SMALL = LanguageConfig(grids=((2, 4, 8), (2, 8, 16)), features=4, log2_entries=8, hidden=16, layers=2, dense_hidden=8)
-WIDTH, DENSE = 12, 5
-RANGE = (0.1, 2.0)
+from lerf.radiance.hash_grid.radiance import HashGridRadiance
 
 
-def field_of(dense=DENSE, **changes):
-    torch.manual_seed(0)
-    field = LanguageField(dataclasses.replace(SMALL, **changes), WIDTH, dense, RANGE)
-    with torch.no_grad():
-        field.grid.table.uniform_(-1, 1)
-    return field
-
-
-def stops_of(rays, samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    weights = torch.rand(rays, samples, generator=generator) + 0.01
-    depths = torch.rand(rays, samples, generator=generator) + 0.5
-    positions = torch.randn(rays, samples, 3, generator=generator)
-    return LightStops(
-        positions, weights / weights.sum(-1, keepdim=True), depths, depths[:, 0].clone(), positions[:, 0].clone()
-    )
+def asked(field, rays, scale: float):
+    """Embeddings at one scale as a query reads them; every scale counts as supervised."""
+    field.bounds.low.fill_(0.0)
+    field.bounds.high.fill_(torch.inf)
+    source = DeferredLanguage(field) if field.config.estimator == "deferred" else PerSampleLanguage(field)
+    return source.embed(source.encode(rays), scale)
 
 
 def assert_unit(embeddings):
@@ -39,60 +29,56 @@ def assert_unit(embeddings):
 
 @pytest.mark.parametrize("estimator", ["deferred", "per-sample"])
 @pytest.mark.parametrize("dense", [0, DENSE])
-@pytest.mark.parametrize("rays", [0, 1, 20])
-def test_embeddings_are_of_unit_length(estimator, dense, rays):
-    field, stops = field_of(dense, estimator=estimator), stops_of(rays, 6)
-    embedding, regulariser = field(stops, torch.full((rays,), 0.4))
-    assert embedding.shape == (rays, WIDTH)
+@pytest.mark.parametrize("count", [0, 1, 20])
+def test_embeddings_are_of_unit_length(estimator, dense, count):
+    field, rays = field_of(estimator, dense), traced(count, 6)
+    embedding, regulariser = field(rays, torch.full((count,), 0.4))
+    assert embedding.shape == (count, WIDTH)
     assert_unit(embedding)
-    assert regulariser is None if dense == 0 else regulariser.shape == (rays, DENSE)
-    assert_unit(field.render_at_scale(stops, torch.full((rays,), 0.4)))
+    assert regulariser is None if dense == 0 else regulariser.shape == (count, DENSE)
+    assert_unit(asked(field, rays, 0.4))
     assert field.width == WIDTH
     assert field.scale_range == pytest.approx(RANGE)
 
 
 def test_the_estimators_agree_where_a_ray_has_one_sample():
-    deferred, each = field_of(estimator="deferred"), field_of(estimator="per-sample")
+    deferred, each = field_of("deferred"), field_of("per-sample")
     each.load_state_dict(deferred.state_dict())
-    stops, ratio = stops_of(30, 1), torch.rand(30) + 0.1
-    for ours, theirs in zip(deferred(stops, ratio), each(stops, ratio), strict=True):
+    rays, ratio = traced(30, 1), torch.rand(30) + 0.1
+    for ours, theirs in zip(deferred(rays, ratio), each(rays, ratio), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
-    scale = torch.rand(30) + 0.1
-    torch.testing.assert_close(
-        deferred.render_at_scale(stops, scale), each.render_at_scale(stops, scale), rtol=0, atol=1e-5
-    )
+    for scale in (0.1, 0.7):
+        torch.testing.assert_close(asked(deferred, rays, scale), asked(each, rays, scale), rtol=0, atol=1e-5)
 
 
 def test_the_estimators_differ_where_a_ray_has_more():
-    deferred, each = field_of(estimator="deferred"), field_of(estimator="per-sample")
-    stops, ratio = stops_of(30, 4), torch.ones(30)
-    assert (deferred(stops, ratio)[0] - each(stops, ratio)[0]).abs().amax() > 1e-3
+    deferred, each = field_of("deferred"), field_of("per-sample")
+    rays, ratio = traced(30, 4), torch.ones(30)
+    assert (deferred(rays, ratio)[0] - each(rays, ratio)[0]).abs().amax() > 1e-3
 
 
 @pytest.mark.parametrize("estimator", ["deferred", "per-sample"])
 def test_training_sees_the_scale_of_a_query(estimator):
-    field, stops = field_of(estimator=estimator), stops_of(10, 3)
-    stops = dataclasses.replace(stops, depths=torch.full((10, 3), 2.0), median_depth=torch.full((10,), 2.0))
-    rendered, _ = field(stops, torch.full((10,), 0.3))
-    torch.testing.assert_close(rendered, field.render_at_scale(stops, torch.full((10,), 0.6)), rtol=0, atol=1e-5)
-    assert (rendered - field.render_at_scale(stops, torch.full((10,), 1.5))).abs().amax() > 1e-4
+    field, rays = field_of(estimator), traced(10, 3)
+    rays = dataclasses.replace(rays, depths=torch.full((10, 3), 2.0), median_depth=torch.full((10,), 2.0))
+    rendered, _ = field(rays, torch.full((10,), 0.3))
+    torch.testing.assert_close(rendered, asked(field, rays, 0.6), rtol=0, atol=1e-5)
+    assert (rendered - asked(field, rays, 1.5)).abs().amax() > 1e-4
 
 
 @pytest.mark.parametrize("estimator", ["deferred", "per-sample"])
 def test_no_gradient_reaches_radiance(estimator):
-    torch.manual_seed(0)
     radiance = RadianceField(
         RadianceConfig(levels=2, log2_entries=6, coarsest=4, finest=8, samples=8, bins=16, grid_side=8), photos=1
     )
-    directions = torch.nn.functional.normalize(torch.randn(20, 3), dim=-1).requires_grad_()
-    rays = RayBundle(torch.zeros(20, 3, requires_grad=True), directions, torch.ones(20), torch.zeros(20).long())
-    field = field_of(estimator=estimator)
-    stops, _ = stops_and_matter(radiance, rays, heaviest=4)
-    embedding, dense = field(stops, torch.ones(20))
+    camera = CameraTable.from_cameras([Camera(8, 8, 6.0, 6.0, 4.0, 4.0, np.eye(4)[:3])])
+    pixels = (8 * torch.rand(20, 2)).requires_grad_()
+    field = field_of(estimator)
+    rays = HashGridRadiance(radiance).trace(camera, torch.zeros(20, dtype=torch.int64), pixels, heaviest=4)
+    embedding, dense = field(rays, torch.ones(20))
     (embedding.sum() + dense.sum()).backward()
     assert all(p.grad is None for p in radiance.parameters())
-    assert rays.origins.grad is None
-    assert directions.grad is None
+    assert pixels.grad is None
     for name, parameter in field.named_parameters():
         assert parameter.grad is not None, name
         assert (parameter.grad != 0).any(), name
@@ -116,12 +102,12 @@ def test_scales_outside_the_range_are_bounded():
 
 def test_the_dense_head_does_not_see_the_scale():
     for estimator in ("deferred", "per-sample"):
-        field, stops = field_of(estimator=estimator), stops_of(10, 3)
-        assert torch.equal(field(stops, torch.full((10,), 0.1))[1], field(stops, torch.full((10,), 5.0))[1])
+        field, rays = field_of(estimator), traced(10, 3)
+        assert torch.equal(field(rays, torch.full((10,), 0.1))[1], field(rays, torch.full((10,), 5.0))[1])
 
 
 def test_ray_features_are_the_mean_under_the_weights():
-    field, stops = field_of(), stops_of(10, 3)
-    each = torch.stack([field.features(stops.positions[:, s]) for s in range(3)], dim=1)
-    expected = (stops.weights[..., None] * each).sum(1)
-    torch.testing.assert_close(field.ray_features(stops), expected, rtol=0, atol=1e-6)
+    field, rays = field_of(), traced(10, 3)
+    each = torch.stack([field.features(rays.positions[:, s]) for s in range(3)], dim=1)
+    expected = (rays.weights[..., None] * each).sum(1)
+    torch.testing.assert_close(field.ray_features(rays), expected, rtol=0, atol=1e-6)

@@ -90,7 +90,7 @@ def test_photos_that_do_not_fit_into_memory_are_read_one_by_one(model, drawn_run
     settings = replace(RunFolder(drawn_run).read_config()["settings"], memory=1e-9)
     table, _ = training_pyramids(model, settings)
     assert isinstance(table, ResidentTable)
-    assert table.places == 1
+    assert table.cache_slots == 1
     again = lift(Ground.of(model), table, "c" * 64)
     torch.testing.assert_close(again.compressed.codes, index.compressed.codes)
 

@@ -2,24 +2,21 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from lerf.language.lifted import REACH, CellLookup, IndexLanguage
 
 import lerf
 from lerf.apps.main import main
-from lerf.errors import ConfigError, QueryError, RunError
+from lerf.errors import QueryError, RunError
 from lerf.evaluation.metrics import pixel_auc
 from lerf.geometry.contraction import contract
 from lerf.language.cells import Facts, Index, cell_keys, compress
 from lerf.language.field import LanguageConfig, LightStops
-from lerf.language.lifted import REACH, CellLookup, IndexLanguage
 from lerf.run.folder import RunFolder
-from lerf.run.settings import TrainSettings, from_plain, to_plain
-from lerf.stages.train import make_settings
 
 COLOURS = {"red": 0, "blue": 1, "yellow": 2, "green": 3}
 SIZE = 0.05
@@ -186,27 +183,3 @@ def test_a_language_of_another_radiance_is_refused(lifted_run, tmp_path) -> None
     folder.save_stage("language", {}, facts)
     with pytest.raises(RunError, match="damaged"):
         lerf.load(run, device="cpu")
-
-
-@pytest.mark.parametrize("option", [{"dense": "conse-mid"}, {"estimator": "deferred"}])
-def test_options_of_a_field_are_refused(option) -> None:
-    with pytest.raises(ConfigError, match="give --language field"):
-        make_settings("capture", device="cpu", language="lift", **option)
-    assert make_settings("capture", device="cpu", language="lift", dense="none").dense == "none"
-
-
-def test_runs_of_before_there_was_a_choice_still_open() -> None:
-    settings = make_settings("capture", device="cpu")
-    plain = json.loads(json.dumps(to_plain(settings)))
-    del plain["language_source"]
-    assert from_plain(TrainSettings, plain) == replace(settings, language_source="field")
-    del plain["dense"]
-    with pytest.raises(ConfigError, match="do not fit"):
-        from_plain(TrainSettings, plain)
-
-
-def test_a_preset_may_lift_where_nothing_is_asked_for(tmp_path):
-    assert make_settings(tmp_path, preset="lerf-demo").language_source == "lift"
-    assert make_settings(tmp_path, preset="lerf-demo").dense == "none"
-    asked = make_settings(tmp_path, preset="lerf-demo", language="field", estimator="per-sample")
-    assert (asked.language_source, asked.dense, asked.language.estimator) == ("field", "mini-map", "per-sample")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lerf.geometry.contraction import to_unit_cube
-from lerf.geometry.rays import RadianceSource, RayBundle
-from lerf.radiance.hash_grid.field import INITIAL_DENSITY, RadianceConfig, RadianceField
+from lerf.geometry.rays import RayBundle
+from lerf.radiance.hash_grid.field import INITIAL_DENSITY, TRACED_SAMPLES, RadianceConfig, RadianceField
 
 SMALL = RadianceConfig(levels=3, log2_entries=8, coarsest=4, finest=32, samples=8, bins=32, grid_side=16)
 
@@ -177,9 +177,8 @@ def test_the_grid_of_a_refresh_places_samples():
     assert float(edges.median()) == pytest.approx(0.8, abs=0.2)
 
 
-def test_it_is_a_deterministic_source_without_gradients():
+def test_samples_are_the_same_for_the_same_rays_and_without_gradients():
     field, rays = field_of(), rays_of(30)
-    assert isinstance(field, RadianceSource)
     first, second = field.sample_rays(rays), field.sample_rays(rays)
     for name in ("positions", "distances", "weights"):
         assert torch.equal(getattr(first, name), getattr(second, name))
@@ -188,10 +187,12 @@ def test_it_is_a_deterministic_source_without_gradients():
     torch.testing.assert_close(first.weights.sum(-1), torch.ones(30), rtol=0, atol=1e-5)
 
 
-def test_a_source_takes_as_many_samples_as_will_do_but_no_more_than_it_has():
+def test_rays_take_as_many_samples_as_are_asked_for_or_as_training_took():
     field, rays = field_of(), rays_of(30)
-    assert field.sample_rays(rays, 3).weights.shape == (30, 3)
-    assert field.sample_rays(rays, 10**6).weights.shape == (30, field.config.samples)
+    for count in (3, 70):
+        assert field.sample_rays(rays, count).weights.shape == (30, count)
+    assert field.sample_rays(rays).weights.shape == (30, field.config.samples)
+    assert field_of(samples=40).sample_rays(rays).weights.shape == (30, TRACED_SAMPLES)
 
 
 def test_density_alone_is_the_density():

@@ -20,7 +20,6 @@ from lerf.scenes.camera_path import (
     nerfstudio_frame,
     read_camera_path,
     read_nerfstudio_transform,
-    vertical_angle,
     write_camera_path,
 )
 from lerf.scenes.load import load_scene
@@ -160,7 +159,7 @@ def test_a_written_file_has_what_nerfstudio_reads(scene, tmp_path):
     )
     assert (saved["camera_type"], saved["render_width"], saved["render_height"]) == ("perspective", 96, 72)
     assert saved["seconds"] * saved["fps"] == pytest.approx(len(cameras))
-    assert saved["camera_path"][0]["fov"] == pytest.approx(vertical_angle(cameras[0]))
+    assert saved["camera_path"][0]["fov"] == pytest.approx(math.degrees(cameras[0].vertical_angle))
     # Four marks over three seconds, the ends among them.
     assert len(saved["keyframes"]) == 4
     assert saved["keyframes"][-1]["matrix"] == saved["camera_path"][-1]["camera_to_world"]
@@ -236,4 +235,4 @@ def test_paths_that_cannot_be_written(scene, tmp_path):
 def test_another_size_keeps_the_field_of_view(scene):
     path = CameraPath((scene.photos[0].camera,), 24.0).scaled_to(48, 36)
     assert path.size == (48, 36)
-    assert vertical_angle(path.cameras[0]) == pytest.approx(vertical_angle(scene.photos[0].camera))
+    assert path.cameras[0].vertical_angle == pytest.approx(scene.photos[0].camera.vertical_angle)

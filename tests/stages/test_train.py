@@ -4,44 +4,29 @@ import json
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
-from scene_files import save
+from short_runs import Listener, StopAt, settings_of
 
 import lerf
-from lerf.errors import ConfigError, EncoderError, RunError, StorageError
+from lerf.errors import RunError
 from lerf.run.folder import RunFolder
-from lerf.run.report import Silent
-from lerf.run.settings import TrainSettings, from_plain, to_plain
-from lerf.stages.train import Clock, make_settings, peak_memory, train
+from lerf.run.make_settings import make_settings
+from lerf.stages.train import train
+from lerf.training.photo_window import PhotoWindow
 
 SUPPORT = Path(__file__).parents[1] / "support"
 STAGES = ("radiance", "language")
 PROCESSES = multiprocessing.get_context("forkserver")
 # Children start from a process that has imported torch and numba already: a kill then hits work, not imports.
 PROCESSES.set_forkserver_preload(["lerf.apps.commands", "lerf.kernels.cpu"])
-
-
-def settings_of(folder, steps=40, **changes):
-    settings = make_settings(folder, steps=steps, device="cpu", **changes)
-    small = replace(settings.radiance_training, rays=256, grid_every=4)
-    return replace(
-        settings,
-        radiance_training=small,
-        language_training=replace(settings.language_training, rays=256, pool_rays=4000),
-    )
 
 
 def train_on_one_thread(settings, output, save_seconds):
@@ -90,20 +75,6 @@ def assert_whole(run):
         folder.read_json("timings.json")
 
 
-class StopAt(Silent):
-    """A reporter that presses Ctrl-C when a stage reports its first steps."""
-
-    def __init__(self, stage):
-        self.wanted, self.stage = stage, ""
-
-    def begin(self, stage, total):
-        self.stage = stage
-
-    def advance(self, done, facts=None):
-        if self.stage == self.wanted:
-            signal.raise_signal(signal.SIGINT)
-
-
 @pytest.fixture
 def one_thread():
     before = torch.get_num_threads()
@@ -127,6 +98,24 @@ def test_interrupted_and_resumed_is_bitwise_the_same(drawn, tmp_path, options):
     lines = [json.loads(line) for line in (tmp_path / "stopped/metrics.jsonl").read_text().splitlines()]
     assert [(line["stage"], line["step"]) for line in lines] == [(stage, at) for stage in STAGES for at in (20, 40)]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("tiny", "one_thread")
+def test_training_on_a_window_resumes_bitwise(drawn, tmp_path, monkeypatch):
+    settings, windows, new = settings_of(drawn.folder, rays=128, memory=1e-6), [], PhotoWindow.__init__
+
+    def noting(window, *arguments):
+        windows.append(window)
+        new(window, *arguments)
+
+    monkeypatch.setattr(PhotoWindow, "__init__", noting)
+    train(settings, tmp_path / "straight")
+    assert len(windows) == 2, "pixels, then features"
+    for stage in STAGES:
+        with pytest.raises(KeyboardInterrupt):
+            train(settings, tmp_path / "stopped", reporter=StopAt(stage))
+    train(settings, tmp_path / "stopped")
+    assert_same_tensors(tmp_path / "straight", tmp_path / "stopped")
 
 
 def kills(drawn, tmp_path, count, seed):
@@ -210,7 +199,8 @@ def test_a_start_that_was_cut_short_is_no_foreign_folder(drawn, tiny, tmp_path):
 def test_ctrl_c_on_the_command_line(drawn, tmp_path):
     """A real signal to a real process: saved, 130, and the same command finishes."""
     command = [sys.executable, str(SUPPORT / "tiny.py"), "train", str(drawn.folder), "--output", str(tmp_path / "run")]
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    paths = [str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     process = subprocess.Popen(
         [*command, "--steps", "2000"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -223,28 +213,6 @@ def test_ctrl_c_on_the_command_line(drawn, tmp_path):
     assert process.returncode == 130, errors
     assert errors.strip() == "Interrupted; give the same command again to continue."
     assert RunFolder(tmp_path / "run").load_stage("radiance")[1]["step"] >= 20
-
-
-def test_radiance_of_another_run(drawn, drawn_run, tiny, tmp_path):
-    settings = make_settings(drawn.folder, steps=None, device="cpu", radiance_run=drawn_run, seed=5)
-    run = train(replace(settings, language_training=replace(settings.language_training, steps=20)), tmp_path / "run")
-    assert torch.equal(
-        tensors_of(run.path)["radiance"]["field.grid.table"], tensors_of(drawn_run)["radiance"]["field.grid.table"]
-    )
-    assert "radiance" not in {json.loads(line)["stage"] for line in (run.path / "metrics.jsonl").open()}
-
-
-def test_radiance_that_does_not_fit_leaves_no_run(drawn, drawn_run, tiny, tmp_path):
-    other = make_settings(drawn.folder, device="cpu", radiance_run=drawn_run)
-    other = replace(other, radiance=replace(other.radiance, levels=5))
-    with pytest.raises(ConfigError, match="has other sizes"):
-        train(other, tmp_path / "run")
-    unfinished = settings_of(drawn.folder)
-    with pytest.raises(KeyboardInterrupt):
-        train(unfinished, tmp_path / "half", reporter=StopAt("radiance"))
-    with pytest.raises(RunError, match="is not finished"):
-        train(settings_of(drawn.folder, radiance_run=tmp_path / "half"), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("stage", "finished"), [("radiance", False), ("radiance", True), ("language", False)])
@@ -260,56 +228,6 @@ def test_resuming_from_a_checkpoint_that_does_not_fit(drawn, tiny, tmp_path, sta
         train(settings, tmp_path / "run")
 
 
-def test_peak_memory_is_the_largest_that_linux_saw(monkeypatch, tmp_path):
-    (tmp_path / "status").write_text("Name:\tlerf\nVmHWM:\t    123 kB\nVmRSS:\t    45 kB\n")
-    monkeypatch.setattr("lerf.stages.train.PROCESS_STATUS", tmp_path / "status")
-    assert peak_memory() == 123 * 1024
-
-
-@pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
-def test_peak_memory_elsewhere_is_in_bytes(monkeypatch, tmp_path, platform, unit):
-    resource = pytest.importorskip("resource")
-    monkeypatch.setattr("lerf.stages.train.PROCESS_STATUS", tmp_path / "absent")
-    monkeypatch.setattr("sys.platform", platform)
-    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=123))
-    assert peak_memory() == 123 * unit
-
-
-class Listener(Silent):
-    """Remembers stages and notes."""
-
-    def __init__(self):
-        self.stages, self.notes = [], []
-
-    def begin(self, stage, total):
-        self.stages.append(stage)
-
-    def note(self, message):
-        self.notes.append(message)
-
-
-@pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("originals", ["whole", "absent", "cut off"])
-def test_features_without_the_originals(drawn, tmp_path, originals):
-    capture = Path(shutil.copytree(drawn.folder, tmp_path / "capture"))
-    for photo in sorted((capture / "images").iterdir()):
-        save(capture / "images_2" / photo.name, np.asarray(Image.open(photo))[::2, ::2])
-    if originals == "absent":
-        shutil.rmtree(capture / "images")
-    elif originals == "cut off":
-        photo = capture / "images/0003.png"
-        photo.write_bytes(photo.read_bytes()[:2000])
-    heard = Listener()
-    run = train(settings_of(capture, steps=2, downscale=2), tmp_path / "run", reporter=heard)
-    assert run.load_stage("language")[1]["finished"]
-    if originals == "whole":
-        assert not heard.notes
-    else:
-        assert len(heard.notes) == 1
-        assert heard.notes[0].startswith("Features come from the reduced photos")
-        assert ("is missing" if originals == "absent" else "0003.png is cut off") in heard.notes[0]
-
-
 @pytest.mark.usefixtures("tiny")
 def test_a_finished_run_is_left_alone(drawn, drawn_run):
     before = {path.name: path.stat().st_mtime_ns for path in drawn_run.iterdir()}
@@ -317,73 +235,3 @@ def test_a_finished_run_is_left_alone(drawn, drawn_run):
     train(make_settings(drawn.folder, device="cpu"), drawn_run, reporter=heard)
     assert heard.stages == []
     assert {path.name: path.stat().st_mtime_ns for path in drawn_run.iterdir()} == before
-
-
-def test_time_up_to_a_mark_survives(tmp_path):
-    clock = Clock(RunFolder(tmp_path))
-    with clock.stage("radiance"):
-        time.sleep(0.02)
-        clock.mark()
-        marked = clock.run.read_json("timings.json")["seconds"]["radiance"]
-        assert 0.02 <= marked < 5
-    with Clock(RunFolder(tmp_path)).stage("radiance"):  # another process
-        time.sleep(0.02)
-    assert clock.run.read_json("timings.json")["seconds"]["radiance"] >= marked + 0.02
-
-
-SETTINGS = {
-    "preset": ({"preset": "huge"}, "no preset 'huge'"),
-    "estimator": ({"estimator": "guess"}, "no --estimator 'guess'; known are deferred, per-sample"),
-    "features": ({"features": "map"}, "no --features 'map'; known are tiles, dense"),
-    "border": ({"border": "grey"}, "no --border 'grey'; known are edge, zero"),
-    "border of no tiles": ({"features": "dense", "border": "zero"}, "--border zero is for tiles"),
-    "repeated ratio": ({"tile_ratios": (0.2, 0.1, 0.2)}, r"in \(0, 1\], each given once, not 0.1, 0.2, 0.2"),
-    "ratio that is no number": ({"tile_ratios": (float("nan"),)}, "not nan"),
-    "ratio of nothing": ({"tile_ratios": [0.0, 0.5]}, "not 0.0, 0.5"),
-    "no ratio": ({"tile_ratios": []}, "not none"),
-    "negative seed": ({"seed": -1}, "--seed must lie in"),
-    "large seed": ({"seed": 2**63}, "--seed must lie in"),
-    "device without values": ({"device": "meta"}, "Device 'meta' is not available"),
-    "device number": ({"device": "cuda:x"}, "Device 'cuda:x' is not available"),
-    "poses of a lent radiance": ({"refine_poses": True, "radiance_run": "run"}, "leave it out with --radiance"),
-}
-
-
-@pytest.mark.parametrize("case", SETTINGS)
-def test_settings_that_are_refused(case):
-    options, words = SETTINGS[case]
-    with pytest.raises(ConfigError, match=words) as caught:
-        make_settings("capture", **{"device": "cpu", **options})
-    assert "\n" not in str(caught.value)
-
-
-def test_settings_are_the_same_after_saving(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    settings = make_settings("capture", device="cpu", tile_ratios=[0.5, 0.1, 1.0], weights="w.pt", seed=2**63 - 1)
-    assert settings.tile_ratios == (0.1, 0.5, 1.0)
-    assert settings.weights == str(tmp_path.resolve() / "w.pt")
-    assert from_plain(TrainSettings, json.loads(json.dumps(to_plain(settings)))) == settings
-
-
-@pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize(
-    ("options", "kind", "words"),
-    [
-        ({"encoder": "tile-words", "features": "dense"}, EncoderError, "cannot make features 'dense'"),
-        ({"border": "zero"}, ConfigError, "is for tiles"),
-    ],
-)
-def test_features_that_cannot_be_made_leave_no_run(drawn, tmp_path, options, kind, words):
-    with pytest.raises(kind, match=words):
-        train(settings_of(drawn.folder, **options), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_metrics_on_a_full_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("builtins.open", _full)
-    with pytest.raises(StorageError, match=r"No space left on device\. Free space"):
-        RunFolder(tmp_path).append_metrics({"stage": "radiance", "step": 1})
-
-
-def _full(*arguments, **options):
-    raise OSError(28, "No space left on device")

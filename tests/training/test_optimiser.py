@@ -5,6 +5,7 @@ import torch
 
 from lerf import kernels
 from lerf.kernels.layout import GridLayout
+from lerf.networks.hash_grid import HashGrid
 from lerf.training.optimiser import SparseAdam, exponential_decay
 
 ENTRIES, FEATURES, RATE = 40, 2, 1e-2
@@ -17,18 +18,20 @@ def random(*shape, seed=0):
 
 
 def sparse(backend="auto"):
-    table = torch.nn.Parameter(random(ENTRIES, FEATURES))
+    grid = HashGrid(GridLayout((2,), FEATURES, 8))
+    grid.table = torch.nn.Parameter(random(ENTRIES, FEATURES))
     with kernels.use(backend):
-        optimiser = SparseAdam(table)
-    assert (optimiser.sink is not None) == (backend == "auto")
-    return table, optimiser
+        optimiser = SparseAdam(grid)
+    assert (grid.sink is not None) == (backend == "auto")
+    return grid.table, optimiser
 
 
 def feed(table, optimiser, gradient):
     """Hand over a gradient as the kernels do."""
-    if optimiser.sink is not None:
-        optimiser.sink.add_(gradient)
-        optimiser.touched[: len(gradient)] |= (gradient != 0).any(-1).byte()
+    sink = optimiser.grid.sink
+    if sink is not None:
+        sink.values.add_(gradient)
+        sink.touched[: len(gradient)] |= (gradient != 0).any(-1).byte()
     else:
         table.grad = gradient.clone()
 
@@ -68,8 +71,8 @@ def test_a_step_clears_the_gradient():
     table, optimiser = sparse()
     feed(table, optimiser, random(ENTRIES, FEATURES))
     optimiser.step(RATE)
-    assert not optimiser.sink.any()
-    assert not optimiser.touched.any()
+    assert not optimiser.grid.sink.values.any()
+    assert not optimiser.grid.sink.touched.any()
     before = table.detach().clone()
     optimiser.step(RATE)
     assert torch.equal(table.detach(), before)
@@ -85,15 +88,16 @@ def test_the_path_in_place_equals_the_path_over_a_dense_gradient():
     start = random(layout.entries, 2)
     tables = {}
     for backend in ("auto", "reference"):
-        table = torch.nn.Parameter(start.clone())
+        grid = HashGrid(layout)
+        grid.table = torch.nn.Parameter(start.clone())
         with kernels.use(backend):
-            optimiser = SparseAdam(table)
+            optimiser = SparseAdam(grid)
             for step in range(5):
                 points = random(30, 3, seed=step).abs()
                 gradient = random(30, layout.width, seed=100 + step).sign()
-                kernels.hash_encode(points, table, layout).backward(gradient)
+                grid(points).backward(gradient)
                 optimiser.step(RATE)
-        tables[backend] = table.detach()
+        tables[backend] = grid.table.detach()
     ours, dense = tables["auto"], tables["reference"]
     moved = (dense != start).any(-1)
     assert torch.equal(moved, (ours != start).any(-1))
@@ -106,19 +110,25 @@ def test_the_path_in_place_equals_the_path_over_a_dense_gradient():
 
 def test_the_backward_pass_marks_what_it_adds_to():
     layout = GridLayout((3, 40), 2, 8)
-    table = torch.nn.Parameter(random(layout.entries, 2))
-    optimiser = SparseAdam(table)
-    kernels.hash_encode(random(9, 3).abs(), table, layout).backward(random(9, layout.width).sign())
-    assert optimiser.sink is not None
-    assert torch.equal(optimiser.touched[: len(table)] != 0, (optimiser.sink != 0).any(-1))
-    assert len(optimiser.touched) % 8 == 0
-    assert not optimiser.touched[len(table) :].any()
+    grid = HashGrid(layout)
+    optimiser = SparseAdam(grid)
+    grid(random(9, 3).abs()).backward(random(9, layout.width).sign())
+    sink, table = grid.sink, grid.table
+    assert torch.equal(sink.touched[: len(table)] != 0, (sink.values != 0).any(-1))
+    assert len(sink.touched) % 8 == 0
+    assert not sink.touched[len(table) :].any()
     # An entry whose contributions cancel is marked, but has no gradient: it stays.
     before = table.detach().clone()
-    optimiser.sink.zero_()
+    sink.values.zero_()
     optimiser.step(RATE)
     assert torch.equal(table.detach(), before)
-    assert not optimiser.touched.any()
+    assert not sink.touched.any()
+
+
+def test_the_sink_is_no_part_of_the_state():
+    grid = HashGrid(GridLayout((3,), 2, 8))
+    SparseAdam(grid)
+    assert list(grid.state_dict()) == ["table"]
 
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])

@@ -1,58 +1,53 @@
 """Parts of the photos in memory: who is resident when, and that batches come from them alone."""
 
-import signal
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 from scene_files import picture, save, transforms, write_capture
 
 from lerf.errors import SceneError
 from lerf.pyramids.lookup import PyramidTable, ResidentTable
 from lerf.pyramids.store import build_pyramids
-from lerf.run.report import Silent
 from lerf.scenes import load_scene
-from lerf.stages.train import make_settings, train
-from lerf.training.photo_window import LEAST, Rotation, capacity_of, rate_of
-from lerf.training.pixels import PixelPool, RotatingPixels, open_pixels, pixel_bytes
+from lerf.training.photo_window import LEAST, PhotoWindow, capacity_of, rate_of
+from lerf.training.pixels import PixelPool, WindowedPixelPool, allowed_pixels, open_pixels, pixel_bytes
 from lerf.training.ray_pool import ResidentRays, feature_bytes, open_tables
 
 
-def rotation(members, capacity, rate, seed=0):
-    """One that notes what is in each place."""
-    places = {}
-    made = Rotation(members, capacity, rate, seed, lambda photo: f"photo {photo}", lambda *all_: put(places, *all_))
-    return made, places
+def window(members, capacity, rate, seed=0):
+    """A window, and which photo is in each of its cache slots."""
+    slots = {}
+    made = PhotoWindow(members, capacity, rate, seed, lambda photo: f"photo {photo}", lambda *all_: put(slots, *all_))
+    return made, slots
 
 
-def put(places, place, photo, loaded):
+def put(slots, cache_slot, photo, loaded):
     assert loaded == f"photo {photo}"
-    places[place] = photo
+    slots[cache_slot] = photo
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.floats(0.1, 3.0), st.lists(st.integers(0, 200), max_size=4))
-def test_who_is_resident_depends_on_the_step_alone(count, capacity, rate, stops):
+def test_who_is_resident_depends_on_the_step_alone(count, capacity, rate, steps):
     members = list(range(100, 100 + count))
-    walked, walked_places = rotation(members, capacity, rate)
-    for stop in [*stops, 57]:
-        walked.go_to(stop)
-    jumped, jumped_places = rotation(members, capacity, rate)
+    moved, moved_slots = window(members, capacity, rate)
+    for step in [*steps, 57]:
+        moved.go_to(step)
+    jumped, jumped_slots = window(members, capacity, rate)
     jumped.go_to(57)
-    assert walked.photos == jumped.photos
-    assert walked_places == jumped_places == dict(enumerate(jumped.photos))
+    assert moved.photos == jumped.photos
+    assert moved_slots == jumped_slots == dict(enumerate(jumped.photos))
     assert len(set(jumped.photos)) == min(capacity, count)
-    for one in (walked, jumped):
+    for one in (moved, jumped):
         one.close()
 
 
 def test_every_photo_is_seen_and_few_move_at_a_step():
     count, capacity, steps = 50, 8, 60
-    moving, _ = rotation(range(count), capacity, rate_of(count, capacity, steps))
+    moving, _ = window(range(count), capacity, rate_of(count, capacity, steps))
     seen, before = set(), None
     for step in range(steps + 1):
         changed = moving.go_to(step)
@@ -70,7 +65,7 @@ def test_errors_of_reading_come_out():
     def load(photo):
         raise SceneError("gone")
 
-    broken = Rotation([1, 2], 1, 1.0, 0, load, lambda *_: None)
+    broken = PhotoWindow([1, 2], 1, 1.0, 0, load, lambda *_: None)
     with pytest.raises(SceneError, match="gone"):
         broken.go_to(0)
     broken.close()
@@ -107,40 +102,40 @@ def test_small_captures_are_wholly_in_memory(capture):
     whole = open_pixels(capture, budget=pixel_bytes(capture), steps=10, seed=0)
     assert type(whole) is PixelPool
     part = open_pixels(capture, budget=pixel_bytes(capture) - 1, steps=10, seed=0)
-    assert type(part) is RotatingPixels
+    assert type(part) is WindowedPixelPool
     part.release()
 
 
 def test_rays_carry_colours_of_resident_photos(capture):
-    pool = RotatingPixels(capture, budget=1, steps=40, seed=2)
+    pool = WindowedPixelPool(capture, budget=1, steps=40, seed=2)
     seen = set()
     for step in range(0, 40, 4):
         pool.go_to(step)
         batch = pool.draw(300, torch.Generator().manual_seed(step))
-        resident = set(pool.rotation.photos)
-        assert set(batch.slots.tolist()) <= resident
+        resident = set(pool.window.photos)
+        assert set(batch.train_index.tolist()) <= resident
         assert len(resident) == LEAST
         seen |= resident
-        for slot, colour in zip(batch.slots.tolist(), batch.colours, strict=True):
-            number = int(capture.photos[capture.train[slot]].name[-8:-4])
+        for train_index, colour in zip(batch.train_index.tolist(), batch.colours, strict=True):
+            number = int(capture.photos[capture.train[train_index]].name[-8:-4])
             assert torch.equal((colour * 255).round(), torch.full((3,), 10.0 * number))
             if number == 3:
-                assert pool.allowed(capture.train[slot]).numel() == 4
+                assert allowed_pixels(capture, capture.train[train_index]).numel() == 4
     assert seen == set(range(len(capture.train)))
     pool.release()
 
 
-def test_masked_pixels_are_never_drawn_while_rotating(capture):
-    pool = RotatingPixels(capture, budget=1, steps=40, seed=2)
-    slot = next(i for i, index in enumerate(capture.train) if capture.photos[index].mask_path)
+def test_masked_pixels_are_never_drawn_from_a_window(capture):
+    pool = WindowedPixelPool(capture, budget=1, steps=40, seed=2)
+    masked = next(i for i, index in enumerate(capture.train) if capture.photos[index].mask_path)
     found = 0
     for step in range(40):
         pool.go_to(step)
         batch = pool.draw(400, torch.Generator().manual_seed(step))
-        mine = batch.slots == slot
+        mine = batch.train_index == masked
         points = batch.rays.origins[mine] + batch.rays.directions[mine]
         if mine.any():
-            pixels = pool.cameras.project(capture.train[slot], points)[0]
+            pixels = pool.cameras.project(capture.train[masked], points)[0]
             assert ((pixels - torch.tensor([8.0, 5.0])).abs() < 1).all()
             found += int(mine.sum())
     assert found
@@ -150,13 +145,13 @@ def test_masked_pixels_are_never_drawn_while_rotating(capture):
 def test_a_resumed_training_draws_what_it_would_have(capture):
     batches = []
     for steps in (range(30), [29]):
-        pool = RotatingPixels(capture, budget=1, steps=40, seed=2)
+        pool = WindowedPixelPool(capture, budget=1, steps=40, seed=2)
         for step in steps:
             pool.go_to(step)
         batches.append(pool.draw(50, torch.Generator().manual_seed(1)))
         pool.release()
     assert torch.equal(batches[0].colours, batches[1].colours)
-    assert torch.equal(batches[0].slots, batches[1].slots)
+    assert torch.equal(batches[0].train_index, batches[1].train_index)
 
 
 def test_corrupt_photos_are_found_before_the_work_starts(tmp_path):
@@ -165,7 +160,7 @@ def test_corrupt_photos_are_found_before_the_work_starts(tmp_path):
         save(tmp_path / f"images/{number:04d}.png", picture(12, 8, number))
     (tmp_path / "images/0013.png").write_bytes((tmp_path / "images/0013.png").read_bytes()[:60])
     with pytest.raises(SceneError, match="0013"):
-        RotatingPixels(load_scene(tmp_path), budget=1, steps=10, seed=0)
+        WindowedPixelPool(load_scene(tmp_path), budget=1, steps=10, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -188,14 +183,14 @@ def test_tables_are_whole_where_they_fit(stores):
 def test_resident_tables_answer_as_whole_ones_do(stores):
     whole = open_tables(stores, 10**9)
     tables = open_tables(stores, 1)
-    slots = torch.arange(30).repeat_interleave(torch.arange(30) % 4)
-    rays = ResidentRays(slots, tables, tables[0].places, steps=60, seed=1)
+    train_index = torch.arange(30).repeat_interleave(torch.arange(30) % 4)
+    rays = ResidentRays(train_index, tables, tables[0].cache_slots, steps=60, seed=1)
     generator = torch.Generator().manual_seed(0)
     seen = set()
     for step in range(0, 60, 5):
         index = rays.draw(step, 200, generator)
-        chosen = slots[index]
-        assert set(chosen.tolist()) <= set(rays.rotation.photos)
+        chosen = train_index[index]
+        assert set(chosen.tolist()) <= set(rays.window.photos)
         seen |= set(chosen.tolist())
         pixels = torch.rand(200, 2, generator=generator) * torch.tensor([40.0, 24.0])
         ratio = torch.rand(200, generator=generator)
@@ -203,8 +198,8 @@ def test_resident_tables_answer_as_whole_ones_do(stores):
             tables[0].interpolate(chosen, pixels, ratio), whole[0].interpolate(chosen, pixels, ratio)
         )
         assert torch.equal(tables[1].nearest(chosen, pixels), whole[1].nearest(chosen, pixels))
-    assert seen == set(slots.tolist()), "all photos that have rays"
-    rays.rotation.close()
+    assert seen == set(train_index.tolist()), "all photos that have rays"
+    rays.window.close()
 
 
 def test_reading_ahead_hides_the_disk():
@@ -215,55 +210,9 @@ def test_reading_ahead_hides_the_disk():
         reads.append(photo)
         return photo
 
-    slow = Rotation(range(100), 10, 1.0, 0, load, lambda *_: None)
+    slow = PhotoWindow(range(100), 10, 1.0, 0, load, lambda *_: None)
     slow.go_to(0)
     time.sleep(0.3)
     ahead = len(reads)
     assert 10 < ahead <= 10 + 9
     slow.close()
-
-
-class StopAt(Silent):
-    """A reporter that presses Ctrl-C when a stage reports its first steps."""
-
-    def __init__(self, stage):
-        self.wanted, self.stage = stage, ""
-
-    def begin(self, stage, total):
-        self.stage = stage
-
-    def advance(self, done, facts=None):
-        if self.stage == self.wanted and done >= 20:
-            signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.usefixtures("tiny")
-def test_a_training_from_parts_resumes_bitwise(drawn, tmp_path, monkeypatch):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    settings = make_settings(drawn.folder, steps=40, device="cpu", memory=1e-6)
-    settings = replace(
-        settings,
-        radiance_training=replace(settings.radiance_training, rays=128),
-        language_training=replace(settings.language_training, rays=128, pool_rays=2000),
-    )
-    rotating = []
-    monkeypatch.setattr(Rotation, "__init__", noting(Rotation.__init__, rotating))
-    train(settings, tmp_path / "straight")
-    assert len(rotating) == 2, "pixels, then features"
-    for stage in ("radiance", "language"):
-        with pytest.raises(KeyboardInterrupt):
-            train(settings, tmp_path / "cut", reporter=StopAt(stage))
-    train(settings, tmp_path / "cut")
-    for stage in ("radiance", "language"):
-        ours, theirs = (load_file(tmp_path / run / f"{stage}.safetensors") for run in ("straight", "cut"))
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    torch.set_num_threads(threads)
-
-
-def noting(init, made):
-    def noted(self, *args, **kwargs):
-        made.append(self)
-        init(self, *args, **kwargs)
-
-    return noted

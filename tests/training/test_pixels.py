@@ -5,12 +5,12 @@ from scene_files import picture, save, transforms, write_capture
 
 from lerf.errors import SceneError
 from lerf.scenes import load_scene
-from lerf.training.pixels import PixelPool
+from lerf.training.pixels import PixelPool, allowed_pixels
 
 
 def drawn_pixels(pool, batch):
     """Photo and pixel of each drawn ray, found again by projection."""
-    photos = [pool.train[slot] for slot in batch.slots.tolist()]
+    photos = [pool.train[index] for index in batch.train_index.tolist()]
     points = batch.rays.origins + batch.rays.directions
     pixels = [pool.cameras.project(photo, point[None])[0][0] for photo, point in zip(photos, points, strict=True)]
     return photos, torch.stack(pixels)
@@ -53,7 +53,7 @@ def test_masked_pixels_are_never_drawn(tmp_path):
     assert set(photos) == set(scene.train) - {3}
     assert (pixels >= torch.tensor([3, 2])).all()
     assert (pixels <= torch.tensor([7, 5])).all()
-    assert pool.allowed(scene.train[0]).numel() == 12
+    assert allowed_pixels(scene, scene.train[0]).numel() == 12
     for number in range(4):
         save(folder / f"masks/{number}.png", np.zeros((16, 20) if number == 1 else (8, 12), np.uint8))
     with pytest.raises(SceneError, match="masks leave no pixel"):
@@ -68,9 +68,9 @@ def test_transparency_shows_the_background_of_its_ray(tmp_path):
     pool = PixelPool(load_scene(tmp_path))
     batch = pool.draw(200, torch.Generator().manual_seed(0))
     assert batch.background.std() > 0.2
-    photos, places = drawn_pixels(pool, batch)
+    photos, drawn = drawn_pixels(pool, batch)
     for photo, (x, y), colour, background in zip(
-        photos, places.floor().int().tolist(), batch.colours, batch.background, strict=True
+        photos, drawn.floor().int().tolist(), batch.colours, batch.background, strict=True
     ):
         *rgb, alpha = pixels[photo][y, x] / 255
         expected = alpha * np.array(rgb) + (1 - alpha) * background.numpy()

@@ -14,9 +14,9 @@ SMALL = RadianceConfig(levels=4, log2_entries=10, finest=64, samples=8, bins=16,
 def batch_of(count: int) -> RayBatch:
     generator = torch.Generator().manual_seed(1)
     directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
-    slots = torch.arange(count) % 3
-    rays = RayBundle(torch.zeros(count, 3), directions, torch.ones(count), slots)
-    return RayBatch(rays, torch.rand(count, 3, generator=generator), torch.ones(count, 3), slots)
+    train_index = torch.arange(count) % 3
+    rays = RayBundle(torch.zeros(count, 3), directions, torch.ones(count), train_index)
+    return RayBatch(rays, torch.rand(count, 3, generator=generator), torch.ones(count, 3), train_index)
 
 
 def trained(steps: int = 3) -> tuple[RadianceField, list[float]]:

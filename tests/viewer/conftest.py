@@ -31,12 +31,12 @@ def browser():
 @pytest.fixture(scope="module")
 def viewer(drawn_run):
     """The drawn run, served and ready to answer."""
+    from lerf.viewer.scene_state import open_scene_state
     from lerf.viewer.server import Viewer
-    from lerf.viewer.world import open_world
 
-    served = Viewer(open_world(drawn_run, device="cpu"), title="drawn", port=0, limit=120)
-    wait_for(lambda: served.world.cloud is not None and not served.world.stage, "the preparation")
-    assert not served.world.trouble
+    served = Viewer(open_scene_state(drawn_run, device="cpu"), title="drawn", port=0, limit=120)
+    wait_for(lambda: served.scene.points is not None and not served.scene.preparing, "the preparation")
+    assert not served.scene.trouble
     yield served
     served.close()
 

@@ -14,7 +14,7 @@ from lerf.errors import ConfigError
 from lerf.geometry.camera_table import CameraTable
 from lerf.scenes.camera_path import read_camera_path
 from lerf.scenes.load import load_scene
-from lerf.viewer.geometry import Pose, opening_viewpoint, photo_viewpoint, vertical_angle, wxyz_of
+from lerf.viewer.geometry import Pose, opening_viewpoint, photo_viewpoint, wxyz_of
 from lerf.viewer.recording import Recording
 from lerf.viewer.server import free_port
 from lerf.viewer.words import in_words
@@ -29,7 +29,7 @@ def pose_of_photo(scene, photo):
     """What the browser would say if its camera stood where a photo was taken."""
     camera = scene.normalised_camera(photo)
     handle = SimpleNamespace(
-        wxyz=wxyz_of(camera.camera_to_world), position=camera.camera_to_world[:, 3], fov=vertical_angle(camera),
+        wxyz=wxyz_of(camera.camera_to_world), position=camera.camera_to_world[:, 3], fov=camera.vertical_angle,
         image_width=camera.width, image_height=camera.height,
     )  # fmt: skip
     return camera, Pose.of(handle)

@@ -25,7 +25,7 @@ def picture(page):
 
 def solids_seen(drawn, session, width, height):
     """For each solid its pixels in the page's view, [height, width], without what the controls cover."""
-    camera = session.pose.camera(height).moved(session.world.scene.similarity.inverse())
+    camera = session.pose.camera(height).moved(session.scene.scene.similarity.inverse())
     x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
     local = np.stack([(x - camera.cx) / camera.fx, (camera.cy - y) / camera.fy, -np.ones_like(x)], -1).reshape(-1, 3)
     local /= np.linalg.norm(local, axis=-1, keepdims=True)
@@ -128,12 +128,12 @@ def test_an_answer_is_flown_to(drawn, opened):
     button = tab.page.get_by_text("Fly to 1")
     button.wait_for(timeout=1000 * PATIENCE)
     button.click()
-    answer = tab.session.asked.replies[0].answer
-    scene = tab.session.world.scene
+    answer = tab.session.asked.states[0].answer
+    scene = tab.session.scene.scene
     photo = [photo.name for photo in scene.photos].index(answer.geometry.view)
     goal = scene.normalised_camera(photo).camera_to_world[:, 3]
     wait_for(lambda: np.linalg.norm(tab.session.pose.position - goal) < 1e-2, "the arrival")
-    towards = tab.session.world.to_normalised(answer.geometry.point) - goal
+    towards = tab.session.scene.to_normalised(answer.geometry.point) - goal
     forwards = -tab.session.pose.rotation[:, 2]
     assert forwards @ towards / np.linalg.norm(towards) > 0.999
     assert np.linalg.norm(np.array(answer.geometry.point) - drawn.scene.solids[1].centre) < 0.6
@@ -165,14 +165,14 @@ def test_an_empty_phrase_is_an_error_in_words(opened):
 
 def test_what_the_encoder_warns_of_is_in_the_page(opened, monkeypatch):
     tab = opened()
-    phrases = tab.session.world.model.phrases
+    phrases = tab.session.scene.model.phrases
 
     def never_learnt(texts, *rest):
         if "mauve" in texts:
             warnings.warn("The encoder never learnt <mauve>.", LerfWarning, stacklevel=2)
         return phrases(texts, *rest)
 
-    monkeypatch.setattr(tab.session.world.model, "phrases", never_learnt)
+    monkeypatch.setattr(tab.session.scene.model, "phrases", never_learnt)
     warning = tab.page.get_by_text("The encoder never learnt <mauve>.")
     for text, shown in (("mauve", 1), ("red", 0)):
         type_prompt(tab.page, text)
@@ -214,16 +214,16 @@ def test_a_scale_is_overridden_and_given_back(opened):
     button = tab.page.get_by_role("button", name="Automatic scale")
     button.wait_for(timeout=1000 * PATIENCE)
     assert button.is_disabled()
-    automatic = tab.session.asked.replies[0].scale
+    automatic = tab.session.asked.states[0].scale
     number = tab.page.locator("input.mantine-NumberInput-input:visible").first
     number.fill("0.5")
     number.press("Tab")
-    wait_for(lambda: not tab.session.asked.replies[0].automatic, "the scale")
-    assert tab.session.asked.replies[0].scale == pytest.approx(0.5 * tab.session.world.unit)
+    wait_for(lambda: not tab.session.asked.states[0].automatic, "the scale")
+    assert tab.session.asked.states[0].scale == pytest.approx(0.5 * tab.session.scene.unit)
     wait_for(button.is_enabled, "the way back")
     button.click()
-    wait_for(lambda: tab.session.asked.replies[0].automatic, "the automatic scale")
-    assert tab.session.asked.replies[0].scale == pytest.approx(automatic)
+    wait_for(lambda: tab.session.asked.states[0].automatic, "the automatic scale")
+    assert tab.session.asked.states[0].scale == pytest.approx(automatic)
 
 
 def test_points_photos_and_downloads(opened, tmp_path):
@@ -236,7 +236,7 @@ def test_points_photos_and_downloads(opened, tmp_path):
     colours = picture(tab.page)[NOTICE:, :-PANEL]
     assert colours.reshape(-1, 3).std(0).min() > 10
     tab.page.locator("input[type=checkbox]:visible").first.click()
-    wait_for(lambda: tab.session.stage.frustums == len(tab.session.world.scene.train), "the photos")
+    wait_for(lambda: tab.session.view.frustums == len(tab.session.scene.scene.train), "the photos")
     with tab.page.expect_download(timeout=1000 * PATIENCE) as download:
         tab.page.get_by_role("button", name="Screenshot").click()
     download.value.save_as(tmp_path / "shot.png")
@@ -263,7 +263,7 @@ def test_a_failing_step_is_told_in_the_page_and_survived(opened, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(tab.session.world.model, "phrases", no_memory)
+        patch.setattr(tab.session.scene.model, "phrases", no_memory)
         type_prompt(tab.page, "red")
         tab.page.get_by_text("There is not enough memory").wait_for(timeout=1000 * PATIENCE)
     type_prompt(tab.page, "red")
@@ -271,16 +271,16 @@ def test_a_failing_step_is_told_in_the_page_and_survived(opened, monkeypatch):
 
 
 def test_the_server_is_restarted_under_an_open_page(browser, drawn_run):
+    from lerf.viewer.scene_state import open_scene_state
     from lerf.viewer.server import Viewer
-    from lerf.viewer.world import open_world
 
-    first = Viewer(open_world(drawn_run, device="cpu"), port=0, limit=60)
+    first = Viewer(open_scene_state(drawn_run, device="cpu"), port=0, limit=60)
     page = browser.new_page(viewport={"width": 900, "height": 600})
     page.goto(first.url)
     wait_for(lambda: first.sessions, "the session")
     port = first.port
     first.close()
-    second = Viewer(open_world(drawn_run, device="cpu"), port=port, limit=60)
+    second = Viewer(open_scene_state(drawn_run, device="cpu"), port=port, limit=60)
     try:
         assert second.port == port
         session = wait_for(lambda: second.sessions and second.sessions[0], "the new session")
@@ -294,14 +294,14 @@ def test_the_server_is_restarted_under_an_open_page(browser, drawn_run):
 
 
 def test_a_run_without_language_is_shown_and_says_so(browser, drawn_run, tmp_path):
+    from lerf.viewer.scene_state import open_scene_state
     from lerf.viewer.server import Viewer
-    from lerf.viewer.world import open_world
 
     run = tmp_path / "run"
     run.mkdir()
     for name in ("config.json", "scene.json", "radiance.safetensors"):
         (run / name).write_bytes((drawn_run / name).read_bytes())
-    served = Viewer(open_world(run, device="cpu"), port=0, limit=60)
+    served = Viewer(open_scene_state(run, device="cpu"), port=0, limit=60)
     page = browser.new_page(viewport={"width": 900, "height": 600})
     try:
         page.goto(served.url)

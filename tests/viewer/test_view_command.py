@@ -18,7 +18,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 def start(run, *options):
     """The command in a process of its own that knows the encoders of the tests; and what it says on stdout."""
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
-    command = [sys.executable, "-m", "lerf.apps.main", "view", str(run), "--device", "cpu", "--json", *options]
+    command = [sys.executable, "-m", "lerf", "view", str(run), "--device", "cpu", "--json", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )  # fmt: skip
@@ -57,13 +57,13 @@ def test_bad_requests_are_one_sentence(drawn_run, tmp_path, capsys):
 def test_nothing_may_be_shared_from_a_page(drawn_run):
     from viser import _messages
 
+    from lerf.viewer.scene_state import open_scene_state
     from lerf.viewer.server import Viewer
-    from lerf.viewer.world import open_world
 
-    served = Viewer(open_world(drawn_run, device="cpu"), port=0)
+    served = Viewer(open_scene_state(drawn_run, device="cpu"), port=0)
     try:
         assert served.server.get_host() == "127.0.0.1"
         assert _messages.ShareUrlRequest not in served.server._websock_server._incoming_handlers
-        wait_for(lambda: not served.world.stage, "the preparation")
+        wait_for(lambda: not served.scene.preparing, "the preparation")
     finally:
         served.close()

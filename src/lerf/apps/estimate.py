@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from lerf.encoders.mini import DEFAULTS as MINI
 from lerf.encoders.mini import HEIGHT, SPACING
-from lerf.errors import ConfigError
 from lerf.kernels.layout import GridLayout
-from lerf.pyramids.tiles import layout
+from lerf.pyramids.tiles import layout as tile_layout
 from lerf.run.folder import RunFolder
-from lerf.run.settings import MEMORY, PRESETS, TrainSettings
+from lerf.run.settings import TrainSettings
 from lerf.scenes.load import load_scene
-from lerf.stages.train import default_device
+from lerf.scenes.scene import Scene
 from lerf.training.pixels import pixel_bytes
 
 BASE_BYTES = 700_000_000
@@ -81,92 +79,73 @@ def features_of(
 
 def tile_cells(height: int, width: int, tile_ratios: Sequence[float]) -> int:
     """Tiles of all heights over one photo."""
-    grids = [layout(height, width, ratio) for ratio in tile_ratios]
+    grids = [tile_layout(height, width, ratio) for ratio in tile_ratios]
     return sum(grid.rows * grid.columns for grid in grids)
 
 
-def size_text(count: int | float) -> str:
-    """Bytes in words."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def describe_capture(
-    path: Path,
-    downscale: int | None,
-    preset: str | None,
-    *,
-    encoder: str | None = None,
-    dense: str | None = None,
-    tile_ratios: Sequence[float] | None = None,
-    memory: float = MEMORY,
-) -> dict[str, Any]:
-    """Photos, cameras and split, and an estimate of memory, disk and (on a CPU) minutes for a preset.
+def describe_capture(settings: TrainSettings) -> dict[str, Any]:
+    """Photos, cameras and split, and an estimate of the memory, disk and minutes (on two cores) that training takes.
 
     The features of an encoder that is not known here are left out of it.
 
-    Args:
-        path: capture.
-        downscale: what the photos' size is divided by.
-        preset: name; by default that of this machine.
-        encoder: image-text encoder, by default the preset's.
-        dense: dense regulariser, by default the preset's.
-        tile_ratios: heights of tiles over the photo's, by default the encoder's.
-        memory: gigabytes that photos, and later features, may take.
-
     Raises:
         SceneError: when the capture cannot be read.
-        ConfigError: when the preset is unknown.
     """
-    scene = load_scene(path, downscale)
-    preset = preset or ("lerf-cpu" if default_device() == "cpu" else "lerf")
-    if preset not in PRESETS:
-        raise ConfigError(f"There is no preset '{preset}'; known are {', '.join(PRESETS)}.")
-    chosen = PRESETS[preset]
-    sizes = sorted({(photo.camera.width, photo.camera.height) for photo in scene.photos})
-    radiance, language = chosen.radiance, chosen.language
-    radiance_grid = GridLayout.geometric(
-        radiance.levels, radiance.coarsest, radiance.finest, radiance.features, radiance.log2_entries
-    )
-    language_grid = GridLayout((), language.features, language.log2_entries)
-    for levels, coarsest, finest in language.grids:
-        language_grid += GridLayout.geometric(levels, coarsest, finest, language.features, language.log2_entries)
-    tables = 4 * sum(grid.entries * grid.features for grid in (radiance_grid, language_grid))
-    rays = chosen.language_training.pool_rays
-    # Features are made of the photos before --downscale.
-    factor = downscale or 1
-    full = [(scene.photos[i].camera.height * factor, scene.photos[i].camera.width * factor) for i in scene.train]
-    features = features_of(encoder or chosen.encoder, full, tile_ratios=tile_ratios) or 0
-    if (dense or chosen.dense) != "none":
-        features += features_of(dense or chosen.dense, full) or 0
-    budget = int(memory * 1e9)
+    scene = load_scene(settings.data, settings.downscale)
+    features = _feature_bytes(settings, scene)
     # The photos go before the features come; of either there is no more than the budget.
-    resident = max(min(pixel_bytes(scene), budget), min(features, budget))
-    pool = rays * (language.samples * 20 + 40)
-    # A step keeps encodings, hidden layers and their gradients.
-    step = 4096 * radiance.samples * 4 * (4 * radiance.levels * radiance.features + 6 * radiance.hidden)
-    radiance_speed, language_speed = RAYS_PER_SECOND_CPU[preset]
-    minutes = (
-        chosen.radiance_training.steps * chosen.radiance_training.rays / radiance_speed
-        + (chosen.language_source == "field")
-        * chosen.language_training.steps
-        * chosen.language_training.rays
-        / language_speed
-        + len(scene.train)
-    ) / 60
+    resident = min(max(pixel_bytes(scene), features), settings.memory_bytes)
+    tables = _table_bytes(settings)
     return {
         "photos": len(scene),
         "training_photos": len(scene.train),
         "held_out_photos": len(scene.test),
-        "sizes": [list(size) for size in sizes],
+        "sizes": [list(size) for size in sorted({(photo.camera.width, photo.camera.height) for photo in scene.photos})],
         "cameras": sorted({"fisheye" if photo.camera.fisheye else "perspective" for photo in scene.photos}),
         "normalised_units_per_capture_unit": scene.similarity.scale,
-        "preset": preset,
+        "preset": settings.preset,
         # Table, gradient and two moments, and all but the gradient once more while a checkpoint is written.
-        "memory_bytes": int(BASE_BYTES + resident + 7 * tables + pool + step),
+        "memory_bytes": int(BASE_BYTES + resident + 7 * tables + _working_bytes(settings)),
         "disk_bytes": int(features + 4 * tables),
         "features_bytes": features,
-        "minutes_on_two_cores": round(minutes, 1),
+        "minutes_on_two_cores": round(_minutes(settings, len(scene.train)), 1),
     }
+
+
+def _feature_bytes(settings: TrainSettings, scene: Scene) -> int:
+    """Bytes of the features that training learns from; those of an encoder that is not known here count nothing."""
+    # Features are made of the photos before --downscale.
+    factor = settings.downscale or 1
+    cameras = [scene.photos[index].camera for index in scene.train]
+    sizes = [(camera.height * factor, camera.width * factor) for camera in cameras]
+    count = features_of(settings.encoder, sizes, tile_ratios=settings.tile_ratios) or 0
+    return count if settings.dense == "none" else count + (features_of(settings.dense, sizes) or 0)
+
+
+def _table_bytes(settings: TrainSettings) -> int:
+    """Bytes of the hash tables of both fields."""
+    radiance, language = settings.radiance, settings.language
+    grids = [(radiance.levels, radiance.coarsest, radiance.finest, radiance.features, radiance.log2_entries)]
+    grids += [(*grid, language.features, language.log2_entries) for grid in language.grids]
+    layouts = [GridLayout.geometric(*grid) for grid in grids]
+    return 4 * sum(layout.entries * layout.features for layout in layouts)
+
+
+def _working_bytes(settings: TrainSettings) -> int:
+    """Bytes of the pool of rays, and of what a step of radiance keeps: encodings, hidden layers, their gradients."""
+    radiance, rays = settings.radiance, settings.radiance_training.rays
+    pool = settings.language_training.pool_rays * (settings.language.samples * 20 + 40)
+    return pool + rays * radiance.samples * 4 * (4 * radiance.levels * radiance.features + 6 * radiance.hidden)
+
+
+def _minutes(settings: TrainSettings, photos: int) -> float:
+    """Minutes of both trainings and of the features on two cores."""
+    radiance, language = settings.radiance_training, settings.language_training
+    radiance_speed, language_speed = RAYS_PER_SECOND_CPU[settings.preset]
+    seconds = radiance.steps * radiance.rays / radiance_speed + photos
+    if settings.language_source == "field":
+        seconds += language.steps * language.rays / language_speed
+    return seconds / 60
 
 
 def describe_run(run: RunFolder) -> dict[str, Any]:

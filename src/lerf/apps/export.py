@@ -1,207 +1,34 @@
-"""`lerf export`: the surface as a point cloud or a mesh, in capture coordinates, with what phrases say of it."""
+"""Options of `lerf export`; `export_files.py` does it."""
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
 
-import numpy as np
-import torch
-from rich.console import Console
+from tyro.conf import Positional, arg
 
-import lerf.model
-from lerf.apps import main as cli
-from lerf.apps.estimate import size_text
-from lerf.apps.pictures import to_bytes
-from lerf.apps.progress import TerminalReporter
-from lerf.errors import ConfigError, LerfWarning, QueryError
-from lerf.exports.asked import Asked, ask
-from lerf.exports.cloud import Cloud, Progress, build_cloud, capture_points, normals
-from lerf.exports.meaning import Meaning, read_meaning, write_embeddings
-from lerf.exports.mesh import Mesh, build_mesh, require_marching_cubes, transfer
-from lerf.exports.ply import write_ply
-from lerf.files import sha256_of, write_json
-from lerf.geometry.similarity import Similarity
-from lerf.model import Model
-from lerf.queries.phrases import presence
-from lerf.run.folder import RunFolder
-
-FORMAT = 1
-"""Version of the JSON beside the PLY; raised when an entry changes its meaning or goes."""
-CLOUD_POINTS, MESH_POINTS = 500_000, 1_500_000
-"""Rays by default: a mesh averages many of them."""
-CLOUD_REACH, MESH_REACH = 6.0, 2.0
-"""How far the surface is followed by default: a mesh's voxels are the larger the further it reaches."""
+from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
+from lerf.run.settings import optional
 
 
-def export(command: cli.Export, console: Console) -> dict[str, Any]:
-    """A PLY file, and a JSON file beside it that says what is in it and where."""
-    _check(command)
-    model = lerf.model.load(command.run, weights=command.weights, offline=command.offline, device=command.device)
-    asked = None
-    if command.query:
-        asked = ask(
-            model, command.query, canonical=command.canonical, temperature=command.temperature, scale=command.scale
-        )
-    reporter = TerminalReporter(console)
-    try:
-        facts = _export(command, model, asked, reporter.show)
-    finally:
-        reporter.close()
-    run = RunFolder(command.run)
-    facts["checkpoints"] = {stage: sha256_of(run.path / f"{stage}.safetensors") for stage in ("radiance", "language")}
-    write_json(command.output.with_suffix(".json"), facts)
-    size = size_text(command.output.stat().st_size)
-    shape = f"{facts['vertices']:,} points" if command.what == "cloud" else f"{facts['faces']:,} triangles"
-    console.print(f"{command.output}: {shape}, {size}.", highlight=False, markup=False)
-    return {"file": str(command.output), **facts}
+@dataclass(frozen=True, kw_only=True)
+class Export(RunOptions, ThresholdOption, PhraseOptions):
+    """Write the surface as a point cloud or a mesh, in capture coordinates; a JSON file beside it has the transform."""
 
-
-def _check(command: cli.Export) -> None:
-    """Refuse what cannot work before anything is computed."""
-    if command.output.suffix.lower() != ".ply":
-        raise ConfigError(f"{command.output} must end in .ply, the format that is written.")
-    if command.crop and not command.query:
-        raise QueryError("There is nothing to crop to; name it with --query.")
-    if command.what == "mesh":
-        require_marching_cubes()
-        if command.embeddings:
-            raise ConfigError("Embeddings belong to points; give --what cloud with --embeddings.")
-
-
-def _export(command: cli.Export, model: Model, asked: Asked | None, progress: Progress) -> dict[str, Any]:
-    points = command.points or (CLOUD_POINTS if command.what == "cloud" else MESH_POINTS)
-    reach = command.reach or (CLOUD_REACH if command.what == "cloud" else MESH_REACH)
-    cloud = build_cloud(model, points, reach, progress)
-    meaning = None
-    facts: dict[str, Any] = {
-        "format": FORMAT,
-        "what": command.what,
-        "frame": "capture",
-        "capture": model.scene.metadata,
-        "capture_to_normalised": _transform(model.scene.similarity),
-        "normalised_to_capture": _transform(model.scene.similarity.inverse()),
-        "crop": command.crop,
-        "encoder": model.encoder.name,
-    }
-    if asked is not None:
-        threshold = model.threshold if command.threshold is None else command.threshold
-        meaning = read_meaning(model, cloud, asked, threshold, progress)
-        facts |= {
-            "canonical": list(model.canonical if command.canonical is None else command.canonical),
-            "temperature": asked.phrases.temperature,
-            "threshold": threshold,
-            "phrases": [
-                {
-                    "text": text,
-                    "property": f"relevancy_{row}",
-                    "scale": asked.scales[row] / model.scene.similarity.scale,
-                    "relevancy": presence(meaning.relevancy[row]),
-                    "present": bool(meaning.named[row].any()),
-                }
-                for row, text in enumerate(asked.phrases.texts)
-            ],
-        }
-        if command.crop:
-            _say_absent(meaning)
-    write = _write_cloud if command.what == "cloud" else _write_mesh
-    return {**facts, "reach": reach, **write(command, model, cloud, meaning, progress)}
-
-
-def _say_absent(meaning: Meaning) -> None:
-    """Warn of phrases that name nothing.
-
-    Raises:
-        QueryError: when none names anything.
-    """
-    absent = [row for row, own in enumerate(meaning.named) if not bool(own.any())]
-    words = [f'"{meaning.asked.phrases.texts[row]}" ({presence(meaning.relevancy[row]):.2f})' for row in absent]
-    if len(absent) == len(meaning.named):
-        raise QueryError(
-            f"The scene has nothing to crop to: the relevancy of {', '.join(words)} stays under the threshold "
-            f"{meaning.threshold:.2f}; lower it with --threshold or name something else."
-        )
-    for word in words:
-        warnings.warn(f"{word} is not in the scene.", LerfWarning, stacklevel=2)
-
-
-def _comments(meaning: Meaning | None) -> list[str]:
-    """Header lines of the PLY: the frame, and which phrase each property is of."""
-    texts = () if meaning is None else meaning.asked.phrases.texts
-    return ["frame capture", *(f"relevancy_{row} {text}" for row, text in enumerate(texts))]
-
-
-def _write_cloud(
-    command: cli.Export, model: Model, everything: Cloud, meaning: Meaning | None, progress: Progress
-) -> dict[str, Any]:
-    cloud = everything
-    if command.crop and meaning is not None:
-        kept = meaning.named.any(0)
-        cloud, meaning = everything.chosen(kept), meaning.chosen(kept)
-    facing = normals(model, cloud, everything, progress).double().numpy() @ model.scene.similarity.rotation
-    rows = () if meaning is None else meaning.relevancy.cpu().numpy()
-    write_ply(
-        command.output,
-        capture_points(model, cloud.positions),
-        normals=facing,
-        colours=to_bytes(cloud.colours[None])[0],
-        scalars={f"relevancy_{row}": values for row, values in enumerate(rows)},
-        comments=_comments(meaning),
-    )
-    facts: dict[str, Any] = {"vertices": len(cloud)}
-    if command.embeddings:
-        path = command.output.with_name(f"{command.output.stem}_embeddings.npy")
-        scale = model.language.middle_scale if command.scale is None else model.normalised_scale(command.scale)
-        shape = write_embeddings(path, model, cloud, scale, progress)
-        unit = model.scene.similarity.scale
-        facts["embeddings"] = {"file": path.name, "shape": list(shape), "scale": scale / unit}
-    return facts
-
-
-def _write_mesh(
-    command: cli.Export, model: Model, cloud: Cloud, meaning: Meaning | None, progress: Progress
-) -> dict[str, Any]:
-    values = [cloud.colours]
-    around = cloud
-    if meaning is not None:
-        values.append(meaning.relevancy.T)
-        if command.crop:
-            kept = meaning.named.any(0)
-            values.append(kept.float()[:, None])
-            around = cloud.chosen(kept)
-    mesh = build_mesh(model.cameras, around, command.resolution, progress)
-    table = torch.cat(values, dim=1).cpu().double().numpy()
-    at = transfer(cloud.positions.cpu().double().numpy(), table, mesh.vertices)
-    if command.crop:
-        mesh, at = _cropped(mesh, at, at[:, -1] < 0.5)
-    phrases = 0 if meaning is None else len(meaning.relevancy)
-    write_ply(
-        command.output,
-        model.scene.similarity.inverse().apply_points(mesh.vertices),
-        normals=mesh.normals @ model.scene.similarity.rotation,
-        colours=np.clip(np.rint(at[:, :3] * 255), 0, 255).astype(np.uint8),
-        scalars={f"relevancy_{row}": at[:, 3 + row] for row in range(phrases)},
-        faces=mesh.faces,
-        comments=_comments(meaning),
-    )
-    return {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
-
-
-def _cropped(mesh: Mesh, values: np.ndarray, dropped: np.ndarray) -> tuple[Mesh, np.ndarray]:
-    """The mesh without dropped vertices and specks, and the values of those that are left.
-
-    Raises:
-        QueryError: when nothing is left.
-    """
-    smaller, kept = mesh.without(dropped)
-    clean, again = smaller.without_specks()
-    if len(clean.faces) == 0:
-        raise QueryError("Nothing of the mesh is left by the crop; give more --points or a lower --threshold.")
-    return clean, values[kept][again]
-
-
-def _transform(similarity: Similarity) -> dict[str, Any]:
-    """A similarity as its parts and as the 4x4 matrix that does the same."""
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = similarity.scale * similarity.rotation, similarity.translation
-    return {**similarity.to_dict(), "matrix": matrix.tolist()}
+    output: Annotated[Path, Positional, arg(metavar="OUTPUT")]
+    """PLY file to write."""
+    what: Literal["cloud", "mesh"] = "cloud"
+    """Points, or triangles."""
+    query: Annotated[tuple[str, ...], arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="")] = ()
+    """Phrases whose relevancy every point carries, as the properties relevancy_0, relevancy_1, …"""
+    crop: bool = False
+    """Keep only what the phrases name."""
+    embeddings: bool = False
+    """Also write the embedding of every point, as NPY; without --scale at the middle of the scales."""
+    points: Annotated[int | None, optional()] = None
+    """Rays of the photos that look for the surface; by default half a million for a cloud, thrice that for a mesh."""
+    reach: Annotated[float | None, optional()] = None
+    """How far the surface is followed, in mean distances of the cameras from the middle; by default 6, a mesh 2."""
+    resolution: int = 384
+    """Voxels of a mesh along its longest side."""

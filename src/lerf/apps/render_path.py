@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +16,25 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from lerf.apps import main as cli
-from lerf.apps.pictures import (
-    PcaBasis,
-    accumulation_picture,
-    apply_pca_basis,
-    centred_picture,
-    depth_picture,
-    fit_pca_basis,
-    normalised_picture,
-    raw_picture,
-    write_png,
-)
+from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.render_options import Render
 from lerf.errors import ConfigError, QueryError, RunError
-from lerf.exports.asked import Asked, ask
 from lerf.exports.video import require_video_library, write_video
 from lerf.files import sha256_of, write_atomically, write_json
 from lerf.geometry.camera import NO_DISTORTION
 from lerf.geometry.camera_table import CameraTable
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
-from lerf.rendering.image import render_colour
+from lerf.rendering.colour_maps import percentile_limits
+from lerf.rendering.features import feature_bases
+from lerf.rendering.outputs import ViewMaps, names, paint, parse
+from lerf.rendering.pca import PcaBasis, apply_pca_basis
 from lerf.run.folder import RunFolder
 from lerf.scenes.camera_path import CameraPath, read_camera_path, read_nerfstudio_transform, write_camera_path
 from lerf.scenes.keyframes import through_keyframes
 from lerf.scenes.scene import Scene
+from lerf.steps import finish
 
 FORMAT = 1
 """Version of render.json; frames of another one are not continued."""
@@ -50,13 +42,22 @@ PHOTOS = "photos"
 """Name that stands for a path through the photos' own cameras."""
 KEYFRAMES = 16
 """Most photos that such a path leads through."""
-PLAIN_OUTPUTS = ("rgb", "depth", "accumulation", "clip", "dino")
-PHRASE_OUTPUTS = ("relevancy", "centred", "composited")
 PREVIEWS, PREVIEW_SIDE = 8, 96
 """Frames from which the range of depth is taken for all, and the length of their longer side."""
 
 
-def render_path(command: cli.Render, model: Model, console: Console) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PathPhrases:
+    """Phrases with what stays the same in all frames."""
+
+    phrases: Phrases
+    scales: tuple[float, ...]
+    """Of each phrase, normalised units."""
+    scores: tuple[float, ...]
+    """Relevancy of each phrase to the scene: the top of its colours."""
+
+
+def render_path(command: Render, model: Model, console: Console) -> dict[str, Any]:
     """Frames that are not there yet, then the video."""
     if command.video is not None:
         require_video_library()
@@ -89,7 +90,7 @@ def render_path(command: cli.Render, model: Model, console: Console) -> dict[str
         shutil.rmtree(folder)
     place = command.video if temporary else folder
     console.print(f"{len(path.cameras)} frames, {kept} of them there already: {place}", highlight=False, markup=False)
-    unit = model.scene.similarity.scale
+    unit = model.photos.unit
     return {
         "frames": len(path.cameras),
         "kept": kept,
@@ -104,7 +105,7 @@ def render_path(command: cli.Render, model: Model, console: Console) -> dict[str
     }  # fmt: skip
 
 
-def _camera_path(command: cli.Render, scene: Scene) -> CameraPath:
+def _camera_path(command: Render, scene: Scene) -> CameraPath:
     assert command.path is not None
     if not command.downscale > 0:
         raise ConfigError(f"The factor --downscale is {command.downscale}; give a positive number.")
@@ -137,7 +138,7 @@ def photo_path(scene: Scene, frames_a_second: float = 24.0) -> CameraPath:
 
 def _outputs(wanted: Sequence[str], phrases: int) -> tuple[str, ...]:
     """Names of outputs, checked; by default the colour and each phrase's relevancy."""
-    known = [*PLAIN_OUTPUTS, *(f"{kind}_{number}" for kind in PHRASE_OUTPUTS for number in range(phrases))]
+    known = names(phrases)
     chosen = tuple(dict.fromkeys(wanted)) or ("rgb", *(f"relevancy_{number}" for number in range(phrases)))
     for name in chosen:
         if name not in known:
@@ -146,7 +147,7 @@ def _outputs(wanted: Sequence[str], phrases: int) -> tuple[str, ...]:
     return chosen
 
 
-def _folder(command: cli.Render) -> tuple[Path, bool]:
+def _folder(command: Render) -> tuple[Path, bool]:
     """Where frames lie, and whether only until the video is whole."""
     if command.output is not None:
         return command.output, False
@@ -155,7 +156,7 @@ def _folder(command: cli.Render) -> tuple[Path, bool]:
     return command.video.with_name(command.video.name + ".frames"), True
 
 
-def _fixed(command: cli.Render, model: Model, path: CameraPath, folder: Path) -> tuple[dict[str, Any], Asked | None]:
+def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tuple[dict[str, Any], PathPhrases | None]:
     """What all frames share. It is kept beside them, so that those of an interrupted rendering fit the new ones.
 
     Raises:
@@ -172,8 +173,8 @@ def _fixed(command: cli.Render, model: Model, path: CameraPath, folder: Path) ->
         ],
         "size": list(path.size),
         "phrases": [] if phrases is None else list(phrases.texts),
-        "canonical": list(model.canonical if command.canonical is None else command.canonical),
-        "temperature": model.temperature if command.temperature is None else command.temperature,
+        "canonical": list(model.defaults.canonical if command.canonical is None else command.canonical),
+        "temperature": model.defaults.temperature if command.temperature is None else command.temperature,
         "scale": command.scale,
     }  # fmt: skip
     place = folder / "render.json"
@@ -181,23 +182,24 @@ def _fixed(command: cli.Render, model: Model, path: CameraPath, folder: Path) ->
         fixed = _read_fixed(place)
         if fixed["request"] != request:
             raise ConfigError(f"{folder} holds frames of another rendering; choose another folder, or delete this one.")
-        asked = None
-        if phrases is not None:
-            asked = Asked(phrases, tuple(fixed["scales"]), tuple(fixed["scores"]))
-        return fixed, asked
-    asked = None
-    if command.query:
-        asked = ask(
-            model, command.query, canonical=command.canonical, temperature=command.temperature, scale=command.scale
-        )
+        return fixed, _asked(phrases, fixed["scales"], fixed["scores"])
+    scales, scores = [], []
+    if phrases is not None:
+        given = None if command.scale is None else [command.scale] * len(phrases)
+        answers = finish(model.answer(phrases, scales=given))
+        scales, scores = [own.scale for own in answers], [own.answer.relevancy for own in answers]
     fixed = {
         "request": request,
-        "scales": [] if asked is None else list(asked.scales),
-        "scores": [] if asked is None else list(asked.scores),
+        "scales": scales,
+        "scores": scores,
         "depth_range": list(_depth_range(model, path)),
     }
     write_json(place, fixed)
-    return fixed, asked
+    return fixed, _asked(phrases, scales, scores)
+
+
+def _asked(phrases: Phrases | None, scales: Sequence[float], scores: Sequence[float]) -> PathPhrases | None:
+    return None if phrases is None else PathPhrases(phrases, tuple(scales), tuple(scores))
 
 
 def _read_fixed(place: Path) -> dict[str, Any]:
@@ -216,12 +218,8 @@ def _depth_range(model: Model, path: CameraPath) -> tuple[float, float]:
     shrink = max(1.0, max(path.size) / PREVIEW_SIDE)
     small = path.scaled_to(*(max(1, round(side / shrink)) for side in path.size))
     table = _table(model, replace(small, cameras=tuple(small.cameras[place] for place in places)))
-    depths = torch.cat([render_colour(model.radiance, table, row).depth.flatten() for row in range(len(places))])
-    depths = depths[depths.isfinite()].cpu() / model.scene.similarity.scale
-    if len(depths) == 0:
-        return 0.0, 1.0
-    low, high = np.percentile(depths.numpy(), [1.0, 99.0]).tolist()
-    return low, high
+    pictures = [finish(model.radiance.render(table, row)) for row in range(len(places))]
+    return percentile_limits(torch.cat([picture.depth.flatten() for picture in pictures]) / model.photos.unit)
 
 
 def _table(model: Model, path: CameraPath) -> CameraTable:
@@ -245,7 +243,7 @@ class _Renderer:
         self,
         model: Model,
         path: CameraPath,
-        asked: Asked | None,
+        asked: PathPhrases | None,
         depth_range: tuple[float, float],
         outputs: Sequence[str],
         npy: bool,
@@ -253,62 +251,44 @@ class _Renderer:
         self.model, self.path, self.asked, self.outputs = model, path, asked, outputs
         self.depth_range = depth_range
         self.cameras = _table(model, path)
-        self.phrases = sorted({int(name.rpartition("_")[2]) for name in outputs if re.fullmatch(r"\w+_\d+", name)})
-        self.bases: tuple[PcaBasis, PcaBasis | None] | None = None
+        self.phrases = sorted({number for name in outputs if (number := parse(name)[1]) is not None})
+        self.bases: dict[str, PcaBasis] = {}
         if {"clip", "dino"} & set(outputs):
-            embeddings, dense = model.surface_features()
-            self.bases = fit_pca_basis(embeddings.cpu()), fit_pca_basis(dense.cpu()) if dense is not None else None
-            if "dino" in outputs and dense is None:
+            self.bases = feature_bases(model.language, model.surface.latent)
+            if "dino" in outputs and "dino" not in self.bases:
                 raise QueryError("The run was trained without dense features, so that there is no output dino.")
 
     def write(self, number: int, files: dict[str, Path]) -> None:
         """Draw the outputs of a frame and write them."""
-        maps = self._relevancy(number)
-        colour = render_colour(self.model.radiance, self.cameras, number)
-        depth = colour.depth / self.model.scene.similarity.scale
-        features = self._feature_pictures(number)
+        picture = finish(self.model.radiance.render(self.cameras, number))
+        depth, relevancy = picture.depth / self.model.photos.unit, self._relevancy(number)
+        features = {
+            name: apply_pca_basis(basis, self._features(number, name).cpu())
+            for name, basis in self.bases.items()
+            if name in self.outputs
+        }
+        highest = {} if self.asked is None else dict(enumerate(self.asked.scores))
+        maps = ViewMaps(
+            picture.colour, depth, picture.accumulation, relevancy, features, highest, self.depth_range
+        )  # fmt: skip
         for name, file in files.items():
-            kind, _, which = name.removesuffix(".npy").rpartition("_")
-            raw = maps[int(which)] if kind in PHRASE_OUTPUTS else depth
             if name.endswith(".npy"):
-                array = raw.cpu().numpy()
+                phrase = parse(name.removesuffix(".npy"))[1]
+                array = (depth if phrase is None else relevancy[phrase]).cpu().numpy()
                 write_atomically(file, lambda stream, array=array: np.save(stream, array))  # type: ignore[misc]
-            elif name == "rgb":
-                write_png(file, colour.colour)
-            elif name == "depth":
-                write_png(file, depth_picture(depth, *self.depth_range))
-            elif name == "accumulation":
-                write_png(file, accumulation_picture(colour.accumulation))
-            elif name in features:
-                write_png(file, features[name])
-            elif kind == "relevancy":
-                write_png(file, raw_picture(raw))
-            elif kind == "centred":
-                write_png(file, centred_picture(raw))
             else:
-                assert self.asked is not None
-                write_png(file, normalised_picture(raw, colour.colour, self.asked.scores[int(which)]))
+                write_png(file, paint(name, maps)[0])
 
     def _relevancy(self, number: int) -> dict[int, Float[Tensor, "height width"]]:
         """Raw relevancy of the phrases that an output shows, by their number."""
         if self.asked is None or not self.phrases:
             return {}
-        rows, every = self.phrases, self.asked.phrases
-        texts = tuple(every.texts[row] for row in rows)
-        shown = Phrases(texts, every.queries[rows], every.canonical, every.temperature)
-        maps = self.model.relevancy_maps(self.cameras, number, shown, [self.asked.scales[row] for row in rows])
-        return dict(zip(rows, maps, strict=True))
+        scales = [self.asked.scales[row] for row in self.phrases]
+        maps = self.model.relevancy_maps(self.cameras, number, self.asked.phrases.chosen(self.phrases), scales)
+        return dict(zip(self.phrases, maps, strict=True))
 
-    def _feature_pictures(self, number: int) -> dict[str, Float[Tensor, "height width 3"]]:
-        if self.bases is None:
-            return {}
-        maps = self.model.render_features(self.path.cameras[number])
-        named = zip(("clip", "dino"), self.bases, maps, strict=True)
-        return {
-            name: apply_pca_basis(basis, features.cpu())
-            for name, basis, features in named
-            if basis is not None and features is not None
-        }
+    def _features(self, number: int, name: str) -> Float[Tensor, "height width channels"]:
+        return self.model.render_features(self.path.cameras[number], dense=name == "dino")
 
 
 def _joined(folder: Path, outputs: Sequence[str], frames: int, reporter: TerminalReporter) -> Iterator[np.ndarray]:

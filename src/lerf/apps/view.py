@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from rich.console import Console
 
-from lerf.apps import main as cli
-from lerf.viewer.server import Viewer, require_viser
-from lerf.viewer.world import open_world
+from lerf.apps.options import PageOptions, RunOptions
+from lerf.run.settings import optional
 
 
-def view(command: cli.View, console: Console) -> dict[str, Any] | None:
+@dataclass(frozen=True, kw_only=True)
+class View(RunOptions, PageOptions):
+    """Look at a run in the browser: type phrases, see them light up, fly to what was found.
+
+    A run whose language is not trained yet shows its colours and depth. Needs the extra lerf[viewer].
+    """
+
+    share: bool = False
+    """Also ask viser's public relay for an address that anybody on the internet can open."""
+    index: Literal["auto", "require", "ignore"] = "auto"
+    """Answer from the index that lerf bake wrote: where a fresh one is there, always, or never."""
+    refine: Annotated[int | None, optional()] = None
+    """Rows of the sharpest picture; by default 360 on a processor and 720 on a GPU."""
+    json: bool = False
+    """Print the address as JSON when the page can be opened."""
+
+
+def view(command: View, console: Console) -> dict[str, Any] | None:
     """Serve until Ctrl-C."""
+    from lerf.viewer.scene_state import open_scene_state
+    from lerf.viewer.server import Viewer, require_viser
+
     require_viser()
-    world = open_world(command.run, weights=command.weights, offline=command.offline, device=command.device)
-    if command.index == "require" and world.model is not None:
-        world.model.index("require")
+    scene = open_scene_state(command.run, weights=command.weights, offline=command.offline, device=command.device)
+    if scene.model is not None:
+        # Whether the index that is required is there, is said before the page opens.
+        scene.model.surfaces.index(command.index)
     viewer = Viewer(
-        world,
+        scene,
         title=command.run.resolve().name,
         host=command.host,
         port=command.port,
@@ -33,8 +54,8 @@ def view(command: cli.View, console: Console) -> dict[str, Any] | None:
         if command.port not in (0, viewer.port):
             console.print(f"Port {command.port} is taken.", highlight=False)
         console.print(f"{command.run} is at {viewer.url} (stop with Ctrl-C)", highlight=False)
-        if world.lacking:
-            console.print(world.lacking, highlight=False)
+        if scene.lacking:
+            console.print(scene.lacking, highlight=False)
         if command.share:
             shared = viewer.server.request_share_url(verbose=False)
             console.print(f"Anybody can open it at {shared}" if shared else "It could not be shared.", highlight=False)

@@ -11,7 +11,7 @@ import torch
 from lerf.errors import RunError, SceneError
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.metrics import psnr, ssim
-from lerf.evaluation.protocol import EvaluationProtocol, Material, Measured, MeasuredRun
+from lerf.evaluation.protocol import EvalInputs, EvaluationProtocol, Measured, MeasuredRun
 from lerf.model import Model
 from lerf.scenes.scene import Scene
 
@@ -46,26 +46,8 @@ def evaluate_colour(
     views: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
     for done, index in enumerate(scene.test):
-        name = scene.photos[index].name
-        truth = torch.from_numpy(photos.pixels(index)).float() / 255.0
-        mask = photos.mask(index)
-        if mask is not None and not mask.any():
-            left_out.append({"photo": name, "reason": "its mask leaves no pixel to compare"})
-        else:
-            picture = model.render(index).picture.colour.cpu()
-            if mask is None:
-                ratio = psnr(picture, truth)
-            else:
-                keep = torch.from_numpy(mask)
-                picture = torch.where(keep[..., None], picture, truth)
-                ratio = psnr(picture[keep][:, None], truth[keep][:, None])
-            if math.isnan(ratio):
-                raise RunError(f"The run renders colours of {name} that are not numbers; train it again.")
-            if math.isinf(ratio):
-                left_out.append({"photo": name, "reason": "it is rendered without any error, so its PSNR is infinite"})
-            else:
-                view = {"photo": name, "psnr": ratio, "ssim": ssim(picture, truth)}
-                views.append(view if lpips is None else {**view, "lpips": lpips.distance(picture, truth)})
+        found = _score_view(model, photos, index, lpips)
+        (left_out if "reason" in found else views).append(found)
         if progress:
             progress(done + 1, len(scene.test))
     if not views:
@@ -79,15 +61,37 @@ def evaluate_colour(
     return report
 
 
+def _score_view(model: Model, photos: Scene, index: int, lpips: Lpips | None) -> dict[str, Any]:
+    """Scores of one photo, or the reason why it has none."""
+    name = model.scene.photos[index].name
+    truth = torch.from_numpy(photos.pixels(index)).float() / 255.0
+    mask = photos.mask(index)
+    if mask is not None and not mask.any():
+        return {"photo": name, "reason": "its mask leaves no pixel to compare"}
+    picture = model.render(index).picture.colour.cpu()
+    if mask is None:
+        ratio = psnr(picture, truth)
+    else:
+        keep = torch.from_numpy(mask)
+        picture = torch.where(keep[..., None], picture, truth)
+        ratio = psnr(picture[keep][:, None], truth[keep][:, None])
+    if math.isnan(ratio):
+        raise RunError(f"The run renders colours of {name} that are not numbers; train it again.")
+    if math.isinf(ratio):
+        return {"photo": name, "reason": "it is rendered without any error, so its PSNR is infinite"}
+    view = {"photo": name, "psnr": ratio, "ssim": ssim(picture, truth)}
+    return view if lpips is None else {**view, "lpips": lpips.distance(picture, truth)}
+
+
 class Colour(EvaluationProtocol):
     """The protocol `colour`."""
 
     name = "colour"
 
-    def obstacle(self, material: Material) -> str | None:
-        if material.other_maps:
+    def unsupported_reason(self, inputs: EvalInputs) -> str | None:
+        if inputs.other_maps:
             return "maps of another method do not show it"
-        return None if material.scene.test else "the capture has no held-out photos"
+        return None if inputs.scene.test else "the capture has no held-out photos"
 
     def summary(self, measured: Measured) -> dict[str, Any]:
         assert isinstance(measured, MeasuredRun)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf.evaluation.metrics import average_precision, precision_recall
-from lerf.evaluation.protocol import MapProtocol, Material, Measured, MeasuredRun, Tally, without_labels
+from lerf.evaluation.protocol import Accumulator, EvalInputs, MapProtocol, Measured, MeasuredRun, without_labels
 from lerf.evaluation.truth import LabelledTruth, ViewTruth
 from lerf.queries.phrases import presence
 
@@ -64,39 +64,41 @@ class Existence(MapProtocol):
     name = "existence"
     of_answers = True
 
-    def obstacle(self, material: Material) -> str | None:
-        if reason := without_labels(material):
+    def unsupported_reason(self, inputs: EvalInputs) -> str | None:
+        if reason := without_labels(inputs):
             return reason
-        if not material.labelled:
+        if not inputs.labelled:
             return "no held-out photo has labels"
-        if all(_kinds(material)):
+        if all(_kinds(inputs)):
             return None
-        advice = "give --absent FILE" if isinstance(material.truth, LabelledTruth) else "hold out other photos"
+        advice = "give --absent FILE" if isinstance(inputs.truth, LabelledTruth) else "hold out other photos"
         return f"it needs phrases that the views show and absent ones; {advice}"
 
-    def settings(self, material: Material) -> dict[str, Any]:
-        present, absent = balanced(*_kinds(material))
+    def settings(self, inputs: EvalInputs) -> dict[str, Any]:
+        present, absent = balanced(*_kinds(inputs))
         return {"existence": {"present": len(present), "absent": len(absent)}}
 
-    def photos(self, material: Material) -> Sequence[int]:
-        return material.labelled
+    def photos(self, inputs: EvalInputs) -> Sequence[int]:
+        return inputs.labelled
 
-    def asked(self, material: Material, view: ViewTruth | None = None) -> Sequence[int]:
-        present, absent = balanced(*_kinds(material))
+    def asked(self, inputs: EvalInputs, view: ViewTruth | None = None) -> Sequence[int]:
+        present, absent = balanced(*_kinds(inputs))
         return [*present, *absent]
 
-    def look(self, scores: Float[Tensor, "_height _width"], number: int, view: ViewTruth, tally: Tally) -> None:
-        tally.see(number, presence(scores.flatten()))
+    def update(
+        self, scores: Float[Tensor, "_height _width"], number: int, view: ViewTruth, accumulator: Accumulator
+    ) -> None:
+        accumulator.add_relevancy(number, presence(scores.flatten()))
 
     def summary(self, measured: Measured) -> dict[str, Any]:
         relevancy = measured.relevancy
-        present, absent = ([relevancy[n] for n in each] for each in balanced(*_kinds(measured.material)))
+        present, absent = ([relevancy[n] for n in each] for each in balanced(*_kinds(measured.inputs)))
         # Another method's relevancies, or a photo's alone, have a threshold of their own.
         return existence(
             present, absent, measured.model.defaults.threshold if isinstance(measured, MeasuredRun) else None
         )
 
 
-def _kinds(material: Material) -> tuple[list[int], list[int]]:
+def _kinds(inputs: EvalInputs) -> tuple[list[int], list[int]]:
     """Questions that the views show, and questions whose answer is nothing."""
-    return material.shown, [number for number, question in enumerate(material.questions) if not question.present]
+    return inputs.shown, [number for number, question in enumerate(inputs.questions) if not question.present]

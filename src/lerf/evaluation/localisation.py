@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf.evaluation.lerf_boxes import Box
-from lerf.evaluation.protocol import Material, Measured, ViewProtocol, without_labels
+from lerf.evaluation.protocol import EvalInputs, Measured, ViewProtocol, without_labels
 from lerf.evaluation.truth import Target
 
 
@@ -33,14 +33,14 @@ class LerfLocalisation(ViewProtocol):
 
     name = "lerf-localisation"
 
-    def obstacle(self, material: Material) -> str | None:
-        return without_labels(material) or (None if material.novel else "no held-out photo has labels")
+    def unsupported_reason(self, inputs: EvalInputs) -> str | None:
+        return without_labels(inputs) or (None if inputs.novel else "no held-out photo has labels")
 
-    def settings(self, material: Material) -> dict[str, Any]:
-        return {"localisation_rule": material.known.rule}
+    def settings(self, inputs: EvalInputs) -> dict[str, Any]:
+        return {"localisation_rule": inputs.known.rule}
 
-    def photos(self, material: Material) -> Sequence[int]:
-        return material.novel
+    def photos(self, inputs: EvalInputs) -> Sequence[int]:
+        return inputs.novel
 
     def summary(self, measured: Measured) -> dict[str, Any]:
         return measured.means("localisation", "localisation")

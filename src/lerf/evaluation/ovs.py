@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lerf.evaluation.localisation import in_boxes, peak_pixel
 from lerf.evaluation.metrics import iou
-from lerf.evaluation.protocol import Material, Measured, ViewProtocol, without_labels
+from lerf.evaluation.protocol import EvalInputs, Measured, ViewProtocol, without_labels
 from lerf.evaluation.truth import Target
 
 BOX_SIDE = 30
@@ -60,18 +60,18 @@ class LerfOvs(ViewProtocol):
 
     name = "lerf-ovs"
 
-    def obstacle(self, material: Material) -> str | None:
-        if reason := without_labels(material):
+    def unsupported_reason(self, inputs: EvalInputs) -> str | None:
+        if reason := without_labels(inputs):
             return reason
-        if not material.known.has_masks:
+        if not inputs.known.has_masks:
             return "box files have no masks; give label files"
-        return None if material.labelled else "no held-out photo has labels"
+        return None if inputs.labelled else "no held-out photo has labels"
 
-    def settings(self, material: Material) -> dict[str, Any]:
+    def settings(self, inputs: EvalInputs) -> dict[str, Any]:
         return {"ovs": {"box_side": BOX_SIDE, "majority_side": MAJORITY_SIDE, "threshold": THRESHOLD}}
 
-    def photos(self, material: Material) -> Sequence[int]:
-        return material.labelled
+    def photos(self, inputs: EvalInputs) -> Sequence[int]:
+        return inputs.labelled
 
     def summary(self, measured: Measured) -> dict[str, Any]:
         report = measured.means("ovs_localisation", "ovs_localisation") | measured.means("iou", "miou")

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lerf.evaluation.annotations import Annotation, Phrase, Thing
-from lerf.evaluation.protocol import EvaluationProtocol, Material, Measured, MeasuredRun, without_labels
+from lerf.evaluation.protocol import EvalInputs, EvaluationProtocol, Measured, MeasuredRun, without_labels
 from lerf.evaluation.truth import AnnotatedTruth, ViewTruth
 from lerf.queries.result import Answer
 
@@ -150,33 +150,33 @@ class Points3d(EvaluationProtocol):
     name = "3d"
     of_answers = True
 
-    def obstacle(self, material: Material) -> str | None:
-        if reason := without_labels(material):
+    def unsupported_reason(self, inputs: EvalInputs) -> str | None:
+        if reason := without_labels(inputs):
             return reason
-        if material.other_maps:
+        if inputs.other_maps:
             return "maps of another method do not show it"
-        if not isinstance(material.truth, AnnotatedTruth):
+        if not isinstance(inputs.truth, AnnotatedTruth):
             return "only generated scenes, with an annotation.json, know it"
         return None
 
-    def settings(self, material: Material) -> dict[str, Any]:
+    def settings(self, inputs: EvalInputs) -> dict[str, Any]:
         return {
             "3d": {"tolerance": TOLERANCE, "relative_tolerance": RELATIVE_TOLERANCE, "max_count": MAX_COUNT},
         }
 
-    def asked(self, material: Material, view: ViewTruth | None = None) -> Sequence[int]:
-        return asked(_annotation(material))
+    def asked(self, inputs: EvalInputs, view: ViewTruth | None = None) -> Sequence[int]:
+        return asked(_annotation(inputs))
 
     def rows(self, measured: MeasuredRun) -> dict[int, dict[str, Any]]:
         """`score_answer` of every phrase that is asked, by index."""
-        return score_answers(_annotation(measured.material), measured.answers)
+        return score_answers(_annotation(measured.inputs), measured.answers)
 
     def summary(self, measured: Measured) -> dict[str, Any]:
         assert isinstance(measured, MeasuredRun)
-        scales = {n: measured.scales[question.text] for n, question in enumerate(measured.material.questions)}
-        return summary(_annotation(measured.material), self.rows(measured), scales)
+        scales = {n: measured.scales[question.text] for n, question in enumerate(measured.inputs.questions)}
+        return summary(_annotation(measured.inputs), self.rows(measured), scales)
 
 
-def _annotation(material: Material) -> Annotation:
-    assert isinstance(material.truth, AnnotatedTruth)
-    return material.truth.annotation
+def _annotation(inputs: EvalInputs) -> Annotation:
+    assert isinstance(inputs.truth, AnnotatedTruth)
+    return inputs.truth.annotation

@@ -1,4 +1,4 @@
-"""What a protocol of evaluation is, and what it is given: the material, and one method's maps and answers."""
+"""What a protocol of evaluation is, and what it is given: the inputs, and one method's maps and answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Material:
+class EvalInputs:
     """What there is to measure on."""
 
     scene: Scene
@@ -66,7 +66,7 @@ class Material:
 
 
 @dataclass
-class Tally:
+class Accumulator:
     """What one method's maps scored: by question, each score over the views, and the relevancy to the scene."""
 
     scores: dict[int, dict[str, list[float]]] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Tally:
         for name, value in values.items():
             self.scores.setdefault(question, {}).setdefault(name, []).append(value)
 
-    def see(self, question: int, relevancy: float) -> None:
+    def add_relevancy(self, question: int, relevancy: float) -> None:
         """Enter the relevancy of one view; the highest counts."""
         self.relevancy[question] = max(relevancy, self.relevancy.get(question, -math.inf))
 
@@ -95,14 +95,14 @@ class EvaluationProtocol(ABC):
     """Whether the run is measured by its answers in 3D, to `asked`, and not by its maps."""
 
     @abstractmethod
-    def obstacle(self, material: Material) -> str | None:
+    def unsupported_reason(self, inputs: EvalInputs) -> str | None:
         """Why it cannot be applied; None where it can."""
 
-    def settings(self, material: Material) -> dict[str, Any]:
+    def settings(self, inputs: EvalInputs) -> dict[str, Any]:
         """What its scores depend on, for the report."""
         return {}
 
-    def asked(self, material: Material, view: ViewTruth | None = None) -> Sequence[int]:
+    def asked(self, inputs: EvalInputs, view: ViewTruth | None = None) -> Sequence[int]:
         """Indices of the questions that it asks of a view, or of the whole scene."""
         return ()
 
@@ -115,22 +115,26 @@ class MapProtocol(EvaluationProtocol):
     """A protocol that looks at maps, so that another method's and the 2D baseline's can be measured by it as well."""
 
     @abstractmethod
-    def photos(self, material: Material) -> Sequence[int]:
+    def photos(self, inputs: EvalInputs) -> Sequence[int]:
         """Photos whose maps it looks at."""
 
     @abstractmethod
-    def look(self, scores: Float[Tensor, "_height _width"], number: int, view: ViewTruth, tally: Tally) -> None:
+    def update(
+        self, scores: Float[Tensor, "_height _width"], number: int, view: ViewTruth, accumulator: Accumulator
+    ) -> None:
         """Enter what a map of a question is worth in a view."""
 
 
 class ViewProtocol(MapProtocol):
     """A protocol that scores one map at a time where the view shows what the phrase is true of."""
 
-    def asked(self, material: Material, view: ViewTruth | None = None) -> Sequence[int]:
+    def asked(self, inputs: EvalInputs, view: ViewTruth | None = None) -> Sequence[int]:
         return () if view is None else sorted(view.targets)
 
-    def look(self, scores: Float[Tensor, "_height _width"], number: int, view: ViewTruth, tally: Tally) -> None:
-        tally.add(number, self.score(at_size(scores, view.height, view.width), view.targets[number]))
+    def update(
+        self, scores: Float[Tensor, "_height _width"], number: int, view: ViewTruth, accumulator: Accumulator
+    ) -> None:
+        accumulator.add(number, self.score(at_size(scores, view.height, view.width), view.targets[number]))
 
     @abstractmethod
     def score(self, scores: Float[Tensor, "height width"], target: Target) -> dict[str, float]:
@@ -142,8 +146,8 @@ class Measured(ABC):
 
     stage = "phrases in views"
 
-    def __init__(self, material: Material, protocols: Sequence[EvaluationProtocol], progress: Progress) -> None:
-        self.material, self.protocols, self.progress = material, tuple(protocols), progress
+    def __init__(self, inputs: EvalInputs, protocols: Sequence[EvaluationProtocol], progress: Progress) -> None:
+        self.inputs, self.protocols, self.progress = inputs, tuple(protocols), progress
 
     @property
     @abstractmethod
@@ -151,57 +155,57 @@ class Measured(ABC):
         """Where its maps come from."""
 
     @property
-    def looking(self) -> list[MapProtocol]:
+    def map_protocols(self) -> list[MapProtocol]:
         """The protocols that look at this method's maps."""
         return [protocol for protocol in self.protocols if isinstance(protocol, MapProtocol)]
 
     @property
     def relevancy(self) -> dict[int, float]:
         """How relevant the questions that existence asks are to the scene, by index."""
-        return self.tally.relevancy
+        return self.accumulator.relevancy
 
     @cached_property
-    def tally(self) -> Tally:
+    def accumulator(self) -> Accumulator:
         """What the maps of all views scored."""
-        tally, material = Tally(), self.material
-        photos = sorted({photo for protocol in self.looking for photo in protocol.photos(material)})
+        accumulator, inputs = Accumulator(), self.inputs
+        photos = sorted({photo for protocol in self.map_protocols for photo in protocol.photos(inputs)})
         if not photos:
-            return tally
+            return accumulator
         # A source may have a stage of its own before the first view.
         source = self.source
         for done, photo in enumerate(photos):
             self.progress(self.stage, done, len(photos))
-            view = material.known.view(photo)
+            view = inputs.known.view(photo)
             wanted = [
                 (protocol, number)
-                for protocol in self.looking
-                if photo in protocol.photos(material)
-                for number in protocol.asked(material, view)
+                for protocol in self.map_protocols
+                if photo in protocol.photos(inputs)
+                for number in protocol.asked(inputs, view)
             ]
-            texts = list(dict.fromkeys(material.questions[number].text for _, number in wanted))
+            texts = list(dict.fromkeys(inputs.questions[number].text for _, number in wanted))
             found = dict(zip(texts, source.maps(photo, texts), strict=True)) if texts else {}
             for protocol, number in wanted:
-                protocol.look(found[material.questions[number].text], number, view, tally)
+                protocol.update(found[inputs.questions[number].text], number, view, accumulator)
             self.progress(self.stage, done + 1, len(photos))
-        return tally
+        return accumulator
 
     def means(self, score: str, name: str) -> dict[str, Any]:
         """Means of a score over queries, under `name`: all, by type of phrase, and unseen beside seen ones."""
-        questions = self.material.questions
-        mean = self.tally.mean(score, range(len(questions)))
+        questions = self.inputs.questions
+        mean = self.accumulator.mean(score, range(len(questions)))
         if mean is None:
             return {}
         types: dict[str, list[int]] = {}
         for number, question in enumerate(questions):
             types.setdefault(question.type, []).append(number)
-        by_type = {kind: self.tally.mean(score, numbers) for kind, numbers in types.items()}
+        by_type = {kind: self.accumulator.mean(score, numbers) for kind, numbers in types.items()}
         report: dict[str, Any] = {name: mean}
         report[f"{name}_by_type"] = {kind: value for kind, value in by_type.items() if value is not None}
         # Phrases whose words were never joined in training, and the others of the same types.
         mixed = {question.type for question in questions if question.unseen}
         alike = [number for kind in types if kind in mixed for number in types[kind]]
         split = {
-            word: self.tally.mean(score, [number for number in alike if questions[number].unseen == unseen])
+            word: self.accumulator.mean(score, [number for number in alike if questions[number].unseen == unseen])
             for word, unseen in (("unseen", True), ("seen", False))
         }
         if split["unseen"] is not None:
@@ -214,13 +218,13 @@ class MeasuredMaps(Measured):
 
     def __init__(
         self,
-        material: Material,
+        inputs: EvalInputs,
         protocols: Sequence[EvaluationProtocol],
         progress: Progress,
         source: MapSource,
         stage: str = Measured.stage,
     ) -> None:
-        super().__init__(material, protocols, progress)
+        super().__init__(inputs, protocols, progress)
         self.stage, self._source = stage, source
 
     @property
@@ -233,19 +237,19 @@ class MeasuredRun(Measured):
 
     def __init__(
         self,
-        material: Material,
+        inputs: EvalInputs,
         protocols: Sequence[EvaluationProtocol],
         progress: Progress,
         model: Model,
         capture: Scene | None = None,
         lpips: Lpips | None = None,
     ) -> None:
-        super().__init__(material, protocols, progress)
+        super().__init__(inputs, protocols, progress)
         self.model, self.capture, self.lpips = model, capture, lpips
 
     @cached_property
     def phrases(self) -> Phrases:
-        return embedded(self.model, self.material)
+        return embedded(self.model, self.inputs)
 
     @cached_property
     def scales(self) -> dict[str, float]:
@@ -260,8 +264,8 @@ class MeasuredRun(Measured):
         return FieldMaps(self.model, self.phrases, list(self.scales.values()))
 
     @property
-    def looking(self) -> list[MapProtocol]:
-        return [protocol for protocol in super().looking if not protocol.of_answers]
+    def map_protocols(self) -> list[MapProtocol]:
+        return [protocol for protocol in super().map_protocols if not protocol.of_answers]
 
     @property
     def relevancy(self) -> dict[int, float]:
@@ -270,9 +274,9 @@ class MeasuredRun(Measured):
     @cached_property
     def answers(self) -> dict[int, Answer]:
         """Answers to all questions that protocols go by, by index."""
-        material = self.material
-        wanted = {n for protocol in self.protocols if protocol.of_answers for n in protocol.asked(material)}
-        texts = list(dict.fromkeys(material.questions[number].text for number in sorted(wanted)))
+        inputs = self.inputs
+        wanted = {n for protocol in self.protocols if protocol.of_answers for n in protocol.asked(inputs)}
+        texts = list(dict.fromkeys(inputs.questions[number].text for number in sorted(wanted)))
         if not texts:
             return {}
         scales = [self.scales[text] / self.model.photos.unit for text in texts]
@@ -281,17 +285,17 @@ class MeasuredRun(Measured):
         listed = finish(self.model.answer(some, scales=scales))
         self.progress("answers", 1, 1)
         found = {text: own.answer for text, own in zip(texts, listed, strict=True)}
-        return {number: found[material.questions[number].text] for number in sorted(wanted)}
+        return {number: found[inputs.questions[number].text] for number in sorted(wanted)}
 
 
-def embedded(model: Model, material: Material) -> Phrases:
+def embedded(model: Model, inputs: EvalInputs) -> Phrases:
     """The questions' texts, each once, under the names that they have there."""
-    texts = tuple(dict.fromkeys(question.text for question in material.questions))
+    texts = tuple(dict.fromkeys(question.text for question in inputs.questions))
     return replace(model.phrases(texts), texts=texts)
 
 
-def without_labels(material: Material) -> str | None:
+def without_labels(inputs: EvalInputs) -> str | None:
     """Why nothing but colour can be measured, where it cannot."""
-    if material.truth is None:
+    if inputs.truth is None:
         return "no labels are known; give --labels, or a capture with an annotation.json"
     return None

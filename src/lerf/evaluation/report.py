@@ -41,9 +41,9 @@ from lerf.evaluation.map_sources import PyramidMaps, StoredMaps
 from lerf.evaluation.ovs import LerfOvs
 from lerf.evaluation.points3d import Points3d
 from lerf.evaluation.protocol import (
+    EvalInputs,
     EvaluationProtocol,
     MapProtocol,
-    Material,
     Measured,
     MeasuredMaps,
     MeasuredRun,
@@ -61,6 +61,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
     protocol.name: protocol for protocol in (Colour(), LerfLocalisation(), LerfOvs(), Existence(), Points3d())
 }
 """All protocols by name, in the order of the report."""
+BASELINE_STAGE = "2D baseline in views"
 
 
 def evaluate(
@@ -71,7 +72,6 @@ def evaluate(
     maps: str | Path | None = None,
     absent: Sequence[str] | None = None,
     capture: Scene | None = None,
-    run: str | Path | None = None,
     lpips: Lpips | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -79,66 +79,94 @@ def evaluate(
 
     Args:
         model: the run.
-        protocols: of `PROTOCOLS`; by default all that the material allows.
+        protocols: of `PROTOCOLS`; by default all that the inputs allows.
         labels: folder of label files (`labels.py`), of box files (`lerf_boxes.py`), or with an annotation.json; by
             default that of the capture, where it has one.
         maps: folder of another method's maps (`map_sources.py`), scored instead of the run's.
         absent: with label files, phrases that are not in the scene; by default the categories of the folders beside
             theirs.
         capture: where photos and annotation are read, if not where the run found them.
-        run: the run's folder, to record its checkpoint.
         lpips: adds LPIPS to `colour`.
         progress: called with the stage, the units done and their number.
 
     Raises:
-        ConfigError: an unknown protocol, one that the material does not allow, an option without effect, or a missing
+        ConfigError: an unknown protocol, one that the inputs does not allow, an option without effect, or a missing
             or malformed map.
         SceneError: labels, annotation or photos that cannot be read, or that are of another capture than the run.
     """
     if capture is not None:
         check_photos(capture, model.scene)
-    material = Material(model.scene, _known_truth(model, capture, labels, absent), maps is not None)
-    chosen = _choose(protocols, material)
-    names = [protocol.name for protocol in chosen]
-    if lpips is not None and "colour" not in names:
+    inputs = EvalInputs(model.scene, _known_truth(model, capture, labels, absent), maps is not None)
+    chosen = _choose(protocols, inputs)
+    if lpips is not None and "colour" not in [protocol.name for protocol in chosen]:
         raise ConfigError("LPIPS weights have no effect without the protocol colour; choose it or leave them out.")
-    facts, told = _provenance(model, run), progress or (lambda stage, done, total: None)
-    settings: dict[str, Any] = {}
-    for protocol in chosen:
-        settings |= protocol.settings(material)
-    flat = [protocol for protocol in chosen if isinstance(protocol, MapProtocol)]
-    if flat and isinstance(material.truth, AnnotatedTruth):
-        settings["min_pixels"] = MIN_PIXELS
-    report: dict[str, Any] = {"protocol": names, "settings": settings}
-    report["split"] = [model.scene.photos[photo].name for photo in model.scene.test]
-    stored = None if maps is None else StoredMaps(Path(maps), model.scene)
-    method: Measured
-    if stored is None:
-        method = MeasuredRun(material, chosen, told, model, capture, lpips)
-        report["settings"] = _run_settings(model) | settings
-        report |= facts
-    else:
-        method = MeasuredMaps(material, chosen, told, stored)
-    for protocol in chosen:
-        report |= protocol.summary(method)
-    if names == ["colour"]:
+    told = progress or (lambda stage, done, total: None)
+    if maps is None:
+        return _run_report(MeasuredRun(inputs, chosen, told, model, capture, lpips))
+    stored = StoredMaps(Path(maps), model.scene)
+    return _maps_report(MeasuredMaps(inputs, chosen, told, stored), stored, model, capture)
+
+
+def _run_report(method: MeasuredRun) -> dict[str, Any]:
+    """The report of the run itself, beside the 2D baseline."""
+    model = method.model
+    report = _head(method)
+    report["settings"] = _run_settings(model) | report["settings"]
+    report |= _provenance(model) | _summaries(method, method.protocols)
+    if report["protocol"] == ["colour"]:
         return report
-    baseline: Measured | None = None
-    if flat:
-        phrases = method.phrases if isinstance(method, MeasuredRun) else embedded(model, material)
-        pyramids = PyramidMaps(model, phrases, capture)
-        baseline = MeasuredMaps(material, flat, told, pyramids, "2D baseline in views")
-        report["baseline_2d"] = {"scale_choice": "per view"}
-        for protocol in flat:
-            report["baseline_2d"] |= protocol.summary(baseline)
-    if stored is not None:
-        settings |= {"maps": str(maps), "maps_sha256": stored.digest}
-        report["baseline_2d"] |= {"settings": _run_settings(model)} | facts
-    report["phrases"] = _rows(method, baseline)
-    photos = {photo for protocol in flat if isinstance(protocol, ViewProtocol) for photo in protocol.photos(material)}
-    if training := sorted(photos - set(model.scene.test)):
-        report["training_views"] = [model.scene.photos[photo].name for photo in training]
-    report["scale_choice"] = "per scene" if maps is None else "of the maps"
+    baseline = None
+    if flat := _map_protocols(method):
+        pyramids = PyramidMaps(model, method.phrases, method.capture)
+        baseline = MeasuredMaps(method.inputs, flat, method.progress, pyramids, BASELINE_STAGE)
+        report["baseline_2d"] = {"scale_choice": "per view"} | _summaries(baseline, flat)
+    return report | _tail(method, baseline) | {"scale_choice": "per scene"}
+
+
+def _maps_report(method: MeasuredMaps, stored: StoredMaps, model: Model, capture: Scene | None) -> dict[str, Any]:
+    """The report of another method's maps, beside the 2D baseline of the run's encoder."""
+    report, flat = _head(method), _map_protocols(method)
+    report |= _summaries(method, method.protocols)
+    pyramids = PyramidMaps(model, embedded(model, method.inputs), capture)
+    baseline = MeasuredMaps(method.inputs, flat, method.progress, pyramids, BASELINE_STAGE)
+    report["baseline_2d"] = {"scale_choice": "per view"} | _summaries(baseline, flat)
+    # Known when all maps have been read.
+    report["settings"] |= {"maps": str(stored.folder), "maps_sha256": stored.digest}
+    report["baseline_2d"] |= {"settings": _run_settings(model)} | _provenance(model)
+    return report | _tail(method, baseline) | {"scale_choice": "of the maps"}
+
+
+def _head(method: Measured) -> dict[str, Any]:
+    """Protocols, their settings, and the split."""
+    inputs, settings = method.inputs, dict[str, Any]()
+    for protocol in method.protocols:
+        settings |= protocol.settings(inputs)
+    if _map_protocols(method) and isinstance(inputs.truth, AnnotatedTruth):
+        settings["min_pixels"] = MIN_PIXELS
+    names = [protocol.name for protocol in method.protocols]
+    split = [inputs.scene.photos[photo].name for photo in inputs.scene.test]
+    return {"protocol": names, "settings": settings, "split": split}
+
+
+def _tail(method: Measured, baseline: Measured | None) -> dict[str, Any]:
+    """A row a phrase, and the training photos that were scored."""
+    scene, flat = method.inputs.scene, _map_protocols(method)
+    report: dict[str, Any] = {"phrases": _rows(method, baseline)}
+    views = [protocol for protocol in flat if isinstance(protocol, ViewProtocol)]
+    photos = {photo for protocol in views for photo in protocol.photos(method.inputs)}
+    if training := sorted(photos - set(scene.test)):
+        report["training_views"] = [scene.photos[photo].name for photo in training]
+    return report
+
+
+def _map_protocols(method: Measured) -> list[MapProtocol]:
+    return [protocol for protocol in method.protocols if isinstance(protocol, MapProtocol)]
+
+
+def _summaries(method: Measured, protocols: Sequence[EvaluationProtocol]) -> dict[str, Any]:
+    report: dict[str, Any] = {}
+    for protocol in protocols:
+        report |= protocol.summary(method)
     return report
 
 
@@ -159,12 +187,12 @@ def _known_truth(
     return truth
 
 
-def _choose(protocols: Sequence[str] | None, material: Material) -> list[EvaluationProtocol]:
-    reasons = {name: protocol.obstacle(material) for name, protocol in PROTOCOLS.items()}
+def _choose(protocols: Sequence[str] | None, inputs: EvalInputs) -> list[EvaluationProtocol]:
+    reasons = {name: protocol.unsupported_reason(inputs) for name, protocol in PROTOCOLS.items()}
     if not protocols:
         allowed = [protocol for name, protocol in PROTOCOLS.items() if reasons[name] is None]
         if not allowed:
-            if material.truth is None and not material.other_maps:
+            if inputs.truth is None and not inputs.other_maps:
                 raise SceneError("The capture has no held-out photos; add some or list them as test_filenames.")
             raise ConfigError(f"Nothing can be measured: {next(reason for reason in reasons.values() if reason)}.")
         return allowed
@@ -172,7 +200,7 @@ def _choose(protocols: Sequence[str] | None, material: Material) -> list[Evaluat
         if name not in PROTOCOLS:
             raise ConfigError(f"There is no protocol {name!r}; choose among {', '.join(PROTOCOLS)}.")
         # Without photos, colour has an error of its own.
-        if reasons[name] is not None and not (name == "colour" and not material.other_maps):
+        if reasons[name] is not None and not (name == "colour" and not inputs.other_maps):
             raise ConfigError(f"The protocol {name} cannot be measured: {reasons[name]}.")
     return [protocol for name, protocol in PROTOCOLS.items() if name in protocols]
 
@@ -182,13 +210,13 @@ def _rows(method: Measured, baseline: Measured | None) -> list[dict[str, Any]]:
     solid: Mapping[int, dict[str, Any]] = {}
     scales: Mapping[str, float] = {}
     if isinstance(method, MeasuredRun):
-        unit = method.material.scene.similarity.scale
+        unit = method.inputs.scene.similarity.scale
         scales = {text: scale / unit for text, scale in method.scales.items()}
         for protocol in method.protocols:
             if isinstance(protocol, Points3d):
                 solid = protocol.rows(method)
     rows = []
-    for number, question in enumerate(method.material.questions):
+    for number, question in enumerate(method.inputs.questions):
         row: dict[str, Any] = {
             "text": question.text,
             "type": question.type,
@@ -210,7 +238,7 @@ def _means(number: int, measured: Measured) -> dict[str, Any]:
     row: dict[str, Any] = {}
     if number in measured.relevancy:
         row["score"] = measured.relevancy[number]
-    values = measured.tally.scores.get(number, {})
+    values = measured.accumulator.scores.get(number, {})
     if values:
         row["views"] = max(len(listed) for listed in values.values())
     return row | {name: sum(listed) / len(listed) for name, listed in values.items()}
@@ -220,13 +248,13 @@ def _run_settings(model: Model) -> dict[str, Any]:
     return asdict(model.defaults) | {"canonical": list(model.defaults.canonical)}
 
 
-def _provenance(model: Model, run: str | Path | None) -> dict[str, Any]:
-    """The encoder, and one hash over both checkpoints where the run's folder is known."""
+def _provenance(model: Model) -> dict[str, Any]:
+    """The encoder, and one hash over both checkpoints where the model was opened from a run's folder."""
     facts: dict[str, Any] = {"encoder": {"name": model.encoder.name, "fingerprint": model.encoder.fingerprint}}
-    if run is not None:
+    if model.folder is not None:
         try:
-            digests = [sha256_of(Path(run) / f"{stage}.safetensors") for stage in ("radiance", "language")]
+            digests = [sha256_of(model.folder / f"{stage}.safetensors") for stage in ("radiance", "language")]
         except OSError as error:
-            raise RunError(f"The checkpoints of {run} cannot be read ({error}); train it again.") from error
+            raise RunError(f"The checkpoints of {model.folder} cannot be read ({error}); train it again.") from error
         facts["checkpoint"] = hashlib.sha256("".join(digests).encode()).hexdigest()
     return facts

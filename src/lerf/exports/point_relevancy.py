@@ -59,7 +59,7 @@ def read_relevancy(
             relevancy[torch.tensor(rows)[:, None], part] = relevancy_at(
                 model.language, latent, phrases.chosen(rows), scale
             )
-    surface = model.answerers.open("auto").surface
+    surface = model.surfaces.open("auto")
     return PointRelevancy(tuple(answers), relevancy, named_points(cloud, surface, answers))
 
 

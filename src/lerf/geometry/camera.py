@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +41,11 @@ class Camera:
     def lens(self) -> tuple[float, ...]:
         """The distortion in the form that `lerf.geometry.distortion` takes."""
         return lenses.lens_of(self.distortion, self.fisheye)
+
+    @property
+    def vertical_angle(self) -> float:
+        """Vertical field of view of an ideal lens with this focal length, radians."""
+        return 2.0 * math.atan(0.5 * self.height / self.fy)
 
     def scaled_to(self, width: int, height: int) -> Camera:
         """The same camera with its picture resampled to `width` x `height` pixels.

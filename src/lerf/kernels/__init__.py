@@ -1,99 +1,158 @@
-"""Kernels behind one interface: the torch reference defines each, the CPU path (numba; for dense layers oneDNN) is used
-for CPU float32 tensors.
+"""Operations with several implementations, chosen in one place.
 
-`use("reference")` forces the definition, for tests, benchmarks and doubt.
+`OPERATIONS` names for every operation the backends that implement it:
+
+    reference   the definition in plain torch: any device and type, differentiated by autograd
+    torch       torch as well, with a shorter backward pass
+    cpu         numba, or oneDNN for dense layers; CPU tensors of 32 bits
+
+The first backend in `PREFERENCE` that an operation has and that serves the tensor is taken; its module is imported on
+the first call. `use("reference")` forces one backend, for tests, benchmarks and doubt.
+
+To add an operation: define it in `reference.py`, enter it in `OPERATIONS`, declare it below with `_operation`, and
+compare every other implementation with the definition, forward and backward, in `tests/kernels`. To add a backend:
+enter it in `PREFERENCE` and `SERVES`, and its functions, which have the signatures of `reference.py`, in `OPERATIONS`.
+A function that cannot serve some call after all (no oneDNN, no rows) calls the definition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import importlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from functools import cache, wraps
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from torch import Tensor
 
-from lerf.kernels import reference
 from lerf.kernels.layout import GridLayout
+from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings
 
-Backend = Literal["auto", "reference"]
-_backend: Backend = "auto"
+Backend = Literal["reference", "torch", "cpu"]
+PREFERENCE: tuple[Backend, ...] = ("cpu", "torch", "reference")
+SERVES: dict[Backend, Callable[[Tensor], bool]] = {
+    "cpu": lambda tensor: tensor.device.type == "cpu" and tensor.dtype.itemsize == 4,
+    "torch": lambda tensor: True,
+    "reference": lambda tensor: True,
+}
+OPERATIONS: dict[str, dict[Backend, str]] = {
+    "hash_encode": {"reference": "reference:hash_encode", "cpu": "cpu:hash_encode"},
+    "encode_composite": {"reference": "reference:encode_composite", "cpu": "cpu:encode_composite"},
+    "render_weights": {"reference": "reference:render_weights", "cpu": "cpu:render_weights"},
+    "composite": {"reference": "reference:composite", "cpu": "cpu:composite"},
+    "proposal_edges": {"reference": "reference:proposal_edges", "cpu": "cpu:proposal_edges"},
+    "dense_layers": {"reference": "reference:dense_layers", "cpu": "cpu_dense:dense_layers"},
+    "unit_vectors": {"reference": "reference:unit_vectors", "torch": "unit:unit_vectors"},
+    "sparse_adam": {"reference": "reference:sparse_adam", "cpu": "cpu_adam:sparse_adam"},
+}
+"""Module and function within this folder, by operation and backend."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+_forced: Backend | None = None
 
 
 @contextmanager
-def use(backend: Backend) -> Iterator[None]:
-    """Choose the kernels inside a `with` block; not safe to nest across threads."""
-    global _backend
-    previous, _backend = _backend, backend
+def use(backend: Backend | Literal["auto"]) -> Iterator[None]:
+    """Force a backend inside a `with` block, or none with "auto"; not safe to nest across threads.
+
+    Operations that the backend does not implement take the definition.
+
+    Raises:
+        ValueError: there is no such backend.
+    """
+    global _forced
+    if backend not in ("auto", *get_args(Backend)):
+        raise ValueError(f"There is no backend {backend!r}; choose among auto, {', '.join(get_args(Backend))}.")
+    previous, _forced = _forced, None if backend == "auto" else cast(Backend, backend)
     try:
         yield
     finally:
-        _backend = previous
+        _forced = previous
 
 
-def fast_path(tensor: Tensor) -> bool:
-    """Whether the CPU kernels serve this tensor."""
-    return _backend == "auto" and tensor.device.type == "cpu" and tensor.dtype.itemsize == 4
+def backend_of(operation: str, tensor: Tensor) -> Backend:
+    """The backend that serves an operation on a tensor."""
+    has = OPERATIONS[operation]
+    if _forced is not None:
+        return _forced if _forced in has else "reference"
+    for backend in PREFERENCE:
+        if backend in has and SERVES[backend](tensor):
+            return backend
+    return "reference"
 
 
-def hash_encode(points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+@cache
+def implementation(operation: str, backend: Backend) -> Callable[..., Any]:
+    """A function of the table, imported on first use."""
+    module, _, function = OPERATIONS[operation][backend].partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(f"lerf.kernels.{module}"), function)
+    return found
+
+
+def _operation(of: int) -> Callable[[F], F]:
+    """Dispatch a declared operation by its positional argument number `of`."""
+
+    def declare(signature: F) -> F:
+        name = signature.__name__
+
+        @wraps(signature)
+        def call(*arguments: Any, **named: Any) -> Any:
+            return implementation(name, backend_of(name, arguments[of]))(*arguments, **named)
+
+        return cast(F, call)
+
+    return declare
+
+
+@_operation(of=1)
+def hash_encode(points: Tensor, table: Tensor, layout: GridLayout, sink: GradientSink | None = None) -> Tensor:
     """See `reference.hash_encode`."""
-    if fast_path(table):
-        from lerf.kernels import cpu
-
-        return cpu.hash_encode(points, table, layout)
-    return reference.hash_encode(points, table, layout)
+    raise NotImplementedError
 
 
-def encode_composite(points: Tensor, weights: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+@_operation(of=2)
+def encode_composite(
+    points: Tensor, weights: Tensor, table: Tensor, layout: GridLayout, sink: GradientSink | None = None
+) -> Tensor:
     """See `reference.encode_composite`."""
-    if fast_path(table):
-        from lerf.kernels import cpu
-
-        return cpu.encode_composite(points, weights, table, layout)
-    return reference.encode_composite(points, weights, table, layout)
+    raise NotImplementedError
 
 
+@_operation(of=0)
 def render_weights(densities: Tensor, lengths: Tensor) -> Tensor:
     """See `reference.render_weights`."""
-    if fast_path(densities):
-        from lerf.kernels import cpu
-
-        return cpu.render_weights(densities, lengths)
-    return reference.render_weights(densities, lengths)
+    raise NotImplementedError
 
 
+@_operation(of=1)
 def composite(weights: Tensor, values: Tensor) -> Tensor:
     """See `reference.composite`."""
-    if fast_path(values):
-        from lerf.kernels import cpu
-
-        return cpu.composite(weights, values)
-    return reference.composite(weights, values)
+    raise NotImplementedError
 
 
-def proposal_edges(origins: Tensor, directions: Tensor, density_grid: Tensor, jitter: Tensor, **settings) -> Tensor:
+@_operation(of=2)
+def proposal_edges(
+    origins: Tensor, directions: Tensor, density_grid: Tensor, jitter: Tensor, settings: ProposalSettings
+) -> Tensor:
     """See `reference.proposal_edges`."""
-    if fast_path(density_grid):
-        from lerf.kernels import cpu
-
-        return cpu.proposal_edges(origins, directions, density_grid, jitter, **settings)
-    return reference.proposal_edges(origins, directions, density_grid, jitter, **settings)
+    raise NotImplementedError
 
 
+@_operation(of=0)
 def dense_layers(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
     """See `reference.dense_layers`."""
-    if fast_path(x) and len(x):
-        from lerf.kernels import cpu_dense
-
-        if cpu_dense.available():
-            return cpu_dense.dense_layers(x, weights, biases)
-    return reference.dense_layers(x, weights, biases)
+    raise NotImplementedError
 
 
+@_operation(of=0)
 def unit_vectors(x: Tensor) -> Tensor:
     """See `reference.unit_vectors`."""
-    if _backend == "auto":
-        from lerf.kernels import unit
+    raise NotImplementedError
 
-        return unit.unit_vectors(x)
-    return reference.unit_vectors(x)
+
+@_operation(of=0)
+def sparse_adam(
+    table: Tensor, gradient: Tensor, first: Tensor, second: Tensor, step: AdamStep, touched: Tensor | None = None
+) -> None:
+    """See `reference.sparse_adam`."""
+    raise NotImplementedError

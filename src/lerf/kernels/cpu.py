@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from lerf.kernels import cpu_encode, cpu_rays
 from lerf.kernels.layout import GridLayout
 from lerf.kernels.reference import spacing_of
+from lerf.kernels.types import GradientSink, ProposalSettings
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -21,11 +22,11 @@ NO_MARKS = np.empty(0, np.uint8)
 
 class _HashEncode(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, points, table, layout):  # type: ignore[no-untyped-def,override]
+    def forward(ctx, points, table, layout, sink):  # type: ignore[no-untyped-def,override]
         out = torch.empty(len(points), layout.width)
-        cpu_encode.forward_kernel(layout.features)(_array(points), _array(table), *_shape(layout), out.numpy())
+        cpu_encode.forward_kernel(layout.features)(_array(points), _array(table), _arrays(layout), out.numpy())
         ctx.save_for_backward(points)
-        ctx.table, ctx.layout = table, layout
+        ctx.table, ctx.layout, ctx.sink = table, layout, sink
         return out
 
     @staticmethod
@@ -35,67 +36,64 @@ class _HashEncode(torch.autograd.Function):
         grad = _array(grad_out)
         grad_points = grad_table = None
         if ctx.needs_input_grad[1]:
-            values, marks, collected = _gradient_of(table)
+            values, marks, collected = _gradient_of(table, ctx.sink)
             cpu_encode.backward_table_kernel(layout.features)(
-                _array(points), grad, *_shape(layout), cpu_encode.level_order(layout.levels), values.numpy(), marks
+                _array(points), grad, _arrays(layout), cpu_encode.level_order(layout.levels), values.numpy(), marks
             )
             grad_table = None if collected else values
         if ctx.needs_input_grad[0]:
             grad_points = torch.zeros_like(points)
             cpu_encode.backward_points_kernel(layout.features)(
-                _array(points), grad, _array(table), *_shape(layout), grad_points.numpy()
+                _array(points), grad, _array(table), _arrays(layout), grad_points.numpy()
             )
-        return grad_points, grad_table, None
+        return grad_points, grad_table, None, None
 
 
 class _EncodeComposite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, points, weights, table, layout):  # type: ignore[no-untyped-def,override]
+    def forward(ctx, points, weights, table, layout, sink):  # type: ignore[no-untyped-def,override]
         out = torch.empty(len(points), layout.width)
         cpu_encode.composite_forward_kernel(layout.features)(
-            _array(points), _array(weights), _array(table), *_shape(layout), out.numpy()
+            _array(points), _array(weights), _array(table), _arrays(layout), out.numpy()
         )
         ctx.save_for_backward(points, weights)
-        ctx.table, ctx.layout = table, layout
+        ctx.table, ctx.layout, ctx.sink = table, layout, sink
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_out):  # type: ignore[no-untyped-def,override]
         (points, weights), layout, table = ctx.saved_tensors, ctx.layout, ctx.table
-        values, marks, collected = _gradient_of(table)
+        values, marks, collected = _gradient_of(table, ctx.sink)
         cpu_encode.composite_backward_kernel(layout.features)(
-            _array(points), _array(weights), _array(grad_out), *_shape(layout),
+            _array(points), _array(weights), _array(grad_out), _arrays(layout),
             cpu_encode.level_order(layout.levels), values.numpy(), marks,
         )  # fmt: skip
-        return None, None, None if collected else values, None
+        return None, None, None if collected else values, None, None
 
 
-def encode_composite(points: Tensor, weights: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+def encode_composite(
+    points: Tensor, weights: Tensor, table: Tensor, layout: GridLayout, sink: GradientSink | None = None
+) -> Tensor:
     """See `reference.encode_composite`; the table's gradient is collected as by `hash_encode`."""
-    return _EncodeComposite.apply(points.detach(), weights.detach(), table, layout)
+    return _EncodeComposite.apply(points.detach(), weights.detach(), table, layout, sink)
 
 
-def _gradient_of(table: Tensor) -> tuple[Tensor, np.ndarray, bool]:
-    """Where the gradient of a table is added, where its entries are marked, and whether the table itself keeps both."""
-    sink, touched = getattr(table, "gradient_sink", None), getattr(table, "gradient_touched", None)
+def _gradient_of(table: Tensor, sink: GradientSink | None) -> tuple[Tensor, np.ndarray, bool]:
+    """Where the gradient of a table is added, where its entries are marked, and whether a sink keeps both."""
     if sink is None:
         return torch.zeros_like(table, memory_format=torch.contiguous_format), NO_MARKS, False
-    return sink, NO_MARKS if touched is None else touched.numpy(), True
+    return sink.values, sink.touched.numpy(), True
 
 
-def _shape(layout: GridLayout) -> tuple[np.ndarray, ...]:
-    return layout.resolution_array, layout.offsets, layout.sizes, layout.dense
+def _arrays(layout: GridLayout) -> cpu_encode.GridArrays:
+    return cpu_encode.GridArrays(layout.resolution_array, layout.offsets, layout.sizes, layout.dense)
 
 
-def hash_encode(points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
-    """See `reference.hash_encode`.
-
-    A table that carries a tensor `gradient_sink` of its own shape collects its gradient there instead of in a new
-    tensor every step, and marks the entries that it adds to with a 1 in `gradient_touched`, uint8 of at least as many
-    entries, if it carries that too; the optimiser that put them there (`training/optimiser.py`) clears both.
-    """
-    return _HashEncode.apply(points, table, layout)
+def hash_encode(points: Tensor, table: Tensor, layout: GridLayout, sink: GradientSink | None = None) -> Tensor:
+    """See `reference.hash_encode`. With a sink the table's gradient is added to it and its entries are marked, and
+    `table.grad` stays as it is."""
+    return _HashEncode.apply(points, table, layout, sink)
 
 
 class _RenderWeights(torch.autograd.Function):
@@ -147,24 +145,16 @@ def composite(weights: Tensor, values: Tensor) -> Tensor:
 
 
 def proposal_edges(
-    origins: Tensor,
-    directions: Tensor,
-    density_grid: Tensor,
-    jitter: Tensor,
-    *,
-    samples: int,
-    bins: int,
-    near: float,
-    far: float,
-    anneal: float,
-    padding: float,
-    cap: float,
+    origins: Tensor, directions: Tensor, density_grid: Tensor, jitter: Tensor, settings: ProposalSettings
 ) -> Tensor:
     """See `reference.proposal_edges`; no gradients."""
-    out = torch.empty(len(origins), samples + 1)
-    low, high = spacing_of(torch.tensor([near, far], dtype=torch.float32)).tolist()
-    cpu_rays.proposal_edges(
-        _array(origins), _array(directions), _array(density_grid), _array(jitter), samples, bins, low, high,
-        np.float32(anneal), np.float32(padding), np.float32(cap), out.numpy(),
+    out = torch.empty(len(origins), settings.samples + 1)
+    low, high = spacing_of(torch.tensor([settings.near, settings.far], dtype=torch.float32)).tolist()
+    numbers = (
+        settings.samples, settings.bins, low, high,
+        np.float32(settings.anneal), np.float32(settings.padding), np.float32(settings.cap),
     )  # fmt: skip
+    cpu_rays.proposal_edges(
+        _array(origins), _array(directions), _array(density_grid), _array(jitter), numbers, out.numpy()
+    )
     return out

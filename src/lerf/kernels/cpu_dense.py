@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lerf.kernels import reference
 
+
+@cache
 def available() -> bool:
     """Whether this torch was built with oneDNN's fused linear layer."""
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -49,7 +53,9 @@ class _Layers(torch.autograd.Function):
 
 
 def dense_layers(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
-    """See `reference.dense_layers`."""
+    """See `reference.dense_layers`, which serves calls without rows, and builds of torch without oneDNN."""
+    if not len(x) or not available():
+        return reference.dense_layers(x, weights, biases)
     if torch.is_grad_enabled():
         return _Layers.apply(x, *weights, *biases)
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):

@@ -11,16 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numba import njit, prange
 
 BLOCK = 1024
+"""Points of a block."""
 RAY_BLOCK = 128
 """Rays of a block, of a dozen samples each."""
 P1, P2 = np.uint32(2654435761), np.uint32(805459861)
+
+
+class GridArrays(NamedTuple):
+    """Where the levels of a grid lie in its table (`layout.GridLayout`), one number a level."""
+
+    resolutions: np.ndarray
+    offsets: np.ndarray
+    sizes: np.ndarray
+    dense: np.ndarray
 
 
 @njit(inline="always")
@@ -60,10 +70,11 @@ def _weights(u, v, w):  # type: ignore[no-untyped-def]
 
 @cache
 def forward_kernel(features: int) -> Callable[..., Any]:
-    """`kernel(points, table, resolutions, offsets, sizes, dense, out)` for a number of features."""
+    """`kernel(points, table, grid, out)` for a number of features."""
 
     @njit(parallel=True, fastmath=True, cache=True)
-    def encode_forward(points, table, resolutions, offsets, sizes, dense, out):  # type: ignore[no-untyped-def]
+    def encode_forward(points, table, grid, out):  # type: ignore[no-untyped-def]
+        resolutions, offsets, sizes, dense = grid
         count, levels = points.shape[0], resolutions.shape[0]
         for block in prange((count + BLOCK - 1) // BLOCK):
             start, stop = np.uint64(block * BLOCK), np.uint64(min(count, (block + 1) * BLOCK))
@@ -88,14 +99,15 @@ def forward_kernel(features: int) -> Callable[..., Any]:
 
 @cache
 def backward_table_kernel(features: int) -> Callable[..., Any]:
-    """`kernel(points, grad_out, resolutions, offsets, sizes, dense, order, grad, touched)`, which adds to `grad`.
+    """`kernel(points, grad_out, grid, order, grad, touched)`, which adds to `grad`.
 
     `order` deals coarse and fine levels evenly to threads. Entries that are added to get a 1 in `touched`, unless that
     is empty.
     """
 
     @njit(parallel=True, fastmath=True, cache=True)
-    def encode_backward_table(points, grad_out, resolutions, offsets, sizes, dense, order, grad, touched):  # type: ignore[no-untyped-def]
+    def encode_backward_table(points, grad_out, grid, order, grad, touched):  # type: ignore[no-untyped-def]
+        resolutions, offsets, sizes, dense = grid
         count, levels = np.uint64(points.shape[0]), resolutions.shape[0]
         marking = touched.shape[0] > 0
         for turn in prange(levels):
@@ -127,14 +139,15 @@ def backward_table_kernel(features: int) -> Callable[..., Any]:
 
 @cache
 def composite_forward_kernel(features: int) -> Callable[..., Any]:
-    """`kernel(points, weights, table, resolutions, offsets, sizes, dense, out)`: encodings summed along rays.
+    """`kernel(points, weights, table, grid, out)`: encodings summed along rays.
 
     `points` are [rays, samples, 3] and `out`, which it overwrites, is [rays, width]; the encodings themselves, as many
     times larger as a ray has samples, are never written.
     """
 
     @njit(parallel=True, fastmath=True, cache=True)
-    def composite_encode_forward(points, weights, table, resolutions, offsets, sizes, dense, out):  # type: ignore[no-untyped-def]
+    def composite_encode_forward(points, weights, table, grid, out):  # type: ignore[no-untyped-def]
+        resolutions, offsets, sizes, dense = grid
         rays, samples, levels = points.shape[0], np.uint64(points.shape[1]), resolutions.shape[0]
         zero = np.float32(0.0)
         for block in prange((rays + RAY_BLOCK - 1) // RAY_BLOCK):
@@ -166,13 +179,14 @@ def composite_forward_kernel(features: int) -> Callable[..., Any]:
 
 @cache
 def composite_backward_kernel(features: int) -> Callable[..., Any]:
-    """`kernel(points, weights, grad_out, resolutions, offsets, sizes, dense, order, grad, touched)`, which adds to
+    """`kernel(points, weights, grad_out, grid, order, grad, touched)`, which adds to
     `grad`; as `backward_table_kernel`, with the gradient of a sample's encoding its weight times that of its ray."""
 
     @njit(parallel=True, fastmath=True, cache=True)
     def composite_encode_backward(  # type: ignore[no-untyped-def]
-        points, weights, grad_out, resolutions, offsets, sizes, dense, order, grad, touched
+        points, weights, grad_out, grid, order, grad, touched
     ):
+        resolutions, offsets, sizes, dense = grid
         rays, samples, levels = np.uint64(points.shape[0]), np.uint64(points.shape[1]), resolutions.shape[0]
         marking = touched.shape[0] > 0
         for turn in prange(levels):
@@ -208,13 +222,14 @@ def composite_backward_kernel(features: int) -> Callable[..., Any]:
 
 @cache
 def backward_points_kernel(features: int) -> Callable[..., Any]:
-    """`kernel(points, grad_out, table, resolutions, offsets, sizes, dense, grad)`, which adds to `grad`.
+    """`kernel(points, grad_out, table, grid, grad)`, which adds to `grad`.
 
     The gradient is zero along an axis on which a point was clamped.
     """
 
     @njit(parallel=True, fastmath=True, cache=True)
-    def encode_backward_points(points, grad_out, table, resolutions, offsets, sizes, dense, grad):  # type: ignore[no-untyped-def]
+    def encode_backward_points(points, grad_out, table, grid, grad):  # type: ignore[no-untyped-def]
+        resolutions, offsets, sizes, dense = grid
         count, levels = points.shape[0], resolutions.shape[0]
         one, zero = np.float32(1.0), np.float32(0.0)
         for block in prange((count + BLOCK - 1) // BLOCK):

@@ -15,8 +15,19 @@ def _distance_of(spacing):  # type: ignore[no-untyped-def]
     return 0.5 / max(1.0 - spacing, 1e-6)
 
 
+@njit(inline="always")
+def contract(x, y, z):  # type: ignore[no-untyped-def]
+    """`geometry.contraction.contract` of one point, L-infinity norm."""
+    reach = max(abs(x), abs(y), abs(z))
+    if reach > 1.0:
+        squeeze = (np.float32(2.0) - np.float32(1.0) / reach) / reach
+        x, y, z = x * squeeze, y * squeeze, z * squeeze
+    return x, y, z
+
+
 @njit(parallel=True, fastmath=True, cache=True)
-def proposal_edges(origins, directions, grid, jitter, samples, bins, low, high, anneal, padding, cap, out):  # type: ignore[no-untyped-def]
+def proposal_edges(origins, directions, grid, jitter, settings, out):  # type: ignore[no-untyped-def]
+    samples, bins, low, high, anneal, padding, cap = settings
     rays, side = origins.shape[0], grid.shape[0]
     step = (high - low) / bins
     to_cell = np.float32(side / 4.0)
@@ -35,10 +46,7 @@ def proposal_edges(origins, directions, grid, jitter, samples, bins, low, high, 
             if transmitted > 1e-5:
                 t = middles[b]
                 x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
-                reach = max(abs(x), abs(y), abs(z))
-                if reach > 1.0:
-                    squeeze = (np.float32(2.0) - np.float32(1.0) / reach) / reach
-                    x, y, z = x * squeeze, y * squeeze, z * squeeze
+                x, y, z = contract(x, y, z)
                 i = min(max(int((x + 2) * to_cell), 0), side - 1)
                 j = min(max(int((y + 2) * to_cell), 0), side - 1)
                 k = min(max(int((z + 2) * to_cell), 0), side - 1)

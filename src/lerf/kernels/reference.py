@@ -9,19 +9,26 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from lerf.geometry.contraction import contract
 from lerf.kernels.layout import HASH_PRIMES, GridLayout
+from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings
 
 
 def hash_encode(
-    points: Float[Tensor, "points 3"], table: Float[Tensor, "entries features"], layout: GridLayout
+    points: Float[Tensor, "points 3"],
+    table: Float[Tensor, "entries features"],
+    layout: GridLayout,
+    sink: GradientSink | None = None,
 ) -> Float[Tensor, "points width"]:
     """Multi-resolution hash encoding (Müller et al. 2022): trilinear interpolation of the table on every level.
 
     Points are in the unit cube; outside they are clamped to its faces. The result holds the levels' features one
     after another, coarse to fine. Differentiable in `table` and `points`.
+
+    A backend may collect the table's gradient in `sink`; this definition leaves it to autograd, in `table.grad`.
     """
     encoded = []
     clamped = points.clamp(0.0, 1.0)
@@ -76,8 +83,10 @@ def encode_composite(
     weights: Float[Tensor, "rays samples"],
     table: Float[Tensor, "entries features"],
     layout: GridLayout,
+    sink: GradientSink | None = None,
 ) -> Float[Tensor, "rays width"]:
-    """Encodings of samples, summed along each ray under its weights. Differentiable in `table` alone."""
+    """Encodings of samples, summed along each ray under its weights. Differentiable in `table` alone; `sink` as in
+    `hash_encode`."""
     encoded = hash_encode(points.detach().reshape(-1, 3), table, layout)
     return composite(weights.detach(), encoded.view(*weights.shape, layout.width))
 
@@ -97,14 +106,7 @@ def proposal_edges(
     directions: Float[Tensor, "rays 3"],
     density_grid: Float[Tensor, "side side side"],
     jitter: Float[Tensor, " rays"],
-    *,
-    samples: int,
-    bins: int,
-    near: float,
-    far: float,
-    anneal: float,
-    padding: float,
-    cap: float,
+    settings: ProposalSettings,
 ) -> Float[Tensor, "rays edges"]:
     """Distances of the `samples + 1` edges of intervals that share the light of a coarse density evenly.
 
@@ -114,15 +116,14 @@ def proposal_edges(
     cumulative distribution (Mip-NeRF 360, Barron et al. 2022, sections 3 and 5; the widening is mip-NeRF's, Barron et
     al. 2021, eq. 18), whose quantiles (k + jitter) / (samples + 1) are the edges.
     """
+    samples, bins, near, far, anneal, padding, cap = settings
     side = density_grid.shape[0]
     low, high = spacing_of(torch.tensor([near, far], dtype=torch.float32)).tolist()
     grid = torch.linspace(low, high, bins + 1, device=origins.device)
     edges = distance_of(grid)
     middle = distance_of(0.5 * (grid[1:] + grid[:-1]))
     positions = origins[:, None] + directions[:, None] * middle[:, None]
-    reach = positions.abs().amax(-1, keepdim=True)
-    contracted = torch.where(reach <= 1.0, positions, (2.0 - 1.0 / reach.clamp(min=1.0)) * positions / reach)
-    cell = ((contracted + 2.0) * (side / 4.0)).to(torch.int64).clamp(0, side - 1)
+    cell = ((contract(positions) + 2.0) * (side / 4.0)).to(torch.int64).clamp(0, side - 1)
     density = density_grid[cell[..., 2], cell[..., 1], cell[..., 0]]
     # A bin absorbs at most `cap` of the light: a floater in the coarse density cannot hide what lies behind it.
     opacity = (-torch.expm1(-density * (edges[1:] - edges[:-1]))).clamp(max=cap)
@@ -160,3 +161,27 @@ def dense_layers(
 def unit_vectors(x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
     """Vectors over their lengths; over 1e-12 where they are shorter."""
     return F.normalize(x, dim=-1)
+
+
+def sparse_adam(
+    table: Float[Tensor, "entries features"],
+    gradient: Float[Tensor, "entries features"],
+    first: Float[Tensor, "entries features"],
+    second: Float[Tensor, "entries features"],
+    step: AdamStep,
+    touched: UInt8[Tensor, " marks"] | None = None,
+) -> None:
+    """One step of Adam (Kingma and Ba 2015) on the entries whose gradient has a component that is not zero.
+
+    The table and both moments are changed in place, all other entries stay as they are; the gradient and the marks are
+    cleared. A backend may look for entries among those marked in `touched`; this definition reads the whole gradient.
+    """
+    rows = (gradient != 0).any(-1).nonzero().squeeze(-1)
+    g = gradient[rows]
+    m = first[rows].mul_(step.beta1).add_(g, alpha=1 - step.beta1)
+    v = second[rows].mul_(step.beta2).addcmul_(g, g, value=1 - step.beta2)
+    first[rows], second[rows] = m, v
+    table[rows] -= step.rate * (m * step.correction1) / ((v * step.correction2).sqrt_().add_(step.epsilon))
+    gradient[rows] = 0.0
+    if touched is not None:
+        touched.zero_()

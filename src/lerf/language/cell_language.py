@@ -15,7 +15,7 @@ from lerf import kernels
 from lerf.errors import QueryError
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.cells import KEY_BITS, CellIndex, cell_keys
-from lerf.language.protocol import Latent
+from lerf.language.protocol import LanguageSource, Latent
 
 REACH = 2
 """How many cells beyond the occupied ones still answer: a surface wanders between cells, and views look between the
@@ -53,6 +53,7 @@ class CellLanguage:
     """
 
     dense_width = 0
+    kept_code = 0
     rays_at_once = RAYS_AT_ONCE
 
     def __init__(self, index: CellIndex, samples: int) -> None:
@@ -105,6 +106,10 @@ class CellLanguage:
         else:
             length = torch.linalg.vector_norm(self._composite(latent, codes), dim=-1, keepdim=True)
         return (self._composite(latent, products) / length.clamp(min=1e-12)).T
+
+    def scale_latent(self, latent: Latent) -> Latent:
+        """See `LanguageSource.scale_latent`: the cells, which lie evenly over the surface and are read at once."""
+        return self.encode_cells()
 
     @torch.no_grad()
     def for_many_phrases(self, latent: Latent) -> Latent:
@@ -163,3 +168,8 @@ class CellLanguage:
         where = round(where) if abs(where - round(where)) < 1e-4 else where
         level = min(int(where), last)
         return level, where - level
+
+
+def index_of(language: LanguageSource) -> CellIndex | None:
+    """The index that a language is; None for a trained field."""
+    return language.index if isinstance(language, CellLanguage) else None

@@ -11,7 +11,7 @@ from torch import Tensor
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.field import LanguageField
 from lerf.language.folded_head import FoldedHead
-from lerf.language.protocol import Latent, candidate_scales
+from lerf.language.protocol import Latent, candidate_scales, coarse
 
 HEADS_AT_ONCE = 32768
 """Evaluations of a head in one call: bounds the memory."""
@@ -33,6 +33,7 @@ class DeferredLanguage:
         self.width = field.width
         self.dense_width = 0 if field.dense_head is None else int(field.dense_head[-1].out_features)  # type: ignore[arg-type]
         self.samples = field.config.samples
+        self.kept_code = field.config.hidden + 1
         self.picture_samples: tuple[int, int | None] = (min(field.config.samples, READ), TRACED)
 
     @cached_property
@@ -60,6 +61,10 @@ class DeferredLanguage:
     def for_many_phrases(self, latent: Latent) -> Latent:
         """See `LanguageSource.for_many_phrases`: there is nothing to add."""
         return latent
+
+    def scale_latent(self, latent: Latent) -> Latent:
+        """See `LanguageSource.scale_latent`: some of the rays."""
+        return coarse(latent)
 
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:

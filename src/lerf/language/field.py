@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lerf import kernels
 from lerf.errors import QueryError
-from lerf.geometry.contraction import Norm, to_unit_cube
+from lerf.geometry.contraction import to_unit_cube
 from lerf.geometry.traced_rays import TracedRays
 from lerf.kernels.layout import GridLayout
+from lerf.language.config import LanguageConfig
 from lerf.language.scale_bounds import ScaleBounds
 from lerf.networks.dense_layers import DenseLayers
 from lerf.networks.hash_grid import HashGrid
-
-Estimator = Literal["deferred", "per-sample"]
-
-
-@dataclass(frozen=True)
-class LanguageConfig:
-    """Sizes of the language field."""
-
-    grids: tuple[tuple[int, int, int], ...] = ((12, 16, 128), (12, 128, 512))
-    """Groups of levels: (levels, coarsest, finest) cells along an axis of the contracted space."""
-    features: int = 8
-    """Features of a level."""
-    log2_entries: int = 19
-    """Binary logarithm of the largest number of entries of a level."""
-    contraction: Norm = "l2"
-    """Norm of the contraction; the authors' language field uses the ball."""
-    hidden: int = 256
-    """Width of the hidden layers of the head."""
-    layers: int = 4
-    """Hidden layers of the head."""
-    dense_hidden: int = 256
-    """Width of the hidden layer of the dense head."""
-    samples: int = 24
-    """Heaviest samples of a ray that carry language."""
-    estimator: Estimator = "deferred"
-    """Head once per ray on composited features, or at every sample as in the paper."""
 
 
 class LanguageField(nn.Module):
@@ -109,7 +81,7 @@ class LanguageField(nn.Module):
     def ray_features(self, rays: TracedRays) -> Float[Tensor, "rays features"]:
         """Grid features composited along rays: the mean under the weights."""
         inside = to_unit_cube(rays.positions, self.config.contraction)
-        return kernels.encode_composite(inside, rays.weights, self.grid.table, self.grid.layout)
+        return self.grid.composite(inside, rays.weights)
 
     def forward(
         self, rays: TracedRays, scale_per_depth: Float[Tensor, " rays"]
@@ -151,7 +123,8 @@ class LanguageField(nn.Module):
         Raises:
             QueryError: when the field was trained without a dense head.
         """
-        return kernels.composite(rays.weights, self.dense(features).view(*rays.weights.shape, -1))
+        each = self.dense(features)
+        return kernels.composite(rays.weights, each.view(*rays.weights.shape, each.shape[-1]))
 
     def dense(self, features: Float[Tensor, "points features"]) -> Float[Tensor, "points dense"]:
         """Dense features of grid features.

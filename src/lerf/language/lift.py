@@ -149,7 +149,7 @@ def _view_features(
     view: Observations, train_index: int, targets: PyramidTable, wanted: Float[Tensor, " cells"]
 ) -> Float[Tensor, "seen width"]:
     """Unit embeddings that a photo gives the cells that it sees, at the closest tile height that it has."""
-    targets.bring(train_index)
+    targets.load(train_index)
     ratio = (wanted[view.cells] / view.unit).clamp(float(targets.ratios[0]), float(targets.ratios[-1]))
     return targets.interpolate(torch.full_like(view.cells, train_index), view.pixels, ratio, renormalise=True)
 

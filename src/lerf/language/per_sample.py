@@ -12,7 +12,7 @@ from torch import Tensor
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.deferred import HEADS_AT_ONCE
 from lerf.language.field import LanguageField
-from lerf.language.protocol import Latent, candidate_scales
+from lerf.language.protocol import Latent, candidate_scales, coarse
 
 
 class PerSampleLanguage:
@@ -26,6 +26,7 @@ class PerSampleLanguage:
         self.width = field.width
         self.dense_width = 0 if field.dense_head is None else int(field.dense_head[-1].out_features)  # type: ignore[arg-type]
         self.samples = field.config.samples
+        self.kept_code = field.width
         self.picture_samples: tuple[int, int | None] = (field.config.samples, None)
         self.rays_at_once = HEADS_AT_ONCE // field.config.samples
 
@@ -47,6 +48,10 @@ class PerSampleLanguage:
     def for_many_phrases(self, latent: Latent) -> Latent:
         """See `LanguageSource.for_many_phrases`: there is nothing to add."""
         return latent
+
+    def scale_latent(self, latent: Latent) -> Latent:
+        """See `LanguageSource.scale_latent`: some of the rays."""
+        return coarse(latent)
 
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:

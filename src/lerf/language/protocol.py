@@ -93,6 +93,12 @@ class LanguageSource(Protocol):
         ...
 
     @property
+    def kept_code(self) -> int:
+        """Length of `codes` where these are worth keeping between phrases, because they cost much more to compute than
+        to read; 0 where they are not."""
+        ...
+
+    @property
     def rays_at_once(self) -> int:
         """Rays of one call that bound the memory."""
         ...
@@ -107,6 +113,10 @@ class LanguageSource(Protocol):
 
     def for_many_phrases(self, latent: Latent) -> Latent:
         """The latent with whatever is worth computing once where many phrases will be asked."""
+        ...
+
+    def scale_latent(self, latent: Latent) -> Latent:
+        """Of a surface's latent, what the scale of a phrase is chosen on: enough of the surface, and no more."""
         ...
 
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
@@ -132,6 +142,15 @@ class LanguageSource(Protocol):
             QueryError: when there are none (`dense_width` is 0).
         """
         ...
+
+
+COARSE = 12_000
+"""Rays, about, of a surface on which a field's scales are chosen."""
+
+
+def coarse(latent: Latent, rays: int = COARSE) -> Latent:
+    """About so many rays of a latent, evenly spaced."""
+    return latent[slice(0, None, max(1, len(latent) // rays))]
 
 
 def candidate_scales(scale_range: tuple[float, float], count: int = 30) -> Float[Tensor, " scales"]:

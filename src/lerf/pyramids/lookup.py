@@ -58,8 +58,8 @@ class PyramidTable:
     def width(self) -> int:
         return self.cells.shape[1]
 
-    def bring(self, photo: int) -> None:
-        """Make sure that a photo can be asked about: all of them can."""
+    def load(self, photo: int) -> None:
+        """Make sure that a photo can be looked up: all of them can."""
 
     def interpolate(
         self,
@@ -108,10 +108,10 @@ class PyramidTable:
 
     def _cell_coordinates(self, photo: Tensor, pixels: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Column and row of each pixel in units of cells, clamped to the grid."""
-        place = (pixels - self.origins[photo, level]) / self.steps[photo, level]
+        cell = (pixels - self.origins[photo, level]) / self.steps[photo, level]
         last = self.shapes[photo, level] - 1
-        column = torch.minimum(place[:, 0].clamp_min(0.0), last[:, 1].to(place.dtype))
-        row = torch.minimum(place[:, 1].clamp_min(0.0), last[:, 0].to(place.dtype))
+        column = torch.minimum(cell[:, 0].clamp_min(0.0), last[:, 1].to(cell.dtype))
+        row = torch.minimum(cell[:, 1].clamp_min(0.0), last[:, 0].to(cell.dtype))
         return column, row
 
     def _bilinear(self, photo: Tensor, pixels: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,17 +130,17 @@ class PyramidTable:
 
 @dataclass(frozen=True)
 class ResidentTable(PyramidTable):
-    """A table with room for some photos of a store at a time; it can be asked about those that were placed last."""
+    """A table that holds some photos of a store at a time, each in a cache slot; only those can be looked up."""
 
     store: PyramidStore
     largest: int
-    """Cells of a place: as many as any photo has."""
+    """Cells of a cache slot: as many as any photo has."""
     offsets: Int[Tensor, "photos levels"]
-    """Where a photo's levels begin within its place."""
+    """Where a photo's levels begin within its cache slot."""
 
     @classmethod
     def empty(cls, store: PyramidStore, capacity: int, device: str = "cpu") -> ResidentTable:
-        """A table of a store with `capacity` places, none of them taken."""
+        """A table of a store with `capacity` cache slots, all of them empty."""
         largest = max(entry.cells for entry in store.entries)
         cells = torch.zeros(capacity * largest, store.width, dtype=torch.float16)
         offsets, shapes, origins, steps = _geometry(store.entries)
@@ -157,27 +157,28 @@ class ResidentTable(PyramidTable):
         )
 
     @property
-    def places(self) -> int:
+    def cache_slots(self) -> int:
+        """How many photos are held at a time."""
         return len(self.cells) // self.largest
 
     def read(self, photo: int) -> Float16[Tensor, "photo_cells width"]:
         """All cells of a photo, from the disk."""
         return torch.from_numpy(np.load(self.store.entries[photo].path))
 
-    def place(self, place: int, photo: int, cells: Float16[Tensor, "photo_cells width"]) -> None:
-        """Put a photo's cells in a place; who was there before can no longer be asked about."""
-        first = place * self.largest
+    def put(self, cache_slot: int, photo: int, cells: Float16[Tensor, "photo_cells width"]) -> None:
+        """Put a photo's cells in a cache slot; the photo that was there before can no longer be looked up."""
+        first = cache_slot * self.largest
         self.cells[first : first + len(cells)] = cells.to(self.cells.device)
         self.starts[photo] = first + self.offsets[photo]
 
-    def bring(self, photo: int) -> None:
-        """Make sure that a photo can be asked about, by reading it into its place."""
-        self.place(photo % self.places, photo, self.read(photo))
+    def load(self, photo: int) -> None:
+        """Make sure that a photo can be looked up, by reading it into a cache slot."""
+        self.put(photo % self.cache_slots, photo, self.read(photo))
 
 
 def open_photo_by_photo(store: PyramidStore, budget: int, device: str = "cpu") -> PyramidTable:
-    """A table for work that goes from photo to photo (`bring`): whole where it fits into `budget` bytes, else with room
-    for one photo."""
+    """A table for work that goes from photo to photo (`load`): whole where it fits into `budget` bytes, else with one
+    cache slot."""
     whole = 2 * store.width * sum(entry.cells for entry in store.entries)
     return PyramidTable.from_store(store, device=device) if whole <= budget else ResidentTable.empty(store, 1, device)
 

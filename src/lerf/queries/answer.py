@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lerf.geometry.extent import robust_extent
 from lerf.geometry.visibility import unoccluded
-from lerf.language.protocol import LanguageSource
 from lerf.queries.best_view import best_view
 from lerf.queries.instances import answering_regions
 from lerf.queries.photo_cameras import PhotoCameras
@@ -47,22 +46,19 @@ class PhraseAnswer:
     """Points of each instance, as indices into the surface's."""
 
 
-def answer(
-    surface: Surface, language: LanguageSource, phrases: Phrases, cameras: PhotoCameras, settings: AnswerSettings
-) -> list[PhraseAnswer]:
+def answer(surface: Surface, phrases: Phrases, cameras: PhotoCameras, settings: AnswerSettings) -> list[PhraseAnswer]:
     """Where phrases are, if they are; see `answer_steps`."""
-    return finish(answer_steps(surface, language, phrases, cameras, settings))
+    return finish(answer_steps(surface, phrases, cameras, settings))
 
 
 @torch.no_grad()
 def answer_steps(
-    surface: Surface, language: LanguageSource, phrases: Phrases, cameras: PhotoCameras, settings: AnswerSettings
+    surface: Surface, phrases: Phrases, cameras: PhotoCameras, settings: AnswerSettings
 ) -> Steps[list[PhraseAnswer]]:
     """Where phrases are, if they are, in the order of the phrases.
 
     Args:
-        surface: points that answer, with their latents of `language`.
-        language: what is asked.
+        surface: points that answer, and the language that was read there.
         phrases: embedded.
         cameras: of the photos; the training photos say what shows an answer best.
         settings: threshold and scales.
@@ -71,12 +67,12 @@ def answer_steps(
     scales = [1.0 if scale is None else scale for scale in wanted]
     open_rows = [row for row, scale in enumerate(wanted) if scale is None]
     if open_rows:
-        best = yield from choose_scales(language, surface.coarse, phrases.chosen(open_rows))
+        best = yield from choose_scales(surface.scale_search, phrases.chosen(open_rows))
         for row, scale in zip(open_rows, best, strict=True):
             scales[row] = scale
     relevancy: dict[int, Tensor] = {}
     for scale, rows in at_equal_scales(scales).items():
-        found = relevancy_at(language, surface.latent, phrases.chosen(rows), scale)
+        found = relevancy_at(surface.language, surface.latent, phrases.chosen(rows), scale)
         relevancy |= dict(zip(rows, found, strict=True))
         yield
     answers = []

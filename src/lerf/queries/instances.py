@@ -44,7 +44,7 @@ class Region:
     maximum: Float[Tensor, " 3"]
     """Upper corner."""
     evidence: float
-    """Sum of weight * (relevancy - threshold) over the points that it was found by."""
+    """Sum of (relevancy - threshold) over the points that it was found by."""
 
 
 def answering_regions(
@@ -109,12 +109,9 @@ def find_regions(
     *,
     threshold: float,
     cell_size: float,
-    weights: Float[Tensor, " points"] | None = None,
     min_points: int = 4,
-    min_cells: int = 1,
     min_share: float = 0.05,
     min_peak: float = 0.0,
-    trim: float = 0.02,
 ) -> list[Region]:
     """Regions of points above `threshold` that touch, the highest peak first.
 
@@ -124,12 +121,9 @@ def find_regions(
     Args:
         points: Any frame; `cell_size` and the extents are in its units. Points that are not finite are ignored.
         relevancy: In 0..1. Only points strictly above `threshold` take part.
-        weights: How much each point counts as evidence, for example its rendering weight; 1 each when None.
         min_points: Regions with fewer points are dropped.
-        min_cells: Regions that occupy fewer cubes are dropped.
         min_share: Regions with less than this share of the strongest region's evidence are dropped.
         min_peak: Regions whose best point scores lower are dropped, before the strongest is looked for.
-        trim: Share of points cut from each end of each axis before the extent is taken.
 
     Raises:
         QueryError: when `cell_size` is not a positive number.
@@ -142,14 +136,12 @@ def find_regions(
     cells = torch.floor(points[chosen].double() / cell_size).cpu().numpy()
     label_of_cube, cube_of_point = _connect(cells)
     label_of_point = torch.from_numpy(label_of_cube[cube_of_point]).long().to(points.device)
-    cube_count = np.bincount(label_of_cube)
 
     # What is dropped is dropped for all regions at once: a phrase may scatter thousands of specks.
     counts = torch.bincount(label_of_point)
     peaks = torch.full((len(counts),), -torch.inf, dtype=torch.float64, device=points.device)
     peaks = peaks.scatter_reduce(0, label_of_point, relevancy[chosen].double(), "amax")
-    large = torch.from_numpy(cube_count >= min_cells).to(points.device)
-    kept_labels = (counts >= min_points) & large & (peaks >= min_peak)
+    kept_labels = (counts >= min_points) & (peaks >= min_peak)
 
     regions = []
     order = torch.argsort(label_of_point, stable=True)
@@ -158,10 +150,9 @@ def find_regions(
         members = order[int(ends[label] - counts[label]) : int(ends[label])]
         indices = chosen[members]
         scores = relevancy[indices]
-        excess = (scores - threshold).double()
-        evidence = float((excess if weights is None else excess * weights[indices].double()).sum())
+        evidence = float((scores - threshold).double().sum())
         best = int(indices[scores == scores.max()][0])
-        minimum, maximum = robust_extent(points[indices], points[best], trim)
+        minimum, maximum = robust_extent(points[indices], points[best])
         regions.append(Region(indices, best, float(relevancy[best]), minimum, maximum, evidence))
     strongest = max((region.evidence for region in regions), default=0.0)
     kept = [region for region in regions if region.evidence >= min_share * strongest]

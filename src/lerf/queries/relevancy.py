@@ -1,4 +1,4 @@
-"""Relevancy of embeddings to phrases, and the three ways to display it."""
+"""Relevancy of embeddings to phrases."""
 
 from __future__ import annotations
 
@@ -42,19 +42,3 @@ def relevancy_of_cosines(
     """`relevancy` from cosines with the queries and, after them, the canonical phrases; no setting is checked."""
     negative = cosines[queries:].amax(dim=0)
     return torch.sigmoid(temperature * (cosines[:queries] - negative))
-
-
-def centred(raw: Float[Tensor, "*points"]) -> Float[Tensor, "*points"]:
-    """Relevancy in -1..1 with the tie at 0: 2 r - 1."""
-    return 2 * raw - 1
-
-
-def normalised(raw: Float[Tensor, "*points"], maximum: float | None = None) -> Float[Tensor, "*points"]:
-    """Relevancy stretched so that 0.5 becomes 0 and `maximum` becomes 1, clipped to 0..1.
-
-    `maximum` is that of `raw` when not given; give one to compare views. All zero when it is not above 0.5.
-    """
-    top = (float(raw.max()) if raw.numel() else 0.5) if maximum is None else maximum
-    if top <= 0.5:
-        return torch.zeros_like(raw)
-    return ((raw - 0.5) / (top - 0.5)).clamp(0, 1)

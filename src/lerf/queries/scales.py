@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from torch import Tensor
 
 from lerf.language.protocol import LanguageSource, Latent
@@ -13,32 +13,48 @@ from lerf.queries.phrases import Phrases, peak, smallest_as_good
 from lerf.queries.relevancy import relevancy_of_cosines
 from lerf.steps import Steps
 
-COARSE = 12_000
-"""Points, about, of the surface on which the scale is chosen."""
+KEPT_BYTES = 128_000_000
+"""Codes of all scales are kept for the next phrase if they take no more."""
 
 
-def coarse(latent: Latent, points: int = COARSE) -> Latent:
-    """About so many rays of a latent, evenly spaced."""
-    return latent[slice(0, None, max(1, len(latent) // points))]
+class ScaleSearch:
+    """The latents on which scales are chosen, with their codes at the scales that were tried, if these are kept."""
+
+    def __init__(self, language: LanguageSource, latent: Latent) -> None:
+        """`latent` is that of a surface which the language has read."""
+        self.language, self.latent = language, language.scale_latent(latent)
+        size = 2 * len(self.latent) * len(language.scales) * language.kept_code
+        self._kept = 0 < size <= KEPT_BYTES
+        self._codes: dict[float, Float16[Tensor, "rays code"]] = {}
+
+    @torch.no_grad()
+    def cosines(self, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
+        """Cosines of texts along the rays at one of the language's scales."""
+        if not self._kept:
+            return self.language.cosines(self.latent, texts, scale)
+        if scale not in self._codes:
+            self._codes[scale] = self.language.codes(self.latent, scale).half()
+        return self.language.project(texts) @ self._codes[scale].float().T
 
 
 @torch.no_grad()
-def choose_scales(language: LanguageSource, latent: Latent, phrases: Phrases) -> Steps[list[float]]:
+def choose_scales(search: ScaleSearch, phrases: Phrases) -> Steps[list[float]]:
     """For each phrase the scale whose relevancy peaks highest, and of those as good the smallest (`smallest_as_good`).
 
     Args:
-        language: its `scales` are tried; a step is one of them.
-        latent: of the surface's rays, or of some of them (`coarse`).
+        search: its language's `scales` are tried; a step is one of them.
         phrases: embedded.
 
     Returns:
         scales in normalised units, in the order of the phrases.
     """
-    peaks = []
-    for scale in language.scales.tolist():
-        peaks.append(peak(relevancy_at(language, latent, phrases, scale)))
+    scales, peaks = search.language.scales, []
+    for scale in scales.tolist():
+        cosines = search.cosines(phrases.vectors, scale)
+        scores = relevancy_of_cosines(cosines, len(phrases), phrases.temperature) * search.latent.supported
+        peaks.append(peak(scores))
         yield
-    best: list[float] = language.scales[smallest_as_good(torch.stack(peaks, dim=-1)).cpu()].tolist()
+    best: list[float] = scales[smallest_as_good(torch.stack(peaks, dim=-1)).cpu()].tolist()
     return best
 
 

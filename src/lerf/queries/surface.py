@@ -15,7 +15,7 @@ from lerf.geometry.traced_rays import TracedRays
 from lerf.language.cell_language import CellLanguage
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
-from lerf.queries.scales import coarse
+from lerf.queries.scales import ScaleSearch
 from lerf.radiance.surface import TracedSurface
 
 JOIN_SHARE = 0.02
@@ -30,7 +30,9 @@ class Surface:
     sample."""
 
     rays: TracedRays
+    language: LanguageSource
     latent: Latent
+    """What the language has read along the rays."""
     graph: SurfaceGraph
     """Of the points in the contracted frame."""
     depth_maps: DepthMaps
@@ -57,22 +59,24 @@ class Surface:
         return max(JOIN_SHARE * robust_diagonal(self.contracted), self.least_cell)
 
     @cached_property
-    def coarse(self) -> Latent:
-        """Of some of the points, on which scales are chosen."""
-        return coarse(self.latent)
+    def scale_search(self) -> ScaleSearch:
+        """What scales are chosen on."""
+        return ScaleSearch(self.language, self.latent)
 
 
 def surface_of_rays(traced: TracedSurface, language: LanguageSource) -> Surface:
     """The surface that photos see, with what a language reads there."""
     latent = language.for_many_phrases(language.encode(traced.rays))
-    return Surface(traced.rays, latent, SurfaceGraph.of(contract(traced.rays.median_position)), traced.depth_maps)
+    return Surface(
+        traced.rays, language, latent, SurfaceGraph.of(contract(traced.rays.median_position)), traced.depth_maps
+    )
 
 
 def surface_of_cells(language: CellLanguage, depth_maps: DepthMaps) -> Surface:
     """The cells of an index as a surface: each is a ray that stops in it."""
     rays = TracedRays.at_points(language.index.positions)
     graph = SurfaceGraph.of(contract(language.index.positions))
-    return Surface(rays, language.encode_cells(), graph, depth_maps, language.index.provenance.cell_size)
+    return Surface(rays, language, language.encode_cells(), graph, depth_maps, language.index.provenance.cell_size)
 
 
 def depths_at(surface: Surface, photo: int, size: tuple[int, int], pixels: Float[Tensor, "pixels 2"]) -> Tensor:

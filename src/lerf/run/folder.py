@@ -2,7 +2,8 @@
 
 `config.json`       settings, format version, fingerprints of the encoders
 `scene.json`        cameras, split and similarity, so that a run answers without its photos
-`radiance.safetensors`, `language.safetensors`   fields and, until a stage is finished, its optimiser and generator
+`radiance.safetensors`, `language.safetensors`   fields and, until a stage is finished, its optimiser and generator; in
+                    the header the step, whether the stage is finished, and what decided its outcome (`stages/keys.py`)
 `metrics.jsonl`     one JSON object a line
 `timings.json`      seconds of each stage, peak memory
 """
@@ -13,23 +14,23 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from lerf.errors import RunError, StorageError
 from lerf.files import write_atomically, write_json
-from lerf.radiance.pose_refinement import PoseRefinement
 from lerf.run.settings import TrainSettings, from_plain, to_plain
 from lerf.scenes.record import scene_from_plain
 from lerf.scenes.scene import Scene
+from lerf.training.checkpoint import module_state
 
 FORMAT = 1
 """Version of the run folder. A reader refuses newer ones."""
-Stage = Literal["radiance", "language"]
+StageName = str
+"""Name of a stage of training, such as `radiance`; its checkpoint is `<name>.safetensors`."""
 CONFIG_ENTRIES = ("format", "settings", "encoder_fingerprint", "canonical", "temperature", "threshold")
 
 
@@ -101,21 +102,37 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path / name} cannot be read ({error}); train again into a new folder.") from error
 
-    def save_stage(self, stage: Stage, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    def save_stage(self, stage: StageName, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Write a stage's checkpoint in one move; `facts` are plain JSON values."""
         header = {"format": str(FORMAT), "facts": json.dumps(facts)}
         data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
         write_atomically(self.path / f"{stage}.safetensors", lambda file: file.write(data))
 
-    def has_stage(self, stage: Stage) -> bool:
+    def has_stage(self, stage: StageName) -> bool:
         return (self.path / f"{stage}.safetensors").is_file()
 
-    def load_stage(self, stage: Stage) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def load_stage(self, stage: StageName) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and facts of a stage's checkpoint.
 
         Raises:
             RunError: when it is missing, damaged, or of a newer version.
         """
+        with self._opened(stage) as (file, facts):
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+
+    def read_facts(self, stage: StageName) -> dict[str, Any] | None:
+        """Facts of a stage's checkpoint without its tensors; None where the stage has none.
+
+        Raises:
+            RunError: when it is damaged, or of a newer version.
+        """
+        if not self.has_stage(stage):
+            return None
+        with self._opened(stage) as (_, facts):
+            return facts
+
+    @contextmanager
+    def _opened(self, stage: StageName) -> Iterator[tuple[safe_open, dict[str, Any]]]:
         path = self.path / f"{stage}.safetensors"
         if not path.is_file():
             raise RunError(f"{self.path} has no {stage} checkpoint; train it first with 'lerf train'.")
@@ -123,43 +140,22 @@ class RunFolder:
             with safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}
                 self._check_format(header.get("format"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, json.loads(header["facts"])
+                yield file, json.loads(header["facts"])
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise RunError(f"{path} is damaged ({error}); delete it and run 'lerf train' again to resume.") from error
 
-    def restore_field(self, stage: Stage, field: nn.Module, tensors: dict[str, Tensor]) -> None:
+    def restore_field(self, stage: StageName, field: nn.Module, tensors: dict[str, Tensor]) -> None:
         """Give a field what `load_stage` read.
 
         Raises:
             RunError: when the tensors are not those of such a field.
         """
-        with self._fitting(stage):
-            field.load_state_dict(field_state(tensors))
-
-    def restore_trainer(self, stage: Stage, trainer: Any, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Give a trainer what `load_stage` read, so that it continues exactly.
-
-        Raises:
-            RunError: when the checkpoint is not that of such a trainer.
-        """
-        with self._fitting(stage):
-            restore_trainer(trainer, tensors, facts)
-
-    def restore_poses(self, poses: PoseRefinement, tensors: dict[str, Tensor]) -> bool:
-        """Give the corrections what `load_stage` read of the radiance; False when it has none.
-
-        Raises:
-            RunError: when they are those of other photos.
-        """
-        corrections = {name[6:]: value for name, value in tensors.items() if name.startswith("poses.")}
-        with self._fitting("radiance"):
-            if corrections:
-                poses.load_state_dict(corrections)
-        return bool(corrections)
+        with self.fitting(stage):
+            field.load_state_dict(module_state(tensors, "field"))
 
     @contextmanager
-    def _fitting(self, stage: Stage) -> Iterator[None]:
+    def fitting(self, stage: StageName) -> Iterator[None]:
+        """Say in a `RunError` that a stage's checkpoint does not fit, where taking it over fails."""
         try:
             yield
         except (RuntimeError, LookupError, TypeError, ValueError):
@@ -168,7 +164,7 @@ class RunFolder:
                 "'lerf train' again."
             ) from None
 
-    def append_metrics(self, values: dict[str, Any]) -> None:
+    def append_metrics(self, values: dict[str, str | int | float]) -> None:
         """Add one line to metrics.jsonl."""
         path = self.path / "metrics.jsonl"
         try:
@@ -179,7 +175,7 @@ class RunFolder:
                 f"Cannot write {path}: {error.strerror}. Free space or choose another folder."
             ) from error
 
-    def trim_metrics(self, stage: Stage, step: int) -> None:
+    def trim_metrics(self, stage: StageName, step: int) -> None:
         """Forget the lines of a stage after `step`, which will be written again, and a line that a kill cut off."""
         path = self.path / "metrics.jsonl"
         if not path.is_file():
@@ -194,49 +190,15 @@ class RunFolder:
                 continue
         write_atomically(path, lambda file: file.write("".join(kept).encode()))
 
-    def _check_format(self, version: Any) -> None:
+    def _check_format(self, version: object) -> None:
         try:
-            number = int(version)
+            number = int(version)  # type: ignore[call-overload]
         except (TypeError, ValueError):
             raise RunError(f"{self.path} does not say its format version; train again into a new folder.") from None
         if number > FORMAT:
             raise RunError(
                 f"{self.path} was written by a newer lerf (format {number}, this one reads {FORMAT}); upgrade lerf."
             )
-
-
-def trainer_state(trainer: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Everything a trainer needs to continue exactly: field, moments, generator as tensors; counters as facts."""
-    tensors = {f"field.{name}": value for name, value in trainer.field.state_dict().items()}
-    if getattr(trainer, "poses", None) is not None:
-        tensors |= {f"poses.{name}": value for name, value in trainer.poses.state_dict().items()}
-    tensors |= {f"table.{name}": value for name, value in trainer.table.state().items()}
-    tensors["generator"] = trainer.generator.get_state()
-    for index, state in trainer.dense.state_dict()["state"].items():
-        tensors |= {f"dense.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    return tensors, {"step": trainer.step_count}
-
-
-def restore_trainer(trainer: Any, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Inverse of `trainer_state`."""
-    trainer.field.load_state_dict(field_state(tensors))
-    if getattr(trainer, "poses", None) is not None:
-        trainer.poses.load_state_dict({n[6:]: value for n, value in tensors.items() if n.startswith("poses.")})
-    trainer.table.load_state({name[6:]: value for name, value in tensors.items() if name.startswith("table.")})
-    trainer.generator.set_state(tensors["generator"])
-    saved = trainer.dense.state_dict()
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("dense."):
-            _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
-    trainer.dense.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
-    trainer.step_count = int(facts["step"])
-
-
-def field_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The field's part of a checkpoint."""
-    return {name[6:]: value for name, value in tensors.items() if name.startswith("field.")}
 
 
 def _is_leftover(file: Path) -> bool:

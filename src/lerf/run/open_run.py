@@ -38,11 +38,20 @@ def open_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, devi
     Raises:
         RunError: missing or unfinished.
     """
+    return HashGridRadiance(open_radiance_field(folder, settings, scene, device))
+
+
+def open_radiance_field(folder: RunFolder, settings: TrainSettings, scene: Scene, device: str) -> RadianceField:
+    """The field of a run's finished radiance.
+
+    Raises:
+        RunError: missing, unfinished or damaged.
+    """
     tensors, facts = folder.load_stage("radiance")
     _check_finished(folder, "radiance", facts)
     field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train))
     folder.restore_field("radiance", field, tensors)
-    return HashGridRadiance(field.to(device).eval())
+    return field.to(device).eval()
 
 
 def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> LanguageSource:

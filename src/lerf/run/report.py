@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 
@@ -36,3 +39,12 @@ class Silent:
     def end(self, seconds: float) -> None: ...
 
     def note(self, message: str) -> None: ...
+
+
+@contextmanager
+def reported(reporter: Reporter, stage: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Report a stage whose work calls back with (done, total)."""
+    reporter.begin(stage, total)
+    start = time.perf_counter()
+    yield lambda done, total: reporter.advance(done)
+    reporter.end(time.perf_counter() - start)

@@ -1,19 +1,23 @@
-"""Presets, and the settings of a run as one dataclass that is saved beside the result."""
+"""Presets, and the settings of a run: one dataclass, which is also the command line and is saved beside the result."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
 
 from lerf.errors import ConfigError
-from lerf.language.field import LanguageConfig
-from lerf.radiance.hash_grid.field import RadianceConfig
-from lerf.training.language import LanguageTraining
-from lerf.training.radiance import RadianceTraining
+from lerf.language.config import LanguageConfig
+from lerf.radiance.hash_grid.config import RadianceConfig
+from lerf.ranges import Count, Positive, Range
+from lerf.run.checks import OPTION_NAMES, check_fields
+from lerf.training.schedules import LanguageTraining, RadianceTraining
 
 LanguageSource = Literal["field", "lift"]
+PresetName = Literal["lerf-cpu", "lerf-demo", "lerf-lite", "lerf", "lerf-big"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ _NERFACTO = RadianceConfig(
 )  # fmt: skip
 _NERFACTO_TRAINING = RadianceTraining(steps=30_000)
 
-PRESETS: dict[str, Preset] = {
+PRESETS: dict[PresetName, Preset] = {
     "lerf-cpu": Preset(
         encoder="conse",
         dense="conse-mid",
@@ -95,40 +99,86 @@ ADDED = {"added": True}
 """Marks a setting that older runs do not have; they were made with its default."""
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """Everything that decides the outcome of a training run, written to the run's config.json."""
+def optional(metavar: str | None = None, name: str | None = None) -> Any:
+    """How the help shows an option that may be left out: without a default, for its text says what holds then."""
+    return arg(
+        name=name,
+        metavar=metavar,
+        help_behavior_hint=lambda default: "" if default in ("None", "") else f"(default: {default})",
+    )
 
-    data: str
-    """Folder or file of the capture."""
-    preset: str
-    """Name of the preset."""
-    encoder: str
-    dense: str
-    features: Literal["tiles", "dense"] | None
-    """Pyramid tile by tile, or by one pass a level; None for dense where the encoder offers it."""
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Everything that decides the outcome of a training run, written to the run's config.json.
+
+    Each field, and each field of its parts, is an option of `lerf train`; a field's docstring is its help.
+
+    Raises:
+        ConfigError: a value of another type or out of range, or settings that contradict each other.
+    """
+
+    data: Annotated[str, Positional, arg(metavar="CAPTURE", help_behavior_hint="(required without --config)")]
+    """Capture: a folder with transforms.json, Blender's transforms_train.json or a COLMAP model."""
+    preset: Annotated[PresetName, arg(help_behavior_hint="(default: lerf with a GPU, else lerf-cpu)")]
+    """Sizes and schedules: what every other option is where it is not given."""
+    encoder: Annotated[str, arg(metavar="ENCODER")]
+    """Image-text encoder."""
+    dense: Annotated[str, arg(metavar="ENCODER")]
+    """Dense regulariser of a language field, or none."""
+    features: Annotated[Literal["tiles", "dense"] | None, optional()]
+    """Pyramid tile by tile, or by one pass over the photo for each tile height, the default where the encoder can."""
     border: Literal["edge", "zero"]
-    """What tiles see beyond the photo: its edge continued, or black as in the authors' code; with features `tiles`."""
-    tile_ratios: tuple[float, ...] | None
-    """Tile heights over the photo's height; None for the encoder's own."""
-    downscale: int | None
-    seed: int
-    device: str
-    weights: str | None
-    radiance_run: str | None
-    """Run whose radiance is used as it is."""
+    """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
+    tile_ratios: Annotated[tuple[float, ...] | None, optional("RATIO [RATIO ...]")]
+    """Tile heights over the photo's height; by default the encoder's own."""
+    language_source: Annotated[LanguageSource, arg(name=OPTION_NAMES["language_source"])] = field(
+        default="field", metadata=ADDED
+    )
+    """Train a language field, or lift the photos' embeddings onto the surface in seconds, without a gradient step."""
+    radiance_run: Annotated[str | None, optional("RUN", OPTION_NAMES["radiance_run"])]
+    """Run whose finished radiance is used as it is; only language is trained."""
+    device: Annotated[str, arg(metavar="DEVICE", help_behavior_hint="(default: cuda where there is one, else cpu)")]
+    """cpu or cuda."""
+    downscale: Annotated[Count | None, optional()]
+    """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
+    seed: Annotated[int, Range(0, 2**63 - 1)]
+    """Seed of everything random."""
+    memory: Positive = field(default=MEMORY, metadata=ADDED)
+    """Gigabytes of photos, and later of features, in memory at a time; what does not fit waits on the disk."""
+    weights: Annotated[str | None, optional("PATH")]
+    """Encoder weights, where they are not at their usual place."""
     radiance: RadianceConfig
     radiance_training: RadianceTraining
     language: LanguageConfig
     language_training: LanguageTraining
-    language_source: LanguageSource = field(default="field", metadata=ADDED)
-    """A trained field, or an index lifted from the pyramids without a gradient step."""
-    memory: float = field(default=MEMORY, metadata=ADDED)
-    """Gigabytes of photos, and later of features, that are in memory at a time; it decides what batches hold."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_border(self.features, self.border)
+        ratios = self.tile_ratios or ()
+        if len(set(ratios)) < len(ratios) or not all(0.0 < ratio <= 1.0 for ratio in ratios):
+            raise ConfigError(f"Tile ratios must lie in (0, 1], each given once, not {', '.join(map(str, ratios))}.")
+        if self.radiance_training.refine_poses and self.radiance_run:
+            raise ConfigError("--refine-poses moves cameras with a radiance in training; leave it out with --radiance.")
+        if self.language_source == "lift":
+            for name, given in (("dense", self.dense != "none"), ("estimator", self.language.estimator != "deferred")):
+                if given:
+                    raise ConfigError(f"--{name} is for a language field; leave it out, or give --language field.")
 
     @property
     def memory_bytes(self) -> int:
         return int(self.memory * 1e9)
+
+
+def check_border(mode: str | None, border: str) -> None:
+    """Check that features made in this mode have a border to choose.
+
+    Raises:
+        ConfigError: they have none, and it is chosen.
+    """
+    if mode == "dense" and border != "edge":
+        raise ConfigError(f"--border {border} is for tiles; use --features tiles with it, or leave it out.")
 
 
 def to_plain(value: Any) -> Any:

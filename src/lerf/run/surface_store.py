@@ -22,43 +22,51 @@ from torch import Tensor
 from lerf.errors import LerfWarning, StorageError
 from lerf.files import sha256_of, write_atomically
 from lerf.geometry.traced_rays import TracedRays
-from lerf.language.protocol import Latent
+from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.surface import DepthMaps, Surface
 from lerf.steps import Steps
 
 FORMAT = 1
 """Version of the file; one of another version is made again."""
+FILE, CELLS_FILE = "surface.safetensors", "surface_cells.safetensors"
 
 
 def stored_surface(
-    path: Path | None, sources: tuple[Path, ...], device: str, make: Callable[[], Steps[Surface]]
+    path: Path | None,
+    sources: tuple[Path, ...],
+    language: LanguageSource,
+    device: str,
+    make: Callable[[], Steps[Surface]],
+    facts: dict[str, Any] | None = None,
 ) -> Steps[Surface]:
     """The surface in a file, if it was made from the present contents of `sources`; else a new one, which is stored.
 
     Args:
         path: the file; None stores nothing.
         sources: checkpoints that the surface follows from.
+        language: that reads it.
         device: of the tensors.
         make: traces the surface.
+        facts: JSON values that go into the header of a new file.
 
     A file that cannot be read is made again; one that cannot be written is a warning.
     """
     if path is None:
         return (yield from make())
     key = {source.name: sha256_of(source) for source in sources}
-    found = _read(path, key, device)
+    found = _read(path, key, language, device)
     if found is not None:
         return found
     surface = yield from make()
     try:
-        _write(path, key, surface)
+        _write(path, key, surface, facts or {})
     except StorageError as error:
         warnings.warn(f"The surface is traced again at the next query. {error}", LerfWarning, stacklevel=2)
     return surface
 
 
-def _write(path: Path, key: dict[str, str], surface: Surface) -> None:
+def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, Any]) -> None:
     rays = surface.rays.tensors
     tensors: dict[str, Tensor] = {f"rays.{name}": tensor for name, tensor in rays.items()}
     # A source whose latents are the rays themselves need not write them twice.
@@ -70,30 +78,31 @@ def _write(path: Path, key: dict[str, str], surface: Surface) -> None:
     for name in ("indptr", "indices", "data"):
         tensors[f"graph.{name}"] = torch.from_numpy(np.ascontiguousarray(getattr(transition, name)))
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
-    about = {"key": key, "shared": shared, "least_cell": surface.least_cell}
-    header = {"format": str(FORMAT), "surface": json.dumps(about, sort_keys=True)}
+    about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
+    # The header of a stage's checkpoint (`run/folder.py`).
+    header = {"format": str(FORMAT), "facts": json.dumps({**facts, **about}, sort_keys=True)}
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
     write_atomically(path, lambda file: file.write(data))
 
 
-def _read(path: Path, key: dict[str, str], device: str) -> Surface | None:
+def _read(path: Path, key: dict[str, str], language: LanguageSource, device: str) -> Surface | None:
     """The surface of a file, or None where there is none of these sources."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt", device=device) as file:
             header = file.metadata() or {}
-            about = json.loads(header["surface"])
-            if header["format"] != str(FORMAT) or about["key"] != key:
+            about = json.loads(header["facts"])
+            if header["format"] != str(FORMAT) or about["sources"] != key:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return _surface(tensors, about)
+        return _surface(tensors, about, language)
     except (SafetensorError, KeyError, TypeError, ValueError, OSError):
         # It holds nothing that cannot be computed again.
         return None
 
 
-def _surface(tensors: dict[str, Tensor], about: dict[str, Any]) -> Surface:
+def _surface(tensors: dict[str, Tensor], about: dict[str, Any], language: LanguageSource) -> Surface:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
@@ -104,4 +113,4 @@ def _surface(tensors: dict[str, Tensor], about: dict[str, Any]) -> Surface:
     transition = csr_matrix((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
     depth_maps: DepthMaps = {int(photo): depth for photo, depth in part("depth.").items()}
     latent = Latent(latents, tensors["low"], tensors["high"])
-    return Surface(rays, latent, SurfaceGraph(transition), depth_maps, float(about["least_cell"]))
+    return Surface(rays, language, latent, SurfaceGraph(transition), depth_maps, float(about["least_cell"]))

@@ -165,7 +165,11 @@ def write_camera_path(path: Path, camera_path: CameraPath, scene: Scene, frame: 
     width, height = camera_path.size
     aspect = width / height
     frames = [
-        {"camera_to_world": _flat(camera.moved(frame).camera_to_world), "fov": vertical_angle(camera), "aspect": aspect}
+        {
+            "camera_to_world": _flat(camera.moved(frame).camera_to_world),
+            "fov": math.degrees(camera.vertical_angle),
+            "aspect": aspect,
+        }
         for camera in cameras
     ]
     marks = camera_path.keyframes or _every_second(len(frames), camera_path.frames_a_second)
@@ -194,11 +198,6 @@ def write_camera_path(path: Path, camera_path: CameraPath, scene: Scene, frame: 
         OWN_ENTRY: frame.to_dict(),
     }
     write_json(path, document)
-
-
-def vertical_angle(camera: Camera) -> float:
-    """Vertical field of view in degrees, as nerfstudio counts it: 2 atan(height / (2 fy)), of fisheyes too."""
-    return math.degrees(2 * math.atan2(0.5 * camera.height, camera.fy))
 
 
 def _flat(pose: Float[np.ndarray, "3 4"]) -> list[float]:

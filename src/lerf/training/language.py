@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lerf.language.field import LanguageField
 from lerf.pyramids.lookup import PyramidTable
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
 from lerf.training.ray_pool import RayPool, ResidentRays
-
-
-@dataclass(frozen=True)
-class LanguageTraining:
-    """How the language field is trained."""
-
-    steps: int = 30000
-    """Optimiser steps."""
-    rays: int = 4096
-    """Rays of a step."""
-    rate: float = 1e-2
-    """Learning rate at the start."""
-    final_rate: float = 1e-3
-    """Learning rate at the end of the decay."""
-    decay_steps: int = 4000
-    """Steps over which the rate falls."""
-    network_rate: float = 1.0
-    """Learning rate of the heads as a share of the table's."""
-    clip_weight: float = 0.1
-    """Weight of the Huber loss on embeddings."""
-    dense_weight: float = 1.0
-    """Weight of the squared error on the dense regulariser's features."""
-    pool_rays: int = 500_000
-    """Training rays whose samples are computed once and drawn from."""
-    weight_decay: float = 1e-9
-    """Weight decay of the heads."""
+from lerf.training.schedules import LanguageTraining
 
 
 class LanguageTrainer:
@@ -53,19 +26,26 @@ class LanguageTrainer:
         seed: int,
         resident: ResidentRays | None = None,
     ) -> None:
-        """`targets` and `dense` are indexed by the pool's slots, at the resolution of its pixels; `resident` draws the
-        rays where they hold a part of the photos at a time."""
+        """`targets` and `dense` are indexed by the pool's `train_index`, at the resolution of its pixels.
+
+        `resident` draws the rays where the tables hold a part of the photos at a time.
+        """
         self.resident = resident
         self.field, self.config, self.pool, self.targets, self.dense_targets = field, config, pool, targets, dense
         self.generator = torch.Generator().manual_seed(seed)
-        self.table = SparseAdam(field.grid.table)
+        self.table = SparseAdam(field.grid)
         heads = [p for p in field.parameters() if p is not field.grid.table]
         self.dense = torch.optim.RAdam(heads, lr=config.rate, weight_decay=config.weight_decay, eps=1e-15)
         self.step_count = 0
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What is trained, by its name in a checkpoint."""
+        return {"field": self.field}
+
     def step(self) -> dict[str, float]:
         """One optimiser step; returns losses and the mean cosine between rendered and target embeddings."""
-        c, device = self.config, self.pool.slots.device
+        c, device = self.config, self.pool.train_index.device
         if self.resident is None:
             drawn = torch.randint(len(self.pool), (c.rays,), generator=self.generator)
         else:
@@ -73,13 +53,13 @@ class LanguageTrainer:
         batch = self.pool.take(drawn.to(device))
         low, high = float(self.targets.ratios[0]), float(self.targets.ratios[-1])
         ratio = low + (high - low) * torch.rand(c.rays, generator=self.generator).to(device)
-        target = self.targets.interpolate(batch.slots, batch.pixels, ratio)
+        target = self.targets.interpolate(batch.train_index, batch.pixels, ratio)
         embedding, dense = self.field(batch.rays, ratio * batch.height_per_depth)
         clip_loss = losses.huber(embedding, target)
         loss = c.clip_weight * clip_loss
         values: dict[str, Tensor] = {"clip_loss": clip_loss}
         if dense is not None and self.dense_targets is not None:
-            dense_loss = losses.squared_error(dense, self.dense_targets.nearest(batch.slots, batch.pixels))
+            dense_loss = losses.squared_error(dense, self.dense_targets.nearest(batch.train_index, batch.pixels))
             loss = loss + c.dense_weight * dense_loss
             values["dense_loss"] = dense_loss
         loss.backward()

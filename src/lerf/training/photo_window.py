@@ -1,8 +1,8 @@
 """Which photos are in memory at a step, where not all of them fit.
 
 Random rays over everything on disk would mean tens of thousands of page reads a step. Instead batches are drawn from a
-resident part of the photos. They stand in a fixed random circle; the part is a stretch of it that moves on with the
-steps, one photo leaving where one enters, read ahead by a background thread. Who is resident at a step follows from
+window over the photos in a fixed random order, which repeats from the start at its end. The window moves on with the
+steps: one photo leaves where one enters, which a background thread has read ahead. The photos in the window follow from
 the seed and the step alone, so that a resumed training continues exactly.
 """
 
@@ -34,8 +34,8 @@ def rate_of(count: int, capacity: int, steps: int) -> float:
     return max(LEAST_RATE, math.ceil(1000 * (count - capacity) / max(steps, 1)) / 1000)
 
 
-class Rotation(Generic[T]):
-    """A moving stretch of photos. Places are 0 .. capacity - 1; a photo keeps its place while it is resident."""
+class PhotoWindow(Generic[T]):
+    """The photos that are resident at a step, each in one of the cache slots 0 .. capacity - 1 while it is resident."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Rotation(Generic[T]):
         rate: float,
         seed: int,
         load: Callable[[int], T],
-        place: Callable[[int, int, T], None],
+        put: Callable[[int, int, T], None],
     ) -> None:
         """
         Args:
@@ -53,14 +53,14 @@ class Rotation(Generic[T]):
             rate: how many are exchanged a step.
             seed: of the order.
             load: reads a photo; called in a background thread.
-            place: puts what was read where it is used: (place, photo, what was read).
+            put: keeps what was read: (cache slot, photo, what was read).
         """
         order = torch.randperm(len(members), generator=torch.Generator().manual_seed(seed))
         self.order = [members[index] for index in order.tolist()]
         self.capacity, self.rate = min(capacity, len(members)), rate
         self.photos = [-1] * self.capacity
-        """Resident photos by place; -1 before the first `go_to`."""
-        self._load, self._place = load, place
+        """Resident photo of each cache slot; -1 before the first `go_to`."""
+        self._load, self._put = load, put
         self._first = self._end = 0
         self._reader = ThreadPoolExecutor(1)
         self._coming: dict[int, Future[T]] = {}
@@ -79,9 +79,9 @@ class Rotation(Generic[T]):
                 if wanted not in self._coming:
                     photo = self.order[wanted % len(self.order)]
                     self._coming[wanted] = self._reader.submit(self._load, photo)
-            photo = self.order[index % len(self.order)]
-            self._place(index % self.capacity, photo, self._coming.pop(index).result())
-            self.photos[index % self.capacity] = photo
+            photo, cache_slot = self.order[index % len(self.order)], index % self.capacity
+            self._put(cache_slot, photo, self._coming.pop(index).result())
+            self.photos[cache_slot] = photo
         self._first, self._end = first, end
         return True
 

@@ -1,4 +1,4 @@
-"""The training photos' pixels in memory, all or a rotating part of them, and random rays through them."""
+"""The training photos' pixels in memory, all or a window over them, and random rays through them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor
 from lerf.errors import SceneError
 from lerf.geometry.camera_table import CameraTable
 from lerf.scenes.scene import Scene
-from lerf.training.photo_window import Rotation, capacity_of, rate_of
+from lerf.training.photo_window import PhotoWindow, capacity_of, rate_of
 from lerf.training.radiance import RayBatch
 
 THREADS = min(8, os.cpu_count() or 1)
 """Threads that decode photos."""
 MASK_BYTES = 8
-"""A pixel's, where photos have masks: its place in the list of those that take part."""
+"""A pixel's, where photos have masks: its index in the list of those that take part."""
 Progress = Callable[[int, int], None]
 
 
@@ -34,9 +34,7 @@ class PixelPool:
             SceneError: when a photo is missing or corrupt, or no pixel is left by the masks.
         """
         self.scene, self.train, self.device = scene, scene.train, device
-        self.cameras = CameraTable.from_cameras(
-            [scene.normalised_camera(index) for index in range(len(scene))], device=device
-        )
+        self.cameras = camera_table(scene, device)
         self.widths = torch.tensor([scene.photos[index].camera.width for index in scene.train]).to(device)
         self.photos = torch.tensor(scene.train).to(device)
         self._read(progress)
@@ -46,29 +44,25 @@ class PixelPool:
         sizes = [_size(scene, index) for index in scene.train]
         starts = [0, *np.cumsum(sizes).tolist()]
         self.colours = torch.empty(starts[-1], 3, dtype=torch.uint8)
-        self.choices: list[Tensor | None] = []
-        for slot, (colours, choice) in enumerate(decoded(scene, scene.train)):
-            self.colours[starts[slot] : starts[slot + 1]] = torch.from_numpy(colours)
-            self.choices.append(choice)
+        choices: list[Tensor | None] = []
+        for train_index, (colours, choice) in enumerate(decoded(scene, scene.train)):
+            self.colours[starts[train_index] : starts[train_index + 1]] = torch.from_numpy(colours)
+            choices.append(choice)
             if progress:
-                progress(slot + 1, len(scene.train))
-        counts = [size if choice is None else len(choice) for size, choice in zip(sizes, self.choices, strict=True)]
+                progress(train_index + 1, len(scene.train))
+        counts = [size if choice is None else len(choice) for size, choice in zip(sizes, choices, strict=True)]
         _check_some_left(sum(counts))
         self.colours = self.colours.to(device)
         self.ends = torch.tensor(counts).cumsum(0).to(device)
         self.starts = torch.tensor(starts[:-1]).to(device)
-        # With masks, a drawn number is a place in the list of allowed pixels, otherwise the pixel itself.
+        # With masks, a drawn number is an index into the list of allowed pixels, otherwise the pixel itself.
         self.masked = None
-        if any(choice is not None for choice in self.choices):
-            filled = [torch.arange(n) if k is None else k for n, k in zip(sizes, self.choices, strict=True)]
+        if any(choice is not None for choice in choices):
+            filled = [torch.arange(n) if k is None else k for n, k in zip(sizes, choices, strict=True)]
             self.masked = torch.cat(filled).to(device)
         self.alphas = None
         if scene.background == "alpha":
             self.alphas = torch.cat([_opacity(scene, index) for index in scene.train]).to(device)
-
-    def allowed(self, photo: int) -> Tensor | None:
-        """Flat indices of a training photo's pixels that its mask leaves, or None for all."""
-        return self.choices[self.train.index(photo)]
 
     def go_to(self, step: int) -> None:
         """Have in memory what belongs to a step: here everything is, always."""
@@ -84,14 +78,14 @@ class PixelPool:
         would look the same, and the field would build walls far behind the object.
         """
         drawn = torch.randint(int(self.ends[-1]), (count,), generator=generator).to(self.device)
-        slot = torch.searchsorted(self.ends, drawn, right=True)
-        first = torch.where(slot > 0, self.ends[(slot - 1).clamp(min=0)], 0)
+        train_index = torch.searchsorted(self.ends, drawn, right=True)
+        first = torch.where(train_index > 0, self.ends[(train_index - 1).clamp(min=0)], 0)
         inside = self.masked[drawn] if self.masked is not None else drawn - first
-        return self._rays(slot, inside, self.starts[slot] + inside, generator)
+        return self._rays(train_index, inside, self.starts[train_index] + inside, generator)
 
-    def _rays(self, slot: Tensor, inside: Tensor, row: Tensor, generator: torch.Generator) -> RayBatch:
-        """Rays through pixels `inside` of the photos `slot`, whose colours are in the rows `row`."""
-        width, count = self.widths[slot], len(slot)
+    def _rays(self, train_index: Tensor, inside: Tensor, row: Tensor, generator: torch.Generator) -> RayBatch:
+        """Rays through pixels `inside` of the training photos `train_index`, whose colours are in the rows `row`."""
+        width, count = self.widths[train_index], len(train_index)
         pixels = torch.stack([inside % width, inside // width], dim=-1).float() + 0.5
         colours = self.colours[row].float() / 255.0
         background = torch.ones(1, 3, device=self.device).expand(count, 3)
@@ -100,13 +94,12 @@ class PixelPool:
             # The colours hold white behind what is transparent: exchange it.
             clear = 1.0 - self.alphas[row].float()[:, None] / 255.0
             colours = colours + clear * (background - 1.0)
-        rays = self.cameras.rays(self.photos[slot], pixels)
-        return RayBatch(rays, colours, background, slot)
+        rays = self.cameras.rays(self.photos[train_index], pixels)
+        return RayBatch(rays, colours, background, train_index)
 
 
-class RotatingPixels(PixelPool):
-    """A pool that holds a part of the photos at a time (`rotation.py`); the others are decoded again when it comes to
-    them."""
+class WindowedPixelPool(PixelPool):
+    """A pool that holds the photos of a window (`photo_window.py`); the others are decoded again when they enter it."""
 
     def __init__(
         self,
@@ -137,13 +130,13 @@ class RotatingPixels(PixelPool):
     def _read(self, progress: Progress | None) -> None:
         scene, train = self.scene, self.scene.train
         counts = []
-        for slot, (colours, choice) in enumerate(decoded(scene, train)):
+        for colours, choice in decoded(scene, train):
             counts.append(len(colours) if choice is None else len(choice))
             if progress:
-                progress(slot + 1, len(train))
+                progress(len(counts), len(train))
         _check_some_left(sum(counts))
         self._largest = max(_size(scene, index) for index in train)
-        members = [slot for slot, count in enumerate(counts) if count]
+        members = [train_index for train_index, count in enumerate(counts) if count]
         capacity = capacity_of(self._budget, self._largest * _bytes_of_pixel(scene), len(members))
         self.colours = torch.zeros(capacity * self._largest, 3, dtype=torch.uint8, device=self.device)
         self.alphas = None
@@ -151,64 +144,61 @@ class RotatingPixels(PixelPool):
             self.alphas = torch.zeros(capacity * self._largest, dtype=torch.uint8, device=self.device)
         self._chosen: list[Tensor | None] = [None] * capacity
         self._counts = torch.zeros(capacity, dtype=torch.int64)
-        self._slots = torch.zeros(capacity, dtype=torch.int64, device=self.device)
-        self.rotation = Rotation(
-            members, capacity, rate_of(len(members), capacity, self._steps), self._seed, self._load, self._place
+        self._train_index = torch.zeros(capacity, dtype=torch.int64, device=self.device)
+        self.window = PhotoWindow(
+            members, capacity, rate_of(len(members), capacity, self._steps), self._seed, self._load, self._put
         )
 
-    def _load(self, slot: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        index = self.train[slot]
+    def _load(self, train_index: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        index = self.train[train_index]
         colours, choice = _decode_one(self.scene, index)
         alpha = _opacity(self.scene, index) if self.scene.background == "alpha" else None
         return torch.from_numpy(colours), choice, alpha
 
-    def _place(self, place: int, slot: int, photo: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
+    def _put(self, cache_slot: int, train_index: int, photo: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
         colours, choice, alpha = photo
-        start = place * self._largest
+        start = cache_slot * self._largest
         self.colours[start : start + len(colours)] = colours.to(self.device)
         if self.alphas is not None and alpha is not None:
             self.alphas[start : start + len(alpha)] = alpha.to(self.device)
-        self._chosen[place] = None if choice is None else choice.to(self.device)
-        self._counts[place] = len(colours) if choice is None else len(choice)
-        self._slots[place] = slot
-
-    def allowed(self, photo: int) -> Tensor | None:
-        return _allowed(self.scene, photo)
+        self._chosen[cache_slot] = None if choice is None else choice.to(self.device)
+        self._counts[cache_slot] = len(colours) if choice is None else len(choice)
+        self._train_index[cache_slot] = train_index
 
     def go_to(self, step: int) -> None:
-        if self.rotation.go_to(step):
+        if self.window.go_to(step):
             self._resident_ends = self._counts.cumsum(0).to(self.device)
 
     def release(self) -> None:
         super().release()
-        self.rotation.close()
+        self.window.close()
         self._chosen = []
 
     def draw(self, count: int, generator: torch.Generator) -> RayBatch:
         """As `PixelPool.draw`, of the photos that are resident since the last `go_to`."""
         drawn = torch.randint(int(self._resident_ends[-1]), (count,), generator=generator).to(self.device)
-        place = torch.searchsorted(self._resident_ends, drawn, right=True)
-        first = torch.where(place > 0, self._resident_ends[(place - 1).clamp(min=0)], 0)
+        cache_slot = torch.searchsorted(self._resident_ends, drawn, right=True)
+        first = torch.where(cache_slot > 0, self._resident_ends[(cache_slot - 1).clamp(min=0)], 0)
         inside = drawn - first
-        for chosen_place in torch.unique(place).tolist() if any(c is not None for c in self._chosen) else ():
-            choice = self._chosen[chosen_place]
+        for chosen_slot in torch.unique(cache_slot).tolist() if any(c is not None for c in self._chosen) else ():
+            choice = self._chosen[chosen_slot]
             if choice is not None:
-                here = place == chosen_place
+                here = cache_slot == chosen_slot
                 inside[here] = choice[inside[here]]
-        return self._rays(self._slots[place], inside, place * self._largest + inside, generator)
+        return self._rays(self._train_index[cache_slot], inside, cache_slot * self._largest + inside, generator)
 
 
 def open_pixels(
     scene: Scene, device: str = "cpu", progress: Progress | None = None, *, budget: int, steps: int, seed: int
 ) -> PixelPool:
-    """All pixels of the training photos where they fit into `budget` bytes, else a rotating part of them.
+    """All pixels of the training photos where they fit into `budget` bytes, else a window over them.
 
     Raises:
         SceneError: as `PixelPool`.
     """
     if pixel_bytes(scene) <= budget:
         return PixelPool(scene, device, progress)
-    return RotatingPixels(scene, device, progress, budget=budget, steps=steps, seed=seed)
+    return WindowedPixelPool(scene, device, progress, budget=budget, steps=steps, seed=seed)
 
 
 def pixel_bytes(scene: Scene) -> int:
@@ -239,14 +229,20 @@ def _opacity(scene: Scene, index: int) -> Tensor:
     return torch.from_numpy(np.rint(255 * alpha).astype(np.uint8).reshape(-1))
 
 
-def _allowed(scene: Scene, index: int) -> Tensor | None:
+def camera_table(scene: Scene, device: str = "cpu") -> CameraTable:
+    """The cameras of all photos of a scene, in the normalised frame."""
+    return CameraTable.from_cameras([scene.normalised_camera(index) for index in range(len(scene))], device=device)
+
+
+def allowed_pixels(scene: Scene, index: int) -> Tensor | None:
+    """Flat indices of a photo's pixels that its mask leaves, or None for all."""
     mask = scene.mask(index)
     return None if mask is None else torch.from_numpy(np.flatnonzero(mask))
 
 
 def _decode_one(scene: Scene, index: int) -> tuple[np.ndarray, Tensor | None]:
     """Colours uint8 [pixels, 3] and allowed flat indices of a photo."""
-    return scene.pixels(index).reshape(-1, 3), _allowed(scene, index)
+    return scene.pixels(index).reshape(-1, 3), allowed_pixels(scene, index)
 
 
 def decoded(scene: Scene, photos: Sequence[int]) -> Iterator[tuple[np.ndarray, Tensor | None]]:

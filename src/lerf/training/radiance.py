@@ -9,50 +9,14 @@ from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from lerf.geometry.rays import RayBundle
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.pose_refinement import PoseRefinement
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
-
-
-@dataclass(frozen=True)
-class RadianceTraining:
-    """How the radiance field is trained."""
-
-    steps: int = 4000
-    """Optimiser steps."""
-    rays: int = 4096
-    """Rays of a step."""
-    rate: float = 3e-2
-    """Learning rate at the start."""
-    final_rate: float = 5e-4
-    """Learning rate at the end."""
-    network_rate: float = 0.5
-    """Learning rate of the networks as a share of the table's."""
-    gain_rate: float = 0.02
-    """Learning rate of the photos' colour gains as a share of the table's; 0 leaves all gains at 1."""
-    distortion: float = 2e-3
-    """Weight of the distortion loss."""
-    distortion_ramp: tuple[int, int] = (400, 1200)
-    """Steps between which the distortion loss is faded in; from the first step on it makes floaters."""
-    anneal_steps: int = 200
-    """Steps during which the proposal sharpens."""
-    grid_every: int = 8
-    """Steps between refreshes of the density grid."""
-    grid_cells: int = 65536
-    """Cells of the density grid that a refresh reads."""
-    grid_decay: float = 0.3
-    """What a refreshed cell keeps of its old density; small values forget fast."""
-    sample_decay: float = 0.6
-    """What the density grid keeps at the cells of a step's samples before it sees their new density."""
-    refine_poses: bool = False
-    """Also correct the training cameras' poses by small motions."""
-    pose_rate: float = 0.05
-    """Learning rate of the pose corrections as a share of the table's."""
-
+from lerf.training.schedules import RadianceTraining
 
 LARGEST_TENSOR = 1 << 24
 
@@ -65,8 +29,8 @@ class RayBatch:
     colours: Float[Tensor, "rays 3"]
     background: Float[Tensor, "rays 3"]
     """Colour that shows where the field is transparent."""
-    slots: Int[Tensor, " rays"]
-    """Index among the training photos."""
+    train_index: Int[Tensor, " rays"]
+    """Each ray's photo, as an index among the training photos."""
 
 
 DrawRays = Callable[[int, torch.Generator], RayBatch]
@@ -80,7 +44,7 @@ class RadianceTrainer:
     ) -> None:
         self.field, self.config, self.poses = field, config, poses
         self.generator = torch.Generator().manual_seed(seed)
-        self.table = SparseAdam(field.grid.table)
+        self.table = SparseAdam(field.grid)
         networks = [p for p in field.parameters() if p is not field.grid.table and p is not field.log_gain]
         self.dense = torch.optim.Adam(
             [
@@ -92,11 +56,16 @@ class RadianceTrainer:
         )  # fmt: skip
         self.step_count = 0
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What is trained, by its name in a checkpoint."""
+        return {"field": self.field} if self.poses is None else {"field": self.field, "poses": self.poses}
+
     def step(self, draw: DrawRays) -> dict[str, float]:
         """One optimiser step; returns the colour loss and the number of rays."""
         c, step, field = self.config, self.step_count, self.field
         batch = draw(c.rays, self.generator)
-        rays = self.poses(batch.rays, batch.slots) if self.poses else batch.rays
+        rays = self.poses(batch.rays, batch.train_index) if self.poses else batch.rays
         if step % c.grid_every == 0:
             field.refresh_density_grid(c.grid_cells, c.grid_decay, self.generator)
         jitter = torch.rand(len(batch.rays), generator=self.generator).to(batch.colours.device)
@@ -111,7 +80,7 @@ class RadianceTrainer:
             share = (at.stop - at.start) / len(batch.rays)
             out = field(rays[at], edges[at])
             opacity = out.weights.sum(-1, keepdim=True)
-            predicted = out.colour * field.gain(batch.slots[at]) + (1.0 - opacity) * batch.background[at]
+            predicted = out.colour * field.gain(batch.train_index[at]) + (1.0 - opacity) * batch.background[at]
             part_loss = torch.nn.functional.mse_loss(predicted, batch.colours[at])
             loss = share * part_loss
             if fade > 0:

@@ -15,7 +15,7 @@ from lerf.geometry.traced_rays import TracedRays
 from lerf.pyramids.lookup import PyramidTable, ResidentTable
 from lerf.pyramids.store import PyramidStore
 from lerf.radiance.protocol import Radiance
-from lerf.training.photo_window import Rotation, capacity_of, rate_of
+from lerf.training.photo_window import PhotoWindow, capacity_of, rate_of
 
 CHUNK = 16384
 
@@ -25,19 +25,19 @@ class RayPool:
     """Rays of random pixels of the training photos."""
 
     rays: TracedRays
-    slots: Int[Tensor, " rays"]
-    """Index among the training photos."""
+    train_index: Int[Tensor, " rays"]
+    """Each ray's photo, as an index among the training photos."""
     pixels: Float[Tensor, "rays 2"]
     """(x, y) at the resolution in use, centres at +0.5."""
     height_per_depth: Float[Tensor, " rays"]
     """Photo height / fy: times a tile ratio and a depth it is the tile's height in normalised units."""
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return len(self.train_index)
 
     def take(self, index: Int[Tensor, " batch"]) -> RayPool:
         """The chosen rays."""
-        return RayPool(self.rays[index], self.slots[index], self.pixels[index], self.height_per_depth[index])
+        return RayPool(self.rays[index], self.train_index[index], self.pixels[index], self.height_per_depth[index])
 
     def scale_range(self, ratios: Sequence[float]) -> tuple[float, float]:
         """1st and 99th percentile of the tile heights that these rays show, normalised units."""
@@ -69,7 +69,7 @@ def draw_pool(
     device = cameras.positions.device
     each = max(1, count // len(train))
     parts: list[RayPool] = []
-    for slot, photo in enumerate(train):
+    for train_index, photo in enumerate(train):
         width, height = cameras.sizes[photo].tolist()
         choice = allowed(photo)
         if choice is not None and len(choice) == 0:
@@ -82,15 +82,15 @@ def draw_pool(
             index = torch.full((len(part),), photo, device=device)
             rays = radiance.trace(cameras, index, part, heaviest)
             ratio = torch.full((len(part),), height / float(cameras.focal[photo, 1]), device=device)
-            drawn_rays = RayPool(rays, torch.full((len(part),), slot, device=device), part, ratio)
+            drawn_rays = RayPool(rays, torch.full((len(part),), train_index, device=device), part, ratio)
             parts.append(drawn_rays if bool(rays.hit.all()) else drawn_rays.take(rays.hit.nonzero().squeeze(-1)))
         if progress:
-            progress(slot + 1, len(train))
+            progress(train_index + 1, len(train))
     if not any(len(part) for part in parts):
         raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
     return RayPool(
         TracedRays.joined([p.rays for p in parts]),
-        torch.cat([p.slots for p in parts]),
+        torch.cat([p.train_index for p in parts]),
         torch.cat([p.pixels for p in parts]),
         torch.cat([p.height_per_depth for p in parts]),
     )
@@ -100,34 +100,34 @@ class ResidentRays:
     """Rays of the photos whose features are resident at a step, where those of all photos do not fit into memory."""
 
     def __init__(
-        self, slots: Int[Tensor, " rays"], tables: Sequence[ResidentTable], capacity: int, steps: int, seed: int
+        self, train_index: Int[Tensor, " rays"], tables: Sequence[ResidentTable], capacity: int, steps: int, seed: int
     ) -> None:
         """
         Args:
-            slots: photo of each ray of the pool, in increasing order, as `draw_pool` makes them.
-            tables: filled together, all with `capacity` places.
+            train_index: photo of each ray of the pool, in increasing order, as `draw_pool` makes them.
+            tables: filled together, all with `capacity` cache slots.
             capacity: photos that are resident at a time.
             steps: of the training, in which every photo is to be seen.
             seed: of the order in which photos come.
         """
         self.tables = tables
-        photos, counts = torch.unique_consecutive(slots.cpu(), return_counts=True)
+        photos, counts = torch.unique_consecutive(train_index.cpu(), return_counts=True)
         self._first = dict(zip(photos.tolist(), (counts.cumsum(0) - counts).tolist(), strict=True))
         self._count = dict(zip(photos.tolist(), counts.tolist(), strict=True))
         rate = rate_of(len(photos), capacity, steps)
-        self.rotation = Rotation(photos.tolist(), capacity, rate, seed, self._load, self._place)
+        self.window = PhotoWindow(photos.tolist(), capacity, rate, seed, self._load, self._put)
 
     def _load(self, photo: int) -> list[Tensor]:
         return [table.read(photo) for table in self.tables]
 
-    def _place(self, place: int, photo: int, cells: list[Tensor]) -> None:
+    def _put(self, cache_slot: int, photo: int, cells: list[Tensor]) -> None:
         for table, own in zip(self.tables, cells, strict=True):
-            table.place(place, photo, own)
+            table.put(cache_slot, photo, own)
 
     def draw(self, step: int, count: int, generator: torch.Generator) -> Int[Tensor, " count"]:
         """Indices into the pool of `count` random rays, all of photos that are resident at this step from now on."""
-        if self.rotation.go_to(step):
-            photos = self.rotation.photos
+        if self.window.go_to(step):
+            photos = self.window.photos
             counts = torch.tensor([self._count[photo] for photo in photos])
             self._ends = counts.cumsum(0)
             self._shift = torch.tensor([self._first[photo] for photo in photos]) - (self._ends - counts)
@@ -138,7 +138,7 @@ class ResidentRays:
 def open_tables(stores: Sequence[PyramidStore], budget: int, device: str = "cpu") -> list[PyramidTable]:
     """Tables of the stores of one capture: whole where together they fit into `budget` bytes, else `ResidentTable`s.
 
-    Resident tables have one number of places, so that a photo is in all of them or in none.
+    Resident tables have the same number of cache slots, so that a photo is in all of them or in none.
     """
     if feature_bytes(stores) <= budget:
         return [PyramidTable.from_store(store, device=device) for store in stores]

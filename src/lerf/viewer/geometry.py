@@ -58,11 +58,6 @@ def wxyz_of(camera_to_world: Float[np.ndarray, "3 4"]) -> tuple[float, float, fl
     return w, x, y, z
 
 
-def vertical_angle(camera: Camera) -> float:
-    """Vertical field of view of a photo's camera, radians."""
-    return 2.0 * math.atan(0.5 * camera.height / camera.fy)
-
-
 @dataclass(frozen=True, eq=False)
 class Viewpoint:
     """Where to stand and what to look at, normalised frame."""
@@ -79,7 +74,7 @@ def photo_viewpoint(scene: Scene, photo: int, look_at: Float[np.ndarray, " 3"] |
     position, forwards = camera.camera_to_world[:, 3], -camera.camera_to_world[:, 2]
     if look_at is None:
         look_at = position + forwards * max(float(-position @ forwards), 0.25)
-    return Viewpoint(position, look_at, vertical_angle(camera))
+    return Viewpoint(position, look_at, camera.vertical_angle)
 
 
 def opening_viewpoint(scene: Scene) -> Viewpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from dataclasses import dataclass
 
 from lerf.errors import QueryError
 
@@ -10,6 +11,19 @@ SEPARATOR = ";"
 MOST_PHRASES = 16
 LABEL_LETTERS = 32
 SHOWN_LETTERS = 120
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """What is asked."""
+
+    texts: tuple[str, ...] = ()
+    canonical: tuple[str, ...] | None = None
+    """Instead of the run's."""
+    temperature: float | None = None
+    threshold: float | None = None
+    scales: tuple[float | None, ...] = ()
+    """For each phrase, normalised units; None chooses."""
 
 
 def split_phrases(text: str) -> tuple[str, ...]:

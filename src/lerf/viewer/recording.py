@@ -13,7 +13,7 @@ from lerf.geometry.camera import Camera
 from lerf.scenes.camera_path import CameraPath, write_camera_path
 from lerf.scenes.keyframes import through_keyframes
 from lerf.scenes.scene import Scene
-from lerf.viewer.geometry import Pose, Viewpoint, vertical_angle
+from lerf.viewer.geometry import Pose, Viewpoint
 
 PREVIEW_RATE = 15.0
 """Frames a second while a path is played in the page."""
@@ -85,6 +85,6 @@ class Recording:
             camera.moved(self.scene.similarity) for camera in self.path(seconds, PREVIEW_RATE, loop, 480).cameras
         ]
         return [
-            Viewpoint(c.camera_to_world[:, 3], c.camera_to_world[:, 3] - c.camera_to_world[:, 2], vertical_angle(c))
+            Viewpoint(c.camera_to_world[:, 3], c.camera_to_world[:, 3] - c.camera_to_world[:, 2], c.vertical_angle)
             for c in cameras
         ]

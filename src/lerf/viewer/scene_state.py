@@ -20,7 +20,6 @@ from torch import Tensor
 from lerf.errors import LerfError, QueryError, SceneError
 from lerf.geometry.camera import Camera
 from lerf.geometry.camera_table import CameraTable
-from lerf.language.protocol import middle_scale
 from lerf.loading import load
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
@@ -29,7 +28,8 @@ from lerf.queries.scales import relevancy_at
 from lerf.queries.surface import DepthMaps
 from lerf.radiance.protocol import Radiance
 from lerf.radiance.surface import TracedSurface, trace_surface
-from lerf.rendering.pca import PcaBasis, apply_pca_basis, fit_pca_basis
+from lerf.rendering.features import feature_bases, surface_features
+from lerf.rendering.pca import PcaBasis, apply_pca_basis
 from lerf.run.device import choose_device
 from lerf.run.folder import RunFolder
 from lerf.run.open_run import IndexUse, open_radiance
@@ -44,8 +44,6 @@ THUMBNAIL = 96
 """Longest side of a photo's small copy, pixels."""
 RADIANCE_SAMPLES = 8
 """Of a ray that finds the surface where there is no language to say how many it needs."""
-BASIS_POINTS = 5000
-"""Points of the surface, about, that the colours of features are fitted on."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +132,9 @@ class SceneState:
                 traced = yield from _at(Urgency.REFINING, self._trace())
                 positions, depth_maps = traced.rays.median_position, traced.depth_maps
             else:
-                yield from _at(Urgency.REFINING, self.model.answerers.open_steps(use))
+                yield from _at(Urgency.REFINING, self.model.surfaces.open_steps(use))
                 self.answering = True
-                surface = (yield from _at(Urgency.REFINING, self.model.answerers.open_steps("ignore"))).surface
+                surface = yield from _at(Urgency.REFINING, self.model.surfaces.open_steps("ignore"))
                 positions, depth_maps = surface.positions, surface.depth_maps
             self._tell("colouring the points")
             colours = yield from _at(Urgency.REFINING, self._colours(depth_maps))
@@ -166,7 +164,7 @@ class SceneState:
         return torch.cat(colours).cpu().numpy().astype(np.float32)
 
     def _answering_points(self, positions: Float[Tensor, "points 3"]) -> Int[Tensor, " points"] | None:
-        index = None if self.model is None else self.model.answerers.index(self._use)
+        index = None if self.model is None else self.model.surfaces.index(self._use)
         return None if index is None else index.locate(positions)
 
     def ask(self, phrases: Phrases, threshold: float, given: Sequence[float | None]) -> Steps[list[PhraseState]]:
@@ -201,28 +199,18 @@ class SceneState:
 
     @cached_property
     def bases(self) -> dict[str, PcaBasis]:
-        """Colours of embeddings (`clip`) and of dense features (`dino`): one basis for the scene."""
-        return {name: fit_pca_basis(self._features(name, BASIS_POINTS).cpu()) for name in self._feature_names}
+        """Colours of features: one basis for the scene."""
+        return {} if self.model is None else feature_bases(self.model.language, self.model.surface.latent)
 
     @cached_property
     def feature_points(self) -> dict[str, Float32[np.ndarray, "points 3"]]:
-        """Colours of the points shown by their embeddings and dense features."""
-        return {
-            name: apply_pca_basis(basis, self._features(name)[None])[0].numpy() for name, basis in self.bases.items()
-        }
-
-    @property
-    def _feature_names(self) -> tuple[str, ...]:
-        return ("clip", "dino") if self.has_dense else ("clip",)
-
-    def _features(self, name: str, points: int | None = None) -> Float[Tensor, "points width"]:
-        """Features of all of the surface's points, or of about so many."""
+        """Colours of the points shown by their features."""
         assert self.model is not None
-        latent, language = self.model.surface.latent, self.model.language
-        some = latent[:: 1 if points is None else max(1, len(latent) // points)]
-        parts = [some[start : start + language.rays_at_once] for start in range(0, len(some), language.rays_at_once)]
-        middle = middle_scale(language)
-        return torch.cat([language.dense(p) if name == "dino" else language.embed(p, middle) for p in parts])
+        language, latent = self.model.language, self.model.surface.latent
+        return {
+            name: apply_pca_basis(basis, surface_features(language, latent, name)[None])[0].numpy()
+            for name, basis in self.bases.items()
+        }
 
     def pick(
         self,

@@ -1,4 +1,4 @@
-"""The server: one port, one world, one scheduler, a session for every page."""
+"""The server: one port, one scene, one scheduler, a session for every page."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import threading
 from typing import Any
 
 from lerf.errors import ConfigError
-from lerf.queries.indexed import IndexUse
+from lerf.run.open_run import IndexUse
 from lerf.viewer.geometry import opening_viewpoint
 from lerf.viewer.jobs import Scheduler, Urgency
+from lerf.viewer.scene_state import SceneState
 from lerf.viewer.session import Session
-from lerf.viewer.world import World
 
 PORTS = 100
 """How many ports are tried, from the one asked for."""
 
 
 class Viewer:
-    """A served world."""
+    """A served scene."""
 
     def __init__(
         self,
-        world: World,
+        scene: SceneState,
         *,
         title: str = "run",
         host: str = "127.0.0.1",
@@ -36,19 +36,19 @@ class Viewer:
         """Start serving.
 
         Args:
-            world: what to show.
+            scene: what to show.
             title: name of the run, on the page.
             host: address to listen on.
             port: to listen on; the next free one if it is taken, any free one for 0.
             limit: rows of the sharpest picture that pages start with; by default as the device allows.
-            index: see `World.prepare`.
+            index: see `SceneState.prepare`.
 
         Raises:
             ConfigError: when viser is not installed, or the address cannot be listened on.
         """
         viser = require_viser()
-        self.world, self.title = world, title
-        self.limit = limit or (360 if world.device == "cpu" else 720)
+        self.scene, self.title = scene, title
+        self.limit = limit or (360 if scene.device == "cpu" else 720)
         chosen = free_port(host, port)
         self.scheduler = Scheduler()
         self._sessions: dict[int, Session] = {}
@@ -61,7 +61,7 @@ class Viewer:
         self._open_view()
         self.server.on_client_connect(self._connected)
         self.server.on_client_disconnect(self._disconnected)
-        self.scheduler.submit(self, "prepare", world.prepare(index), Urgency.REFINING, self._unprepared)
+        self.scheduler.submit(self, "prepare", scene.prepare(index), Urgency.REFINING, self._unprepared)
 
     @property
     def url(self) -> str:
@@ -84,14 +84,14 @@ class Viewer:
 
     def _open_view(self) -> None:
         """Every page opens at the same view, with the scene's own up."""
-        start = opening_viewpoint(self.world.scene)
+        start = opening_viewpoint(self.scene.scene)
         camera = self.server.initial_camera
         camera.position, camera.look_at = tuple(start.position.tolist()), tuple(start.look_at.tolist())
         camera.up, camera.fov = (0.0, 0.0, 1.0), start.angle
         self.server.scene.set_up_direction("+z")
 
     def _connected(self, client: Any) -> None:
-        session = Session(client, self.world, self.scheduler, self.title, self.limit)
+        session = Session(client, self.scene, self.scheduler, self.title, self.limit)
         with self._lock:
             self._sessions[client.client_id] = session
         # Building a page takes a while; whoever left meanwhile has been reported already.

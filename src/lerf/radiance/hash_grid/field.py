@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -14,60 +13,12 @@ from lerf.geometry.contraction import to_unit_cube
 from lerf.geometry.rays import RayBundle
 from lerf.geometry.traced_rays import RaySamples
 from lerf.kernels.layout import GridLayout
+from lerf.kernels.types import ProposalSettings
 from lerf.networks.dense_layers import DenseLayers
 from lerf.networks.directions import WIDTH as DIRECTION_WIDTH
 from lerf.networks.directions import spherical_harmonics
 from lerf.networks.hash_grid import HashGrid
-
-
-@dataclass(frozen=True)
-class RadianceConfig:
-    """Sizes of the radiance field and of the sampling along its rays."""
-
-    levels: int = 10
-    """Levels of the hash grid."""
-    features: int = 2
-    """Features of a level."""
-    log2_entries: int = 17
-    """Binary logarithm of the largest number of entries of a level."""
-    coarsest: int = 16
-    """Cells of the coarsest level along an axis of the contracted cube."""
-    finest: int = 1536
-    """Cells of the finest level."""
-    hidden: int = 32
-    """Width of the hidden layer of the density network."""
-    geometry: int = 7
-    """Features that the density network hands to the colour network."""
-    colour_hidden: int = 32
-    """Width of the two hidden layers of the colour network."""
-    shading: Literal["deferred", "per-sample"] = "deferred"
-    """Colour network once per ray on composited features, or at every sample as in nerfacto."""
-    samples: int = 16
-    """Samples along a ray."""
-    render_samples: int = 64
-    """Samples along a ray when pictures are rendered."""
-    bins: int = 96
-    """Intervals in which the density grid is read to place the samples."""
-    padding: float = 0.05
-    """Share of the samples that is spread evenly along the ray, whatever the density grid says."""
-    cap: float = 0.5
-    """Most that a bin of the density grid may absorb when samples are placed: spreads them behind the first surface."""
-    closed: bool = True
-    """Whether every ray ends on something (a room, a street); False for objects in front of a known background."""
-    grid_side: int = 128
-    """Cells of the density grid along an axis of the contracted cube."""
-    near: float = 0.05
-    """Distance of the first possible sample, normalised units."""
-    far: float = 100.0
-    """Distance of the last possible sample, normalised units."""
-
-    def for_background(self, background: str | None) -> RadianceConfig:
-        """These sizes for a scene whose photos are cut out (`Scene.background` is "alpha"), or for any other.
-
-        What is cut out stands where the cameras look, about 1 away. Without that bound every photo may explain itself
-        by a picture of its own far behind, which nothing in the other photos contradicts.
-        """
-        return self if background is None else replace(self, closed=False, far=min(self.far, CUT_OUT_FAR))
+from lerf.radiance.hash_grid.config import RadianceConfig
 
 
 @dataclass(frozen=True)
@@ -183,11 +134,10 @@ class RadianceField(nn.Module):
     ) -> Float[Tensor, "rays edges"]:
         """Edges of the sample intervals, from the density grid; `jitter` in 0..1 shifts them along each ray."""
         c = self.config
+        settings = ProposalSettings(samples or c.samples, bins or c.bins, c.near, c.far, anneal, c.padding, c.cap)
         return kernels.proposal_edges(
-            rays.origins.detach(), rays.directions.detach(), self.density_grid, jitter,
-            samples=samples or c.samples, bins=bins or c.bins, near=c.near, far=c.far, anneal=anneal, padding=c.padding,
-            cap=c.cap,
-        )  # fmt: skip
+            rays.origins.detach(), rays.directions.detach(), self.density_grid, jitter, settings
+        )
 
     def _weights(
         self, density: Float[Tensor, "rays samples"], edges: Float[Tensor, "rays edges"]
@@ -286,6 +236,5 @@ TRACED_BINS = 96
 ENCODING_GAIN = 8.0
 LEAST_DENSITY = 1e-4
 """Of a closed scene, per normalised unit: too thin to be seen, but an interval without end absorbs all light."""
-CUT_OUT_FAR = 3.0
 LOG_DENSITY_SHIFT = -1.0
 INITIAL_DENSITY = 0.1

@@ -38,7 +38,6 @@ class HashGridRadiance:
             parts.append(self.field.sample_rays(rays, samples).traced(rays, heaviest))
         return parts[0] if len(parts) == 1 else TracedRays.joined(parts)
 
-    @torch.no_grad()
     def render(self, cameras: CameraTable, index: int, samples: int | None = None) -> Steps[ColourPicture]:
         """See `Radiance.render`."""
         width, height = cameras.sizes[index].tolist()
@@ -52,6 +51,7 @@ class HashGridRadiance:
         shape = (height, width)
         return ColourPicture(colour.view(*shape, 3), depth.view(shape), accumulation.view(shape))
 
+    @torch.no_grad()
     def _render_rays(self, rays: RayBundle, samples: int) -> tuple[Tensor, Tensor, Tensor]:
         """Colour, depth and accumulation of rays, as in `ColourPicture`."""
         jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import QueryError, RunError
 from lerf.language.bake import OTHER_SURFACE
-from lerf.language.cell_language import CellLanguage
+from lerf.language.cell_language import CellLanguage, index_of
 from lerf.language.cells import FILE, CellIndex
 from lerf.language.protocol import LanguageSource
 from lerf.queries.answer import PhraseAnswer
@@ -23,20 +23,13 @@ from lerf.queries.surface import Surface, surface_of_cells, surface_of_rays
 from lerf.radiance.protocol import Radiance
 from lerf.radiance.surface import trace_surface
 from lerf.run.open_run import IndexUse, open_index
-from lerf.run.surface_store import stored_surface
+from lerf.run.surface_store import CELLS_FILE, stored_surface
+from lerf.run.surface_store import FILE as SURFACE_FILE
 from lerf.steps import Steps, finish
 
 
-@dataclass(frozen=True)
-class Answerer:
-    """A surface and the language that was read there."""
-
-    surface: Surface
-    language: LanguageSource
-
-
-class Answerers:
-    """Both answerers of a run, opened on first use; surfaces are kept in the run's folder."""
+class Surfaces:
+    """The surfaces that answer in a run, opened on first use and kept in the run's folder."""
 
     def __init__(
         self,
@@ -51,14 +44,14 @@ class Answerers:
             radiance, language, encoder, photos, folder,
         )  # fmt: skip
         self._indices: dict[IndexUse, CellIndex | None] = {}
-        self._of_language: Answerer | None = None
-        self._of_cells: Answerer | None = None
+        self._of_language: Surface | None = None
+        self._of_cells: Surface | None = None
 
-    def open(self, use: IndexUse = "auto") -> Answerer:
+    def open(self, use: IndexUse = "auto") -> Surface:
         """Who answers; see `open_steps`."""
         return finish(self.open_steps(use))
 
-    def open_steps(self, use: IndexUse = "auto") -> Steps[Answerer]:
+    def open_steps(self, use: IndexUse = "auto") -> Steps[Surface]:
         """The cells of the baked index where it is used, else the run's language; a step is a photo that is traced.
 
         Raises:
@@ -68,30 +61,28 @@ class Answerers:
         return (yield from (self._language_steps() if index is None else self._cells_steps(index)))
 
     @property
-    def of_language(self) -> Answerer:
+    def of_language(self) -> Surface:
         """The run's language along the rays of its training photos."""
         return finish(self._language_steps())
 
-    def _language_steps(self) -> Steps[Answerer]:
+    def _language_steps(self) -> Steps[Surface]:
         if self._of_language is None:
             sources = self._files("radiance.safetensors", "language.safetensors")
-            path = None if self.folder is None else self.folder / "surface.safetensors"
-            surface = yield from stored_surface(path, sources, self._device, self._trace)
-            self._of_language = Answerer(surface, self.language)
+            path = None if self.folder is None else self.folder / SURFACE_FILE
+            self._of_language = yield from stored_surface(path, sources, self.language, self._device, self._trace)
         return self._of_language
 
-    def _cells_steps(self, index: CellIndex) -> Steps[Answerer]:
+    def _cells_steps(self, index: CellIndex) -> Steps[Surface]:
         if self._of_cells is None:
             language = CellLanguage(index, self.language.samples)
 
             def make() -> Steps[Surface]:
                 traced = yield from self._language_steps()
-                return surface_of_cells(language, traced.surface.depth_maps)
+                return surface_of_cells(language, traced.depth_maps)
 
-            path = None if self.folder is None else self.folder / "surface_cells.safetensors"
+            path = None if self.folder is None else self.folder / CELLS_FILE
             sources = self._files("radiance.safetensors", FILE)
-            surface = yield from stored_surface(path, sources, self._device, make)
-            self._of_cells = Answerer(surface, language)
+            self._of_cells = yield from stored_surface(path, sources, language, self._device, make)
         return self._of_cells
 
     def index(self, use: IndexUse) -> CellIndex | None:
@@ -100,7 +91,7 @@ class Answerers:
         Raises:
             QueryError, RunError: as `open_index`.
         """
-        if isinstance(self.language, CellLanguage):
+        if index_of(self.language) is not None:
             return None
         if use not in self._indices:
             self._indices[use] = open_index(self.folder, self.encoder, self._device, use)
@@ -134,7 +125,7 @@ class Answerers:
         Raises:
             RunError: when no surface point lies in a cell of the index.
         """
-        surface = self.of_language.surface
+        surface = self.of_language
         cells = index.locate(surface.positions)
         chosen = torch.nonzero(cells >= 0).flatten()
         if len(chosen) == 0:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lerf.queries.answer import Answer
-from lerf.rendering.image import ColourPicture
-from lerf.viewer.geometry import Viewpoint, vertical_angle, wxyz_of
+from lerf.queries.result import Answer
+from lerf.radiance.protocol import ColourPicture
+from lerf.viewer.geometry import Viewpoint, wxyz_of
 from lerf.viewer.prompt import label
 from lerf.viewer.recording import PREVIEW_RATE
-from lerf.viewer.world import Cloud, World
+from lerf.viewer.scene_state import SceneState, SurfacePoints
 
 PHRASE_COLOURS = (
     (214, 39, 40), (31, 119, 180), (44, 160, 44), (255, 127, 14), (148, 103, 189), (23, 190, 207), (227, 119, 194),
@@ -28,13 +28,13 @@ MOST_FRUSTUMS = 200
 FLIGHT_SECONDS, FLIGHT_STEPS = 0.6, 15
 
 
-class Stage:
+class SceneView:
     """The scene of one page, through viser's handle of its client."""
 
-    def __init__(self, client: Any, world: World) -> None:
-        self.client, self.world = client, world
+    def __init__(self, client: Any, scene: SceneState) -> None:
+        self.client, self.scene = client, scene
         self._cloud: Any = None
-        self._cloud_of: Cloud | None = None
+        self._cloud_of: SurfacePoints | None = None
         self._markers: list[Any] = []
         self._picked: list[Any] = []
         self._frustums: dict[int, Any] = {}
@@ -53,7 +53,7 @@ class Stage:
         """Show no picture."""
         self.client.scene.set_background_image(None)
 
-    def show_points(self, cloud: Cloud, colours: UInt8[np.ndarray, "points 3"], size: float) -> None:
+    def show_points(self, cloud: SurfacePoints, colours: UInt8[np.ndarray, "points 3"], size: float) -> None:
         """Show the surface as points, or change their colours."""
         with self._lock:
             if self._cloud is None or self._cloud_of is not cloud:
@@ -80,7 +80,7 @@ class Stage:
             for row, answer in enumerate(answers if visible else ()):
                 if answer.geometry is None:
                     continue
-                position = self.world.to_normalised(answer.geometry.point)
+                position = self.scene.to_normalised(answer.geometry.point)
                 x, y, z = answer.geometry.point
                 text = (
                     f"{row}: {label(answer.text)}\n{answer.relevancy:.2f} at scale {answer.geometry.scale:.3g}\n"
@@ -93,7 +93,7 @@ class Stage:
         with self._lock, self.client.atomic():
             _remove(self._picked)
             if point is not None:
-                x, y, z = self.world.to_capture(point)
+                x, y, z = self.scene.to_capture(point)
                 self._picked += self._mark("/lerf/picked", point, f"({x:.3g}, {y:.3g}, {z:.3g})", (40, 40, 40))
 
     def _mark(self, name: str, position: Float[np.ndarray, " 3"], text: str, colour: tuple[int, int, int]) -> list[Any]:
@@ -107,14 +107,14 @@ class Stage:
     def show_frustums(self, chosen: Callable[[int], None]) -> int:
         """Frustums of the training photos with small copies of them; `chosen` hears of a click. Returns how many photos
         could not be read."""
-        scene, missing = self.world.scene, 0
+        scene, missing = self.scene.scene, 0
         train = scene.train[:: -(-len(scene.train) // MOST_FRUSTUMS)]
         for photo in train:
-            image = self.world.thumbnail(photo)
+            image = self.scene.thumbnail(photo)
             missing += image is None
             camera = scene.normalised_camera(photo)
             handle = self.client.scene.add_camera_frustum(
-                f"/lerf/photos/{photo}", vertical_angle(camera), camera.width / camera.height, scale=0.04,
+                f"/lerf/photos/{photo}", camera.vertical_angle, camera.width / camera.height, scale=0.04,
                 thickness=1.5, thickness_units="screen", color=(70, 70, 90), image=image, format="jpeg",
                 wxyz=wxyz_of(camera.camera_to_world), position=tuple(camera.camera_to_world[:, 3].tolist()),
                 cast_shadow=False,

@@ -1,0 +1,208 @@
+"""`lerf export`: the surface as a point cloud or a mesh, in capture coordinates, with what phrases say of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from lerf.apps.export import Export
+from lerf.apps.progress import TerminalReporter
+from lerf.apps.sizes import size_text
+from lerf.errors import ConfigError, LerfWarning, QueryError
+from lerf.exports.cloud import Cloud, Progress, build_cloud, capture_points, normals
+from lerf.exports.mesh import Mesh, build_mesh, require_marching_cubes, transfer
+from lerf.exports.ply import write_ply
+from lerf.exports.point_relevancy import PointRelevancy, read_relevancy, write_embeddings
+from lerf.files import sha256_of, write_json
+from lerf.geometry.similarity import Similarity
+from lerf.language.protocol import middle_scale
+from lerf.model import Model
+from lerf.queries.answer import PhraseAnswer
+from lerf.queries.phrases import Phrases
+from lerf.rendering.colour_maps import to_bytes
+from lerf.run.folder import RunFolder
+from lerf.steps import finish
+
+FORMAT = 1
+"""Version of the JSON beside the PLY; raised when an entry changes its relevancy or goes."""
+CLOUD_POINTS, MESH_POINTS = 500_000, 1_500_000
+"""Rays by default: a mesh averages many of them."""
+CLOUD_REACH, MESH_REACH = 6.0, 2.0
+"""How far the surface is followed by default: a mesh's voxels are the larger the further it reaches."""
+
+
+def export(command: Export, console: Console) -> dict[str, Any]:
+    """A PLY file, and a JSON file beside it that says what is in it and where."""
+    _check(command)
+    model = command.open_model()
+    phrases, answers = None, []
+    if command.query:
+        phrases = model.phrases(command.query, command.canonical, command.temperature)
+        given = None if command.scale is None else [command.scale] * len(phrases)
+        answers = finish(model.answer(phrases, command.threshold, given))
+        if command.crop:
+            _warn_of_absent(answers, command.threshold or model.defaults.threshold)
+    reporter = TerminalReporter(console)
+    try:
+        facts = _export(command, model, phrases, answers, reporter.show)
+    finally:
+        reporter.close()
+    run = RunFolder(command.run)
+    facts["checkpoints"] = {stage: sha256_of(run.path / f"{stage}.safetensors") for stage in ("radiance", "language")}
+    write_json(command.output.with_suffix(".json"), facts)
+    size = size_text(command.output.stat().st_size)
+    shape = f"{facts['vertices']:,} points" if command.what == "cloud" else f"{facts['faces']:,} triangles"
+    console.print(f"{command.output}: {shape}, {size}.", highlight=False, markup=False)
+    return {"file": str(command.output), **facts}
+
+
+def _check(command: Export) -> None:
+    """Refuse what cannot work before anything is computed."""
+    if command.output.suffix.lower() != ".ply":
+        raise ConfigError(f"{command.output} must end in .ply, the format that is written.")
+    if command.crop and not command.query:
+        raise QueryError("There is nothing to crop to; name it with --query.")
+    if command.what == "mesh":
+        require_marching_cubes()
+        if command.embeddings:
+            raise ConfigError("Embeddings belong to points; give --what cloud with --embeddings.")
+
+
+def _export(
+    command: Export, model: Model, phrases: Phrases | None, answers: Sequence[PhraseAnswer], progress: Progress
+) -> dict[str, Any]:
+    points = command.points or (CLOUD_POINTS if command.what == "cloud" else MESH_POINTS)
+    reach = command.reach or (CLOUD_REACH if command.what == "cloud" else MESH_REACH)
+    cloud = build_cloud(model, points, reach, progress)
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "what": command.what,
+        "frame": "capture",
+        "capture": model.scene.metadata,
+        "capture_to_normalised": _transform(model.scene.similarity),
+        "normalised_to_capture": _transform(model.scene.similarity.inverse()),
+        "crop": command.crop,
+        "encoder": model.encoder.name,
+    }
+    relevancy = None
+    if phrases is not None:
+        relevancy = read_relevancy(model, cloud, phrases, answers, progress)
+        facts |= {
+            "canonical": list(phrases.canonical_texts),
+            "temperature": phrases.temperature,
+            "threshold": model.defaults.threshold if command.threshold is None else command.threshold,
+            "phrases": [_about(model, row, own) for row, own in enumerate(answers)],
+        }
+        if command.crop and not bool(relevancy.named.any()):
+            raise QueryError("No point of the cloud belongs to what the phrases name; give more --points.")
+    write = _write_cloud if command.what == "cloud" else _write_mesh
+    return {**facts, "reach": reach, **write(command, model, cloud, relevancy, progress)}
+
+
+def _about(model: Model, row: int, own: PhraseAnswer) -> dict[str, Any]:
+    """What the JSON says of a phrase: the answer as a query gives it, the scale it was asked at, and its property."""
+    return {**own.answer.to_dict(), "property": f"relevancy_{row}", "scale": own.scale / model.photos.unit}
+
+
+def _warn_of_absent(answers: Sequence[PhraseAnswer], threshold: float) -> None:
+    """Warn of phrases that are not in the scene.
+
+    Raises:
+        QueryError: when none is.
+    """
+    absent = [own.answer for own in answers if not own.answer.present]
+    words = [f'"{answer.text}" ({answer.relevancy:.2f})' for answer in absent]
+    if len(absent) == len(answers):
+        raise QueryError(
+            f"The scene has nothing to crop to: the relevancy of {', '.join(words)} stays under the threshold "
+            f"{threshold:.2f}; lower it with --threshold or name something else."
+        )
+    for word in words:
+        warnings.warn(f"{word} is not in the scene.", LerfWarning, stacklevel=2)
+
+
+def _comments(relevancy: PointRelevancy | None) -> list[str]:
+    """Header lines of the PLY: the frame, and which phrase each property is of."""
+    texts = () if relevancy is None else [own.answer.text for own in relevancy.answers]
+    return ["frame capture", *(f"relevancy_{row} {text}" for row, text in enumerate(texts))]
+
+
+def _write_cloud(
+    command: Export, model: Model, everything: Cloud, relevancy: PointRelevancy | None, progress: Progress
+) -> dict[str, Any]:
+    cloud = everything
+    if command.crop and relevancy is not None:
+        kept = relevancy.named.any(0)
+        cloud, relevancy = everything.chosen(kept), relevancy.chosen(kept)
+    facing = normals(model, cloud, everything, progress).double().numpy() @ model.scene.similarity.rotation
+    rows = () if relevancy is None else relevancy.relevancy.cpu().numpy()
+    write_ply(
+        command.output,
+        capture_points(model, cloud.positions),
+        normals=facing,
+        colours=to_bytes(cloud.colours[None])[0],
+        scalars={f"relevancy_{row}": values for row, values in enumerate(rows)},
+        comments=_comments(relevancy),
+    )
+    facts: dict[str, Any] = {"vertices": len(cloud)}
+    if command.embeddings:
+        path = command.output.with_name(f"{command.output.stem}_embeddings.npy")
+        scale = middle_scale(model.language) if command.scale is None else model.photos.normalised_scale(command.scale)
+        shape = write_embeddings(path, model, cloud, scale, progress)
+        unit = model.photos.unit
+        facts["embeddings"] = {"file": path.name, "shape": list(shape), "scale": scale / unit}
+    return facts
+
+
+def _write_mesh(
+    command: Export, model: Model, cloud: Cloud, relevancy: PointRelevancy | None, progress: Progress
+) -> dict[str, Any]:
+    values = [cloud.colours]
+    around = cloud
+    if relevancy is not None:
+        values.append(relevancy.relevancy.T)
+        if command.crop:
+            kept = relevancy.named.any(0)
+            values.append(kept.float()[:, None])
+            around = cloud.chosen(kept)
+    mesh = build_mesh(model.cameras, around, command.resolution, progress)
+    table = torch.cat(values, dim=1).cpu().double().numpy()
+    at = transfer(cloud.positions.cpu().double().numpy(), table, mesh.vertices)
+    if command.crop:
+        mesh, at = _cropped(mesh, at, at[:, -1] < 0.5)
+    phrases = 0 if relevancy is None else len(relevancy.relevancy)
+    write_ply(
+        command.output,
+        model.scene.similarity.inverse().apply_points(mesh.vertices),
+        normals=mesh.normals @ model.scene.similarity.rotation,
+        colours=np.clip(np.rint(at[:, :3] * 255), 0, 255).astype(np.uint8),
+        scalars={f"relevancy_{row}": at[:, 3 + row] for row in range(phrases)},
+        faces=mesh.faces,
+        comments=_comments(relevancy),
+    )
+    return {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+
+
+def _cropped(mesh: Mesh, values: np.ndarray, dropped: np.ndarray) -> tuple[Mesh, np.ndarray]:
+    """The mesh without dropped vertices and specks, and the values of those that are left.
+
+    Raises:
+        QueryError: when nothing is left.
+    """
+    smaller, kept = mesh.without(dropped)
+    clean, again = smaller.without_specks()
+    if len(clean.faces) == 0:
+        raise QueryError("Nothing of the mesh is left by the crop; give more --points or a lower --threshold.")
+    return clean, values[kept][again]
+
+
+def _transform(similarity: Similarity) -> dict[str, Any]:
+    """A similarity as its parts and as the 4x4 matrix that does the same."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = similarity.scale * similarity.rotation, similarity.translation
+    return {**similarity.to_dict(), "matrix": matrix.tolist()}

@@ -1,0 +1,57 @@
+"""`lerf info`: what a capture or a run holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from lerf.apps.options import JsonOption
+from lerf.apps.sizes import size_text
+from lerf.run.settings import MEMORY, PresetName, optional
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info(JsonOption):
+    """What a capture or a run holds, and what training it will take."""
+
+    path: Annotated[Path, Positional, arg(metavar="PATH")]
+    """Capture or run folder."""
+    preset: Annotated[PresetName | None, optional()] = None
+    """Preset of the estimate; by default lerf with a GPU, else lerf-cpu."""
+    encoder: Annotated[str | None, optional("ENCODER")] = None
+    """Image-text encoder of the estimate; by default the preset's."""
+    dense: Annotated[str | None, optional("ENCODER")] = None
+    """Dense regulariser of the estimate; by default the preset's."""
+    memory: float = MEMORY
+    """What lerf train would be given as --memory."""
+    downscale: Annotated[int | None, optional()] = None
+    """Divide the photos' size by this."""
+
+
+def info(command: Info, console: Console) -> dict[str, Any]:
+    """Facts about a capture or a run."""
+    from lerf.apps.estimate import describe_capture, describe_run
+    from lerf.run.folder import RunFolder
+    from lerf.run.make_settings import make_settings
+
+    run = RunFolder(command.path)
+    if run.exists:
+        facts = describe_run(run)
+    else:
+        settings = make_settings(
+            command.path, preset=command.preset, encoder=command.encoder, dense=command.dense, memory=command.memory,
+            downscale=command.downscale,
+        )  # fmt: skip
+        facts = describe_capture(settings)
+    if not command.json:
+        table = Table(show_header=False)
+        for name, value in facts.items():
+            shown = size_text(value) if name.endswith("_bytes") else str(value)
+            table.add_row(name.removesuffix("_bytes").replace("_", " "), shown)
+        console.print(table)
+    return facts

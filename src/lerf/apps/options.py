@@ -1,0 +1,87 @@
+"""Options that several commands share, and the command's class inherits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from lerf.run.settings import optional
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonOption:
+    """How the result is told."""
+
+    json: bool = False
+    """Print the result as JSON, alone on standard output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOption:
+    """Where the work runs."""
+
+    device: Annotated[str | None, optional("DEVICE")] = None
+    """cpu or cuda; by default cuda where there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfflineOption:
+    """Whether the network may be used."""
+
+    offline: bool = False
+    """Forbid downloads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions(OfflineOption):
+    """Where an encoder comes from."""
+
+    weights: Annotated[Path | None, optional("PATH")] = None
+    """Encoder weights, where they are not at their usual place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(JsonOption, DeviceOption, EncoderOptions):
+    """A run, and how it is opened."""
+
+    run: Annotated[Path, Positional, arg(metavar="RUN")]
+    """Run folder."""
+
+    def open_model(self) -> Any:
+        """The run's `lerf.Model`; torch is imported here, so that help need not wait for it."""
+        from lerf.loading import load
+
+        return load(self.run, weights=self.weights, offline=self.offline, device=self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhraseOptions:
+    """How phrases are compared with what is seen."""
+
+    canonical: Annotated[tuple[str, ...] | None, optional("PHRASE [PHRASE ...]")] = None
+    """Phrases that a phrase must beat; by default the run's."""
+    temperature: Annotated[float | None, optional()] = None
+    """Factor on cosines; by default the encoder's."""
+    scale: Annotated[float | None, optional()] = None
+    """Tile height in capture units; by default the one that answers best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdOption:
+    """When a phrase is there."""
+
+    threshold: Annotated[float | None, optional()] = None
+    """Relevancy from which a phrase counts as present; by default the encoder's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageOptions:
+    """Where a page for the browser is served."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets other machines in."""
+    port: int = 7007
+    """Port to listen on; the next free one if it is taken."""

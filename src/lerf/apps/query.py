@@ -1,0 +1,74 @@
+"""`lerf query`: where phrases are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
+from lerf.errors import QueryError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query(RunOptions, ThresholdOption, PhraseOptions):
+    """Ask where phrases are."""
+
+    phrases: Annotated[tuple[str, ...], Positional, arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="(required)")]
+    """What to look for."""
+    index: Literal["auto", "require", "ignore"] = "auto"
+    """Answer from the index that lerf bake wrote: where a fresh one is there, always, or never."""
+    compare: bool = False
+    """With an index, also ask the field, and say how far the relevancy of each phrase is from the field's."""
+
+
+def query(command: Query, console: Console) -> dict[str, Any]:
+    """Answer phrases in a table."""
+    if not command.phrases:
+        raise QueryError('There is no phrase to look for; give at least one, for example: lerf query RUN "mug".')
+    found = command.open_model().query(
+        command.phrases,
+        canonical=command.canonical,
+        temperature=command.temperature,
+        threshold=command.threshold,
+        scale=command.scale,
+        index=command.index,
+        compare=command.compare,
+    )
+    result = found.to_dict()
+    if not command.json:
+        console.print(answer_table(result["queries"]))
+    if "index" in result:
+        console.print(index_sentence(result["index"]), highlight=False)
+    return result
+
+
+def answer_table(answers: list[dict[str, Any]]) -> Table:
+    """A row for each phrase: whether it is there, and where it answers best."""
+    table = Table("phrase", "present", "relevancy", "point", "scale", "instances", "best seen in")
+    for answer in answers:
+        relevancy = f"{answer['relevancy']:.3f}"
+        if not answer["present"]:
+            table.add_row(answer["text"], "no", relevancy, "", "", "", "")
+            continue
+        point = " ".join(f"{value:.3f}" for value in answer["point"])
+        view = f"{answer['view']} ({answer['pixel'][0]:.0f}, {answer['pixel'][1]:.0f})" if answer["view"] else ""
+        instances = str(len(answer["instances"]))
+        table.add_row(answer["text"], "yes", relevancy, point, f"{answer['scale']:.3f}", instances, view)
+    return table
+
+
+def index_sentence(facts: dict[str, Any]) -> str:
+    """How far the answers of an index are from the field's, in words."""
+    far = "how far that is from the field has not been measured"
+    if facts["cosine"] is not None:
+        far = f"its embeddings have a mean cosine of {facts['cosine']:.3f} with the field's"
+        far += f" (5th percentile {facts['lowest_cosine']:.3f})"
+    said = f"Answered from the index ({facts['cells']} cells, from the {facts['source']}); {far}."
+    if "differences" in facts:
+        listed = ", ".join(f"{text} {value:.4f}" for text, value in facts["differences"].items())
+        said += f" Mean difference of relevancy to the field's: {listed}."
+    return said

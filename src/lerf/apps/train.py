@@ -1,0 +1,175 @@
+"""`lerf train`: posed photos in, run folder out.
+
+Every setting of a run is an option. The defaults of most are those of the preset, or of the run that is repeated, so
+the options that decide which are read ahead of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from tyro.conf import arg
+
+from lerf.apps.options import JsonOption, OfflineOption, PageOptions
+from lerf.apps.progress import TerminalReporter
+from lerf.apps.sizes import size_text
+from lerf.errors import ConfigError
+from lerf.run.make_settings import changed, completed, default_preset, preset_settings, setting_values
+from lerf.run.settings import LanguageSource, PresetName, TrainSettings, optional
+
+HELP = ("-h", "--help")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """Where settings start from."""
+
+    config: Annotated[Path | None, optional("FILE")] = None
+    """config.json of a run to repeat: its settings hold where no option beside it says otherwise."""
+    steps: Annotated[int | None, optional()] = None
+    """Steps of both trainings, where --radiance-training.steps and --language-training.steps do not say otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AheadOptions(StartOptions):
+    """Options that decide the defaults of others."""
+
+    preset: PresetName | None = None
+    device: str | None = None
+    language: LanguageSource | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOption:
+    """Where the run goes."""
+
+    output: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="(required without --config)")] = None
+    """Run folder to write; with --config by default the one that it is in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(JsonOption, OfflineOption, PageOptions, TrainSettings, StartOptions, OutputOption):
+    """Turn a folder of posed photos into a language embedded radiance field.
+
+    A run that was interrupted continues when the same command is given again. The defaults shown are those of the
+    preset lerf-cpu, or of what --preset or --config names beside --help.
+    """
+
+    view: bool = False
+    """Watch it in the browser, at --host and --port, and hold it there. Needs the extra lerf[viewer]."""
+
+    @property
+    def settings(self) -> TrainSettings:
+        """The settings among the options."""
+        return TrainSettings(**{field.name: getattr(self, field.name) for field in fields(TrainSettings)})
+
+
+def defaults(arguments: Sequence[str]) -> Train:
+    """What options of `lerf train` are where `arguments`, those after its name, do not give them.
+
+    Raises:
+        ConfigError: the preset and a run to repeat are both given, or the device is not there.
+        RunError: the run to repeat cannot be read.
+    """
+    given = [argument for argument in arguments if argument not in HELP]
+    ahead, _ = tyro.cli(
+        AheadOptions,
+        prog="lerf train",
+        args=given,
+        return_unknown_args=True,
+        add_help=False,
+        config=(tyro.conf.DisallowNone,),
+    )
+    if ahead.config is not None and ahead.preset is not None:
+        raise ConfigError("--config and --preset both say what settings start from; give one of them.")
+    start = None if ahead.config is None else saved_settings(ahead.config)
+    device = ahead.device or (None if start is None else start.device)
+    if len(given) == len(arguments):
+        from lerf.run.device import choose_device
+
+        device = choose_device(device)
+    if start is None:
+        start = preset_settings(ahead.preset or default_preset(device or "cpu"))
+    asked = {"device": device, "steps": ahead.steps, "language_source": ahead.language}
+    settings = changed(start, {name: value for name, value in asked.items() if value is not None})
+    return Train(**vars(settings))
+
+
+def saved_settings(config: Path) -> TrainSettings:
+    """Settings of the run whose config.json, or folder, this is.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    from lerf.run.folder import RunFolder
+
+    return RunFolder(run_of(config)).read_config()["settings"]
+
+
+def run_of(config: Path) -> Path:
+    """Folder of the run whose config.json this is; a folder is taken as that of the run."""
+    return config.parent if config.name == "config.json" else config
+
+
+def train(command: Train, console: Console) -> dict[str, Any]:
+    """Train, then print the time of each stage."""
+    from lerf.apps.estimate import describe_capture
+    from lerf.stages.train import train as run_training
+
+    settings, output = _what_and_where(command)
+    if command.config is not None:
+        console.print(repeated(command.config, saved_settings(command.config), settings, output), highlight=False)
+    estimate = describe_capture(settings)
+    console.print(
+        f"{estimate['photos']} photos, preset {settings.preset}: about {size_text(estimate['memory_bytes'])} of memory "
+        f"and {size_text(estimate['disk_bytes'])} of disk.",
+        highlight=False,
+    )
+    reporter = TerminalReporter(console)
+    page = None
+    if command.view:
+        from lerf.viewer.training import TrainingPage
+
+        page = TrainingPage(reporter, title=output.resolve().name, host=command.host, port=command.port)
+        console.print(f"Watch it at {page.url}", highlight=False)
+    try:
+        run = run_training(settings, output, offline=command.offline, reporter=page or reporter)
+    finally:
+        reporter.close()
+        if page is not None:
+            page.close()
+    timings = run.read_json("timings.json")
+    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in timings["seconds"].items())
+    console.print(
+        f"Done: {seconds}; peak memory {size_text(timings['peak_memory_bytes'])}.\n"
+        f'Ask it: lerf query {output} "a phrase"',
+        highlight=False,
+    )
+    return {"run": str(run.path), **timings}
+
+
+def _what_and_where(command: Train) -> tuple[TrainSettings, Path]:
+    """Settings as they are saved, and the run folder.
+
+    Raises:
+        ConfigError: no capture or no run folder is given.
+    """
+    if not command.settings.data:
+        raise ConfigError("Say what to train on, for example: lerf train CAPTURE --output RUN.")
+    if command.output is None and command.config is None:
+        raise ConfigError("Say where the run goes with --output RUN.")
+    output = command.output or run_of(command.config or Path())
+    return completed(command.settings), output
+
+
+def repeated(config: Path, saved: TrainSettings, settings: TrainSettings, output: Path) -> str:
+    """What is taken from the run that is repeated and what is not, in words."""
+    before, now = setting_values(saved), setting_values(settings)
+    others = [f"{name} {now[name]}" for name in now if now[name] != before[name]]
+    changes = ", ".join(others) or "nothing"
+    return f"Settings of {config}: capture {settings.data}, run {output}; changed beside it: {changes}."

@@ -1,0 +1,63 @@
+"""Arguments that several kernels share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+MARKS_A_WORD = 8
+"""Marks are read as words of so many, so that their number is a multiple of it."""
+
+
+@dataclass(frozen=True)
+class GradientSink:
+    """Where a backend collects the gradient of a table, instead of in a new `table.grad` every step.
+
+    Whoever reads it, the optimiser, clears it.
+    """
+
+    values: Float[Tensor, "entries features"]
+    touched: UInt8[Tensor, " marks"]
+    """1 for entries that were added to; at least as many as entries."""
+
+    @staticmethod
+    def of(table: Float[Tensor, "entries features"]) -> GradientSink:
+        """An empty one."""
+        marks = -(-len(table) // MARKS_A_WORD) * MARKS_A_WORD
+        return GradientSink(torch.zeros_like(table.data), torch.zeros(marks, dtype=torch.uint8))
+
+
+class ProposalSettings(NamedTuple):
+    """How samples are placed along rays (`reference.proposal_edges`)."""
+
+    samples: int
+    """Intervals between the edges."""
+    bins: int
+    """Intervals in which the density is read."""
+    near: float
+    """Distance of the first edge that is possible, normalised units."""
+    far: float
+    """Distance of the last one."""
+    anneal: float
+    """Exponent on the weights: 0 spreads samples evenly, 1 follows the density."""
+    padding: float
+    """Share of the samples that is spread evenly."""
+    cap: float
+    """Most of the light that a bin absorbs."""
+
+
+class AdamStep(NamedTuple):
+    """Numbers of one step of Adam."""
+
+    rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    correction1: float
+    """1 / (1 - beta1 ^ steps)."""
+    correction2: float
+    """1 / (1 - beta2 ^ steps)."""

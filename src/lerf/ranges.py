@@ -1,0 +1,33 @@
+"""Ranges of the numbers in settings, written as annotations: `levels: Count = 10`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included unless `above` leaves out `low`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return (value > self.low if self.above else value >= self.low) and value <= self.high
+
+    def __str__(self) -> str:
+        """The range as it follows "a number" in a sentence."""
+        if self.high == math.inf:
+            return f"above {self.low}" if self.above else f"of at least {self.low}"
+        return f"above {self.low} and at most {self.high}" if self.above else f"from {self.low} to {self.high}"
+
+
+Count = Annotated[int, Range(1)]
+NotNegativeCount = Annotated[int, Range(0)]
+Positive = Annotated[float, Range(0, above=True)]
+NotNegative = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+PositiveShare = Annotated[float, Range(0, 1, above=True)]

@@ -1,0 +1,187 @@
+"""Settings of a run from a preset, or from those of another run, and what is given beside it by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lerf.errors import ConfigError
+from lerf.run.checks import OPTION_NAMES, check_value, hints_of
+from lerf.run.settings import PRESETS, PresetName, TrainSettings
+
+ALIASES = {
+    "estimator": "language.estimator",
+    "refine_poses": "radiance_training.refine_poses",
+    **{option: name for name, option in OPTION_NAMES.items()},
+}
+"""Shorter names of settings. `language` and `radiance` are also names of parts: they are that when a part is given."""
+
+
+def make_settings(data: str | Path, **overrides: Any) -> TrainSettings:
+    """Settings of a run from a preset and what is given beside it.
+
+    Args:
+        data: the capture.
+        overrides: values by the name of a field of `TrainSettings`, of a field of its parts (`radiance.levels`,
+            `language_training.steps`), or by one of `ALIASES`; `steps` are those of both trainings, where these are
+            not given. None leaves a setting at the preset's value.
+
+    Raises:
+        ConfigError: unknown preset, name or device, a value of another type or out of range, or values that contradict
+            each other.
+    """
+    from lerf.run.device import choose_device
+
+    given = {name: value for name, value in overrides.items() if value is not None}
+    device = given.pop("device", None)
+    if device is not None:
+        check_value("device", device, str)
+    device = choose_device(device)
+    preset = given.pop("preset", default_preset(device))
+    return completed(changed(preset_settings(preset, data=str(data), device=device), given))
+
+
+def default_preset(device: str) -> PresetName:
+    """The preset of a machine whose work runs on this device."""
+    return "lerf-cpu" if device == "cpu" else "lerf"
+
+
+def preset_settings(preset: str, *, data: str = "", device: str = "cpu") -> TrainSettings:
+    """A preset as settings, with nothing else decided.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    check_value("preset", preset, PresetName)
+    chosen = PRESETS[typing.cast(PresetName, preset)]
+    return TrainSettings(
+        data=data,
+        preset=typing.cast(PresetName, preset),
+        encoder=chosen.encoder,
+        dense="none" if chosen.language_source == "lift" else chosen.dense,
+        features=None,
+        border="edge",
+        tile_ratios=None,
+        language_source=chosen.language_source,
+        radiance_run=None,
+        device=device,
+        downscale=None,
+        seed=0,
+        weights=None,
+        radiance=chosen.radiance,
+        radiance_training=chosen.radiance_training,
+        language=chosen.language,
+        language_training=chosen.language_training,
+    )
+
+
+def changed(settings: TrainSettings, overrides: Mapping[str, Any]) -> TrainSettings:
+    """Settings with some values replaced; names as in `make_settings`.
+
+    Raises:
+        ConfigError: as `make_settings`.
+    """
+    given = {_full_name(name, value): value for name, value in overrides.items()}
+    steps = given.pop("steps", None)
+    values = {**({} if steps is None else _steps(settings, steps)), **_dense(settings, given), **given}
+    hints = setting_hints()
+    values = {name: _converted(value, hints[name]) for name, value in values.items()}
+    parts: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        check_value(name, value, hints[name])
+        part, _, field = name.rpartition(".")
+        parts.setdefault(part, {})[field] = value
+    whole = parts.pop("", {})
+    for part, fields in parts.items():
+        whole[part] = replace(whole.get(part, getattr(settings, part)), **fields)
+    return replace(settings, **whole)
+
+
+def completed(settings: TrainSettings) -> TrainSettings:
+    """Settings as they are saved and compared: paths absolute, tile ratios smallest first."""
+
+    def absolute(path: str | None) -> str | None:
+        return str(Path(path).resolve()) if path else None
+
+    return replace(
+        settings,
+        data=str(Path(settings.data).resolve()),
+        weights=absolute(settings.weights),
+        radiance_run=absolute(settings.radiance_run),
+        tile_ratios=None if settings.tile_ratios is None else tuple(sorted(map(float, settings.tile_ratios))),
+    )
+
+
+def setting_hints() -> dict[str, Any]:
+    """Types of all settings by name: fields of `TrainSettings`, and of its parts with the part's name before them."""
+    hints = dict(hints_of(TrainSettings))
+    for part, kind in tuple(hints.items()):
+        if dataclasses.is_dataclass(kind):
+            hints |= {f"{part}.{name}": hint for name, hint in hints_of(typing.cast(type, kind)).items()}
+    return hints
+
+
+def setting_values(settings: TrainSettings) -> dict[str, Any]:
+    """Values of all settings that are no parts, by the names of `setting_hints`."""
+    values: dict[str, Any] = {}
+    for name in hints_of(TrainSettings):
+        value = getattr(settings, name)
+        if dataclasses.is_dataclass(value):
+            values |= {f"{name}.{field}": getattr(value, field) for field in hints_of(type(value))}
+        else:
+            values[name] = value
+    return values
+
+
+def _full_name(name: str, value: Any) -> str:
+    """The name of a setting in `setting_hints`, or `steps`.
+
+    Raises:
+        ConfigError: there is no such setting.
+    """
+    known = setting_hints()
+    if name in ALIASES and not (name in known and dataclasses.is_dataclass(value)):
+        return ALIASES[name]
+    if name not in known and name != "steps":
+        nearest = difflib.get_close_matches(name, [*known, *ALIASES, "steps"], n=1, cutoff=0.0)[0]
+        raise ConfigError(f"There is no setting named '{name}'; the nearest is '{nearest}'.")
+    return name
+
+
+def _steps(settings: TrainSettings, steps: Any) -> dict[str, Any]:
+    """Steps of both trainings; the language's learning rate falls within them."""
+    check_value("steps", steps, setting_hints()["radiance_training.steps"])
+    return {
+        "radiance_training.steps": steps,
+        "language_training.steps": steps,
+        "language_training.decay_steps": min(steps, settings.language_training.decay_steps),
+    }
+
+
+def _dense(settings: TrainSettings, given: Mapping[str, Any]) -> dict[str, str]:
+    """The regulariser where the source of language is given: none for lifting, the preset's for a field."""
+    source = given.get("language_source", settings.language_source)
+    if source == settings.language_source:
+        return {}
+    return {"dense": "none" if source == "lift" else PRESETS[settings.preset].dense}
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    """A value as a field holds it: lists as tuples, paths as text, integers as floats where those are held."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_converted(item, hint) for item in value)
+    if isinstance(value, Path) and _holds(hint, str):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and _holds(hint, float):
+        return float(value)
+    return value
+
+
+def _holds(hint: Any, kind: type) -> bool:
+    """Whether a type is, or has inside it, this one."""
+    return hint is kind or any(_holds(part, kind) for part in typing.get_args(hint))

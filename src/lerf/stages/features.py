@@ -1,0 +1,140 @@
+"""The stage of features: pyramids of the training photos, in the cache by content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
+from lerf.errors import ConfigError, SceneError
+from lerf.pyramids.store import PyramidStore, build_pyramids, mode_in_use
+from lerf.run.folder import StageName
+from lerf.run.report import reported
+from lerf.scenes.load import load_scene
+from lerf.scenes.scene import Scene
+from lerf.stages.keys import capture_fingerprint
+from lerf.stages.stage import Context
+
+
+@dataclass(frozen=True)
+class TrainingPyramids:
+    """Embeddings of the training photos, in the order of the training photos."""
+
+    image_text: PyramidStore
+    dense: PyramidStore | None
+    """The dense regulariser's maps."""
+    pixel_factors: Float[Tensor, "photos 2"]
+    """Size of the photos that were embedded over that of the scene's, (x, y)."""
+
+
+class FeatureStage:
+    """Embeds the sharpest photos at hand, whatever resolution the radiance uses."""
+
+    name: StageName = "features"
+    needs: tuple[StageName, ...] = ()
+    saved = False
+
+    def __init__(self) -> None:
+        self._sharp: Scene | None = None
+        self._pyramids: TrainingPyramids | None = None
+
+    @property
+    def pyramids(self) -> TrainingPyramids:
+        """The result, once the stage has run."""
+        if self._pyramids is None:
+            raise RuntimeError("The stage 'features' has not run.")
+        return self._pyramids
+
+    def decided_by(self, context: Context) -> dict[str, Any]:
+        settings = context.settings
+        return {
+            "capture": capture_fingerprint(context.scene),
+            "downscale": settings.downscale,
+            "encoder": context.encoder.fingerprint,
+            "dense": context.dense.fingerprint if context.dense else None,
+            "features": settings.features,
+            "border": settings.border,
+            "tile_ratios": settings.tile_ratios,
+        }
+
+    def check(self, context: Context) -> None:
+        """Refuse features that the encoder cannot make, and say so where the original photos cannot be used."""
+        _check_border(mode_in_use(context.encoder, context.settings.features), context.settings.border)
+        self._sharp = _sharp_scene(context)
+
+    def run(self, context: Context) -> None:
+        sharp = self._sharp or _sharp_scene(context)
+        try:
+            stores = _stores(context, sharp)
+        except SceneError as error:
+            if sharp is context.scene:
+                raise
+            _note_reduced(context, error)
+            sharp = context.scene
+            stores = _stores(context, sharp)
+        self._pyramids = TrainingPyramids(*stores, _pixel_factors(sharp, context.scene, context.settings.device))
+
+
+def _check_border(mode: str, border: str) -> None:
+    if mode == "dense" and border != "edge":
+        raise ConfigError(f"--border {border} is for tiles; use --features tiles with it, or leave it out.")
+
+
+def _sharp_scene(context: Context) -> Scene:
+    """The capture at its full resolution, or as the radiance uses it where the originals were not shipped."""
+    if not context.settings.downscale:
+        return context.scene
+    try:
+        return load_scene(context.settings.data)
+    except SceneError as error:
+        _note_reduced(context, error)
+        return context.scene
+
+
+def _note_reduced(context: Context, error: SceneError) -> None:
+    context.reporter.note(f"Features come from the reduced photos, as the originals cannot be used. {error}")
+
+
+def _stores(context: Context, scene: Scene) -> tuple[PyramidStore, PyramidStore | None]:
+    """Pyramids of the image-text encoder and maps of the dense one."""
+    settings, photos = context.settings, TrainingPhotos(scene)
+    image_text = _store(
+        context, photos, context.encoder,
+        mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border,
+    )  # fmt: skip
+    return image_text, None if context.dense is None else _store(context, photos, context.dense)
+
+
+def _store(
+    context: Context, photos: TrainingPhotos, encoder: ImageTextEncoder | DenseEncoder, **options: Any
+) -> PyramidStore:
+    reporter, numbers = context.reporter, dict[str, float]()
+    with reported(reporter, f"features ({encoder.name})", len(photos)):
+        return build_pyramids(
+            photos, encoder, **options, device=context.settings.device,
+            progress=lambda done, _: reporter.advance(done, numbers),
+            speed=lambda value: numbers.update(tiles_per_second=value),
+        )  # fmt: skip
+
+
+def _pixel_factors(sharp: Scene, scene: Scene, device: str) -> Float[Tensor, "photos 2"]:
+    sizes = [(sharp.photos[index].camera, scene.photos[index].camera) for index in scene.train]
+    return torch.tensor([[a.width / b.width, a.height / b.height] for a, b in sizes], device=device)
+
+
+@dataclass(frozen=True)
+class TrainingPhotos:
+    """The training photos as a source of pixels: test photos never reach the pyramids."""
+
+    scene: Scene
+
+    def __len__(self) -> int:
+        return len(self.scene.train)
+
+    def pixels(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        return self.scene.pixels(self.scene.train[index])

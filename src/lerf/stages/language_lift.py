@@ -1,0 +1,48 @@
+"""The stage of language as an index lifted from the pyramids, without a gradient step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lerf.files import sha256_of
+from lerf.language.cells import index_state
+from lerf.language.lift import LiftInputs, lift
+from lerf.pyramids.lookup import open_photo_by_photo
+from lerf.radiance.surface import trace_surface
+from lerf.run.folder import StageName
+from lerf.run.report import reported
+from lerf.stages.features import FeatureStage
+from lerf.stages.radiance import open_radiance
+from lerf.stages.stage import Context
+from lerf.steps import finish
+
+
+class LanguageLiftStage:
+    """Gathers what the photos say about the surface of the radiance; saved where a trained field would be."""
+
+    name: StageName = "language"
+    needs: tuple[StageName, ...] = ("radiance", "features")
+    saved = True
+
+    def __init__(self, features: FeatureStage) -> None:
+        self.features = features
+
+    def decided_by(self, context: Context) -> dict[str, Any]:
+        settings = context.settings
+        return {"language_source": "lift", "samples": settings.language.samples, "device": settings.device}
+
+    def check(self, context: Context) -> None:
+        """Anything that can be said beforehand is said by the stages that this one needs."""
+
+    def run(self, context: Context) -> None:
+        settings, pyramids = context.settings, self.features.pyramids
+        radiance, samples = open_radiance(context), settings.language.samples
+        train = radiance.scene.train
+        targets = open_photo_by_photo(pyramids.image_text, settings.memory_bytes, settings.device)
+        surface = finish(trace_surface(radiance.source, radiance.cameras, train, samples))
+        inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder)
+        with reported(context.reporter, self.name, len(train)) as progress:
+            checkpoint = sha256_of(context.run.path / "radiance.safetensors")
+            index = lift(inputs, targets, checkpoint, pixel_factors=pyramids.pixel_factors, progress=progress)
+        tensors, facts = index_state(index)
+        context.save_stage(self.name, tensors, {"index": facts, "step": 0, "finished": True})

@@ -1,0 +1,66 @@
+"""The pyramids of a finished run's training photos, for lifting onto its surface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lerf.encoders.protocols import ImageTextEncoder
+from lerf.errors import RunError, SceneError
+from lerf.pyramids.lookup import PyramidTable, open_photo_by_photo
+from lerf.pyramids.store import build_pyramids
+from lerf.run.settings import TrainSettings
+from lerf.scenes.load import load_scene
+from lerf.scenes.scene import Scene
+
+
+def training_pyramids(
+    scene: Scene,
+    encoder: ImageTextEncoder,
+    settings: TrainSettings,
+    device: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[PyramidTable, Float[Tensor, "photos 2"]]:
+    """Pyramids of a run's training photos as its training made them, and their photos' sizes over the cameras', (x, y).
+
+    They are found again by content, or computed from the capture where the cache is gone.
+
+    Args:
+        scene: the run's.
+        encoder: the run's.
+        settings: of the run.
+        device: of the tables.
+        progress: called with the photos done and their number.
+
+    Raises:
+        SceneError: the capture cannot be read.
+        RunError: it has other training photos than the run.
+    """
+    try:
+        capture = load_scene(settings.data)
+    except SceneError:
+        # Where the originals were not shipped, training made do with the reduced photos.
+        if not settings.downscale:
+            raise
+        capture = load_scene(settings.data, settings.downscale)
+    theirs, ours = ([each.photos[i] for i in each.train] for each in (capture, scene))
+    if [photo.name for photo in theirs] != [photo.name for photo in ours]:
+        raise RunError(f"{settings.data} has other training photos than the run; train again into a new folder.")
+    store = build_pyramids(
+        [partial(capture.pixels, index) for index in capture.train],
+        encoder,
+        mode=settings.features,
+        tile_ratios=settings.tile_ratios,
+        border=settings.border,
+        progress=progress,
+        device=device,
+    )
+    factors = [
+        [sharp.camera.width / photo.camera.width, sharp.camera.height / photo.camera.height]
+        for sharp, photo in zip(theirs, ours, strict=True)
+    ]
+    return open_photo_by_photo(store, settings.memory_bytes, device), torch.tensor(factors)

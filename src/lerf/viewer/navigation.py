@@ -1,0 +1,127 @@
+"""The camera of one page: where it flies, which way is up, the path of its keyframes, and screenshots."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from lerf.errors import LerfError, QueryError
+from lerf.queries.result import Geometry
+from lerf.viewer.geometry import Pose, Viewpoint, opening_viewpoint, photo_viewpoint
+from lerf.viewer.recording import Recording
+from lerf.viewer.scene_state import SceneState
+from lerf.viewer.scene_view import SceneView
+
+if TYPE_CHECKING:
+    from lerf.viewer.panel import Panel
+
+SCREENSHOT_SECONDS = 20.0
+UPS = ("cameras", "this view", "capture +x", "capture -x", "capture +y", "capture -y", "capture +z", "capture -z")
+"""What can be chosen as up."""
+
+
+class Navigation:
+    """Implements what the panel's camera controls ask for."""
+
+    panel: Panel
+    """Set when the controls are there."""
+
+    def __init__(self, client: Any, scene: SceneState, view: SceneView, failed: Callable[[Exception], None]) -> None:
+        """`failed` tells the page what went wrong."""
+        self.client, self.scene, self.view, self._failed = client, scene, view, failed
+        self.opening = opening_viewpoint(scene.scene)
+        self.recording = Recording(scene.scene)
+
+    def fly_to_photo(self, photo: int) -> None:
+        """To where a photo was taken."""
+        self.fly(photo_viewpoint(self.scene.scene, photo), photo)
+
+    def fly(self, to: Viewpoint, photo: int) -> None:
+        """Move the page's camera to a viewpoint at a photo."""
+        self.view.enter_frustum(photo)
+        self.view.fly(to)
+        self._show_angle(to.angle)
+
+    def fly_to_place(self, geometry: Geometry) -> None:
+        """To the photo that shows a place best, looking at it."""
+        scene = self.scene.scene
+        names = [photo.name for photo in scene.photos]
+        if geometry.view not in names:
+            self._failed(QueryError("No photo shows this place; look for it by hand at its coordinates."))
+            return
+        photo = names.index(geometry.view)
+        self.fly(photo_viewpoint(scene, photo, self.scene.to_normalised(geometry.point)), photo)
+
+    def reset_view(self) -> None:
+        """To where the page opened."""
+        self.panel.up.value = "cameras"
+        self.view.fly(self.opening, np.array([0.0, 0.0, 1.0]), seconds=0.0)
+        self._show_angle(self.opening.angle)
+
+    def _show_angle(self, angle: float) -> None:
+        self.panel.angle.value = round(min(max(math.degrees(angle), 10.0), 120.0))
+
+    def set_up(self, choice: str) -> None:
+        """One of `UPS`."""
+        if choice == "cameras":
+            up = np.array([0.0, 0.0, 1.0])
+        elif choice == "this view":
+            up = Pose.of(self.client.camera).rotation[:, 1]
+        else:
+            axis = np.eye(3)["xyz".index(choice[-1])] * (-1.0 if choice[-2] == "-" else 1.0)
+            up = self.scene.scene.similarity.rotation @ axis
+        self.client.camera.up_direction = tuple(up.tolist())
+
+    def set_angle(self, degrees: float) -> None:
+        """Vertical field of view."""
+        self.client.camera.fov = math.radians(degrees)
+
+    def save_screenshot(self) -> None:
+        """Download what the page shows."""
+        camera = self.client.camera
+        try:
+            image = self.client.get_render(
+                camera.image_height, camera.image_width, transport_format="png", timeout=SCREENSHOT_SECONDS
+            )
+        except (RuntimeError, TimeoutError) as error:
+            message = f"The browser gave no screenshot ({error}); try again with the page in front."
+            self._failed(QueryError(message))
+            return
+        data = io.BytesIO()
+        Image.fromarray(image[..., :3]).save(data, format="PNG")
+        self.client.send_file_download("lerf.png", data.getvalue(), save_immediately=True)
+
+    def add_keyframe(self) -> None:
+        """This view becomes part of the path."""
+        self.recording.add(Pose.of(self.client.camera))
+        self._path_changed()
+
+    def remove_keyframe(self, everything: bool) -> None:
+        """The last keyframe goes, or all."""
+        self.recording.remove(everything)
+        self._path_changed()
+
+    def _path_changed(self) -> None:
+        self.panel.show_path(len(self.recording))
+        self.view.show_keyframes(self.recording.frustums())
+
+    def play_path(self, seconds: float, loop: bool) -> None:
+        """Fly along the path."""
+        try:
+            self.view.play(self.recording.viewpoints(seconds, loop))
+        except LerfError as error:
+            self._failed(error)
+
+    def save_path(self, seconds: float, rate: float, loop: bool, height: int) -> None:
+        """Download the path."""
+        try:
+            data = self.recording.file(seconds, rate, loop, height)
+        except LerfError as error:
+            self._failed(error)
+            return
+        self.client.send_file_download("camera_path.json", data, save_immediately=True)

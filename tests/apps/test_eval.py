@@ -1,0 +1,47 @@
+"""`lerf eval`: the report of a run's colours, and of a capture that has moved."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import run_json
+
+from lerf.apps.main import main
+
+
+def test_eval(drawn_run, capsys):
+    report = run_json(capsys, "eval", drawn_run)
+    assert set(report) == {"protocol", "settings", "encoder", "checkpoint", "split", "psnr", "ssim", "views"}
+    assert report["protocol"] == ["colour"]
+    assert report["split"] == [view["photo"] for view in report["views"]]
+    assert [view["photo"] for view in report["views"]] == ["images/0000.png", "images/0008.png", "images/0016.png"]
+    assert report["psnr"] == pytest.approx(np.mean([view["psnr"] for view in report["views"]]))
+    assert all(set(view) == {"photo", "psnr", "ssim"} for view in report["views"])
+
+
+def test_eval_of_a_capture_that_has_moved(drawn, drawn_run, tmp_path, capsys):
+    expected = run_json(capsys, "eval", drawn_run)
+    run = Path(shutil.copytree(drawn_run, tmp_path / "run"))
+    scene = (run / "scene.json").read_text()
+    (run / "scene.json").write_text(scene.replace(str(drawn.folder), "/was/here"))
+    moved = Path(shutil.copytree(drawn.folder, tmp_path / "moved"))
+    assert main(["eval", str(run)]) == 2
+    assert run_json(capsys, "eval", run, "--data", moved) == expected
+
+    document = (moved / "transforms.json").read_text()
+    other = moved / "images" / "other.png"
+    (moved / "images" / "0003.png").rename(other)
+    (moved / "transforms.json").write_text(document.replace("images/0003.png", "images/other.png"))
+    capsys.readouterr()
+    assert main(["eval", str(run), "--data", str(moved)]) == 2
+    assert "are not those of the run (images/0003.png is only in one of them)" in capsys.readouterr().err
+
+    other.rename(moved / "images" / "0003.png")
+    (moved / "transforms.json").write_text(document)
+    config = json.loads((run / "config.json").read_text())
+    config["settings"]["downscale"] = 2
+    (run / "config.json").write_text(json.dumps(config))
+    assert main(["eval", str(run), "--data", str(moved)]) == 2
+    assert "has 48x36 pixels, in the run 96x72" in capsys.readouterr().err

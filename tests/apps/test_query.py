@@ -1,0 +1,53 @@
+"""`lerf query`: answers as JSON, for people, and as Python gives them."""
+
+import pytest
+from command_line import run_json
+
+import lerf
+from lerf.apps.main import main
+
+GEOMETRY = {"point", "scale", "extent", "view", "pixel"}
+
+
+def test_query_json(drawn_run, capsys):
+    result = run_json(capsys, "query", drawn_run, "red", "a  yellow ball", "purple")
+    assert list(result) == ["schema", "encoder", "canonical", "temperature", "threshold", "queries"]
+    assert (result["schema"], result["encoder"], result["temperature"], result["threshold"]) == (
+        1, "colour-words", 5.0, 0.85,
+    )  # fmt: skip
+    assert result["canonical"] == ["object", "things", "stuff", "texture"]
+    assert [answer["text"] for answer in result["queries"]] == ["red", "a yellow ball", "purple"]
+    for answer in result["queries"]:
+        assert set(answer) == {"text", "present", "relevancy", "instances"} | GEOMETRY
+    red, yellow, purple = result["queries"]
+    for answer in (red, yellow):
+        assert answer["present"] is True
+        assert all(isinstance(value, float) for value in [*answer["point"], *answer["pixel"], answer["scale"]])
+        assert set(answer["extent"]) == {"min", "max"}
+        assert (len(answer["point"]), len(answer["pixel"]), len(answer["extent"]["min"])) == (3, 2, 3)
+        assert answer["view"].startswith("images/")
+        assert answer["instances"]
+        assert all(set(instance) == {"relevancy"} | GEOMETRY for instance in answer["instances"])
+        assert {name: answer["instances"][0][name] for name in GEOMETRY} == {name: answer[name] for name in GEOMETRY}
+    assert purple["present"] is False
+    assert all(purple[name] is None for name in GEOMETRY)
+    assert purple["instances"] == []
+
+
+def test_query_options(drawn_run, capsys):
+    options = ["--threshold", "0.1", "--temperature", "2", "--scale", "0.2", "--canonical", "blue", "green"]
+    result = run_json(capsys, "query", drawn_run, "red", *options)
+    assert (result["threshold"], result["temperature"], result["canonical"]) == (0.1, 2.0, ["blue", "green"])
+    assert result["queries"][0]["scale"] == pytest.approx(0.2)
+
+
+def test_query_for_people(drawn_run, capsys):
+    assert main(["query", str(drawn_run), "red", "purple"]) == 0
+    shown = capsys.readouterr().out
+    assert "red" in shown
+    assert "images/" in shown
+
+
+def test_python_and_command_line_agree(drawn_run, capsys):
+    model = lerf.load(drawn_run, device="cpu", offline=True)
+    assert model.query(["red", "green"]).to_dict() == run_json(capsys, "query", drawn_run, "red", "green", "--offline")

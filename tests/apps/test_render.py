@@ -1,0 +1,88 @@
+"""`lerf render`: pictures of the photos' views, and their names."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import run_json
+from lerf.apps.commands import distinct
+from PIL import Image
+
+import lerf
+
+
+def test_render(drawn_run, tmp_path, capsys):
+    facts = run_json(
+        capsys, "render", drawn_run, "--output", tmp_path, "--query", "red", "a blue box", "--split", "test"
+    )
+    stems = [f"images_{number:04d}" for number in (0, 8, 16)]
+    labels = ["colour", "depth", "accumulation", *(f"{q}_{style}" for q in ("red", "a_blue_box")
+                                   for style in ("raw", "centred", "normalised"))]  # fmt: skip
+    expected = {f"{stem}_{label}.png" for stem in stems for label in labels}
+    expected |= {f"{stem}_{label}.npy" for stem in stems for label in ("red", "a_blue_box")}
+    assert {path.name for path in tmp_path.iterdir()} == expected | {"render.json"}
+    assert {Path(name).name for name in facts["files"]} == expected
+    assert set(facts["scales"]) == {"red", "a blue box"}
+    for stem in stems:
+        relevancy = np.load(tmp_path / f"{stem}_red.npy")
+        assert relevancy.shape == (72, 96)
+        assert relevancy.dtype == np.float32
+        assert relevancy.min() >= 0
+        assert 0.5 < relevancy.max() <= 1
+        for label in labels:
+            assert Image.open(tmp_path / f"{stem}_{label}.png").size == (96, 72)
+    colour = np.asarray(Image.open(tmp_path / "images_0000_colour.png"), float)
+    normalised = np.asarray(Image.open(tmp_path / "images_0000_red_normalised.png"), float)
+    irrelevant = np.load(tmp_path / "images_0000_red.npy") <= 0.5
+    assert np.array_equal(colour[irrelevant], normalised[irrelevant])
+
+
+def test_render_chosen_views_at_a_chosen_scale(drawn_run, tmp_path, capsys):
+    options = ["--views", "images/0003.png", "images/0008.png", "--query", "red", "--scale", "0.25"]
+    facts = run_json(capsys, "render", drawn_run, "--output", tmp_path, *options)
+    assert facts["scales"] == {"red": pytest.approx(0.25)}
+    assert len(facts["files"]) == 2 * (3 + 4)
+    assert run_json(capsys, "render", drawn_run, "--output", tmp_path / "a", "--views", "images/0003.png") == {
+        "scales": {},
+        "files": [
+            str(tmp_path / "a" / f"images_0003_{label}.png") for label in ("colour", "depth", "accumulation")
+        ],
+    }  # fmt: skip
+
+
+def test_rendered_files_never_overwrite_each_other(drawn_run, tmp_path, capsys):
+    run = Path(shutil.copytree(drawn_run, tmp_path / "run"))
+    scene = json.loads((run / "scene.json").read_text())
+    for index, name in enumerate(("a/b.jpg", "a_b.jpg", "a/b.png")):
+        scene["photos"][index]["name"] = name
+    (run / "scene.json").write_text(json.dumps(scene))
+    options = ["--views", "a_b.jpg", "a/b.png", "a_b.jpg", "--query", "red", "red!", "RED?"]
+    facts = run_json(capsys, "render", run, "--output", tmp_path / "out", *options)
+    assert len(facts["files"]) == len(set(facts["files"])) == 2 * (3 + 3 * 4)
+    assert {Path(file).name for file in facts["files"] if file.endswith(".npy")} == {
+        f"a_b_{number}_{label}.npy" for number in (2, 3) for label in ("red", "red_2", "RED_3")
+    }
+    assert set(facts["files"]) | {str(tmp_path / "out/render.json")} == {str(p) for p in (tmp_path / "out").iterdir()}
+
+
+def test_distinct_names():
+    assert distinct(["c", "c", "C", "c_2", "d", "c_2"]) == ["c", "c_3", "C_4", "c_2", "d", "c_2_2"]
+    assert distinct([]) == []
+
+
+def test_rendered_features_have_the_colours_of_one_basis(drawn_run, tmp_path, capsys):
+    options = ["--views", "images/0003.png", "--features"]
+    facts = run_json(capsys, "render", drawn_run, "--output", tmp_path, *options)
+    assert {Path(name).stem.rpartition("_")[2] for name in facts["files"]} >= {"clip", "dense"}
+    for label in ("clip", "dense"):
+        picture = np.asarray(Image.open(tmp_path / f"images_0003_{label}.png"))
+        assert picture.shape == (72, 96, 3)
+        assert picture.std() > 5
+    model = lerf.load(drawn_run, device="cpu")
+    embedding, dense = model.render_features(3)
+    assert embedding.shape == (72, 96, model.encoder.width)
+    np.testing.assert_allclose(embedding.norm(dim=-1).numpy(), 1.0, atol=1e-4)
+    assert dense is not None
+    assert dense.isfinite().all()

@@ -1,0 +1,52 @@
+"""Which implementation of an operation is taken, and when it is imported."""
+
+import subprocess
+import sys
+
+import torch
+
+from lerf import kernels
+from lerf.kernels import OPERATIONS, backend_of, implementation
+
+
+def test_every_operation_has_a_definition():
+    assert all("reference" in has for has in OPERATIONS.values())
+    for operation, has in OPERATIONS.items():
+        for backend in has:
+            assert callable(implementation(operation, backend))
+        assert callable(getattr(kernels, operation))
+
+
+def test_the_tensor_decides():
+    assert backend_of("hash_encode", torch.zeros(1)) == "cpu"
+    assert backend_of("hash_encode", torch.zeros(1, dtype=torch.float64)) == "reference"
+    assert backend_of("hash_encode", torch.zeros(1, device="meta")) == "reference"
+    assert backend_of("unit_vectors", torch.zeros(1, dtype=torch.float64)) == "torch"
+
+
+def test_a_forced_backend_is_taken_and_given_back():
+    with kernels.use("reference"):
+        assert backend_of("hash_encode", torch.zeros(1)) == "reference"
+        with kernels.use("auto"):
+            assert backend_of("hash_encode", torch.zeros(1)) == "cpu"
+        assert backend_of("unit_vectors", torch.zeros(1)) == "reference"
+    with kernels.use("cpu"):
+        # It has no unit vectors of its own.
+        assert backend_of("unit_vectors", torch.zeros(1)) == "reference"
+    assert backend_of("hash_encode", torch.zeros(1)) == "cpu"
+
+
+def test_an_unknown_backend_is_refused():
+    # Apart from the checked types of the tests, as users meet it.
+    code = "from lerf import kernels; kernels.use('fast').__enter__()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ValueError: There is no backend 'fast'; choose among auto, reference, torch, cpu." in ended.stderr
+
+
+def test_implementations_are_imported_on_the_first_call():
+    code = (
+        "import sys, torch; from lerf import kernels; assert 'numba' not in sys.modules; "
+        "kernels.unit_vectors(torch.ones(2, 3)); assert 'numba' not in sys.modules; "
+        "kernels.composite(torch.ones(1, 2), torch.ones(1, 2, 3)); assert 'numba' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
