@@ -1,6 +1,7 @@
 """What every test shares: enforced shapes, one hypothesis profile, slow tests on request, a cache of its own.
 
-The import hook must be installed before anything imports `lerf`, so this file imports nothing of it at the top.
+The import hook must be installed before anything imports `lerf` or `lerf_scenes`, so this file imports neither at the
+top.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ def _compile_plain(decorator):
     return njit
 
 
-if "lerf" in sys.modules:
-    raise RuntimeError("Something imported lerf before tests/conftest.py: its shapes would go unchecked.")
+if {"lerf", "lerf_scenes"} & sys.modules.keys():
+    raise RuntimeError(
+        "Something imported lerf or lerf_scenes before tests/conftest.py: its shapes would go unchecked."
+    )
 numba.njit = _compile_plain(numba.njit)
-jaxtyping.install_import_hook("lerf", "checked.checked")
+jaxtyping.install_import_hook(["lerf", "lerf_scenes"], "checked.checked")
 
 hypothesis.settings.register_profile("lerf", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("lerf")
