@@ -42,7 +42,7 @@ def model(drawn_run: Path, tiny: None) -> Model:
 def full(drawn_run: Path, scene_folder: Path) -> dict[str, Any]:
     """The whole report."""
     model = lerf.load(drawn_run, device="cpu")
-    return evaluate(model, capture=load_scene(scene_folder), run=drawn_run)
+    return evaluate(model, capture=load_scene(scene_folder))
 
 
 def save_map(path: Path, value: float) -> None:
@@ -129,7 +129,7 @@ def test_maps_that_know_the_truth_score_full_marks(model: Model, scene_folder: P
     assert not {"canonical", "temperature", "threshold"} & set(report["settings"])
     assert not {"encoder", "checkpoint"} & set(report)
     assert report["baseline_2d"]["encoder"]["name"] == "colour-words"
-    assert report["baseline_2d"]["settings"]["threshold"] == model.threshold
+    assert report["baseline_2d"]["settings"]["threshold"] == model.defaults.threshold
     assert "scale" not in report["phrases"][0]
     assert report["baseline_2d"]["localisation"] > 0.6
 
@@ -261,8 +261,8 @@ def test_every_stage_reaches_its_end_and_scales_are_chosen_once(
     model: Model, scene_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stages: dict[str, list[tuple[int, int]]] = {}
-    chosen, choose = [], Model.choose_scales
-    monkeypatch.setattr(Model, "choose_scales", lambda self, phrases: chosen.append(0) or choose(self, phrases))
+    chosen, choose = [], Model.scales
+    monkeypatch.setattr(Model, "scales", lambda self, phrases: chosen.append(0) or choose(self, phrases))
     evaluate(
         model, ["lerf-localisation", "existence", "3d"], labels=scene_folder,
         progress=lambda stage, done, total: stages.setdefault(stage, []).append((done, total)),
