@@ -22,9 +22,9 @@ import lerf
 from lerf.encoders.registry import load_encoder
 from lerf.evaluation.report import evaluate
 from lerf.files import write_json
-from lerf.generator.write import write_scene
 from lerf.model import Model
 from lerf.run.folder import RunFolder
+from lerf_scenes.write import Photography, write_scene
 
 SEEDS = (101, 102, 103, 104, 105)
 VIEWS, HELD_OUT, SPP = 60, 8, 12
@@ -49,7 +49,7 @@ def scene_report(folder: Path, seed: int, variant: str | None = None) -> dict[st
     if path.is_file():
         return json.loads(path.read_text())
     scene = place / "scene"
-    write_scene(scene, seed, views=VIEWS, held_out=HELD_OUT, spp=SPP)
+    write_scene(scene, seed, photography=Photography(VIEWS, HELD_OUT, spp=SPP))
     settings: dict[str, Any] = {} if variant is None else dict(VARIANTS[variant])
     finished = sorted(place.glob("*_report.json"))
     if finished and not run.exists():

@@ -10,8 +10,8 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lerf.generator.write import write_scene
 from lerf.scenes import demo
+from lerf_scenes.write import Photography, write_scene
 
 TARGET = Path(demo.__file__).parent / "demo_scene"
 
@@ -20,7 +20,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         made = Path(folder) / "scene"
         annotation = write_scene(
-            made, demo.SEED, demo.SETTING, demo.VIEWS, demo.HELD_OUT, spp=demo.SPP,
+            made, demo.SEED, demo.SETTING, Photography(demo.VIEWS, demo.HELD_OUT, spp=demo.SPP),
             report=lambda done, total: print(f"{done} of {total}", flush=True),
         )  # fmt: skip
         held_out = {Path(name).stem for name in json.loads((made / "transforms.json").read_text())["test_filenames"]}

@@ -1,12 +1,14 @@
 """What every test shares: enforced shapes, one hypothesis profile, slow tests on request, a cache of its own.
 
-The import hook must be installed before anything imports `lerf`, so this file imports nothing of it at the top.
+The import hook must be installed before anything imports `lerf` or `lerf_scenes`, so this file imports neither at the
+top.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,10 +36,12 @@ def _compile_plain(decorator):
     return njit
 
 
-if "lerf" in sys.modules:
-    raise RuntimeError("Something imported lerf before tests/conftest.py: its shapes would go unchecked.")
+if {"lerf", "lerf_scenes"} & sys.modules.keys():
+    raise RuntimeError(
+        "Something imported lerf or lerf_scenes before tests/conftest.py: its shapes would go unchecked."
+    )
 numba.njit = _compile_plain(numba.njit)
-jaxtyping.install_import_hook("lerf", "checked.checked")
+jaxtyping.install_import_hook(["lerf", "lerf_scenes"], "checked.checked")
 
 hypothesis.settings.register_profile("lerf", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("lerf")
@@ -106,3 +110,52 @@ def drawn_run(drawn: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) 
         folder = tmp_path_factory.mktemp("drawn-run") / "run"
         lerf.train(drawn.folder, folder, device="cpu")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lifted_run(drawn: SimpleNamespace, drawn_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with the radiance of `drawn_run` whose language was lifted; do not write to it."""
+    from tiny import tiny_preset
+
+    import lerf
+    from lerf.run.settings import PRESETS
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "lerf-cpu", tiny_preset())
+        folder = tmp_path_factory.mktemp("lifted-run") / "run"
+        lerf.train(drawn.folder, folder, device="cpu", language="lift", radiance_run=drawn_run)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def baked_run(drawn_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `drawn_run` with an index of its language; do not write to it."""
+    import lerf
+    from lerf.files import sha256_of
+    from lerf.language.bake import bake, with_fidelity
+    from lerf.language.cells import FILE, save_index
+
+    run = Path(shutil.copytree(drawn_run, tmp_path_factory.mktemp("baked-run") / "run"))
+    model = lerf.load(run, device="cpu")
+    rays, latent = model.surface.rays, model.surface.latent
+    index = bake(rays, latent, model.language, model.encoder, sha256_of(run / "language.safetensors"))
+    save_index(with_fidelity(index, rays, latent, model.language), run / FILE)
+    return run
+
+
+@pytest.fixture(scope="session")
+def analytic_capture(tmp_path_factory: pytest.TempPathFactory):
+    """Photos of spheres above a floor, with the radiance that they were taken of (`tests/support/analytic.py`)."""
+    from analytic import photograph
+
+    return photograph(tmp_path_factory.mktemp("analytic") / "capture")
+
+
+@pytest.fixture(scope="session")
+def analytic_models(analytic_capture: SimpleNamespace):
+    """By how language comes about, a model of `analytic_capture`; each is made when it is first asked for."""
+    from functools import cache
+
+    from analytic import language_of, model_of
+
+    return cache(lambda kind: model_of(analytic_capture, language_of(analytic_capture, kind)))

@@ -3,17 +3,21 @@
 import os
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 
 from lerf.geometry.contraction import contract
 from lerf.geometry.rays import RayBundle
 from lerf.kernels import reference
+from lerf_scenes.looks import linear
 
 
 def test_a_wrong_shape_fails():
     with pytest.raises(jaxtyping.TypeCheckError):
         contract(torch.zeros(4, 2))
+    with pytest.raises(jaxtyping.TypeCheckError):
+        linear(np.zeros((4, 2)))
 
 
 def test_axes_of_one_name_must_agree():

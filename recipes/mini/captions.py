@@ -13,9 +13,9 @@ from functools import cache
 
 import numpy as np
 
-from lerf.generator.annotation import Thing
-from lerf.generator.kind import COLOURS, MATERIALS, Kind
-from lerf.generator.kinds import all_kinds
+from lerf.evaluation.annotations import Thing
+from lerf_scenes.kind import COLOURS, MATERIALS, Kind
+from lerf_scenes.kinds import all_kinds
 
 FURNITURE = ("table", "desk", "shelf", "floor", "wall", "picture")
 FURNITURE_WORDS = {

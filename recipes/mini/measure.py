@@ -25,10 +25,10 @@ import torch
 from canvas import Canvas, collated
 from captions import uses
 from lerf.encoders.mini import Mini
-from lerf.generator.annotation import Thing
-from lerf.generator.kind import COLOURS, MATERIALS
-from lerf.generator.kinds import all_kinds
-from lerf.generator.pairs import held_out
+from lerf.evaluation.annotations import Thing
+from lerf_scenes.kind import COLOURS, MATERIALS
+from lerf_scenes.kinds import all_kinds
+from lerf_scenes.pairs import held_out
 from train import Pictures
 from windows import LARGEST, whole_windows
 

@@ -4,7 +4,7 @@
 
 One file a scene, written atomically; what is there is kept, so the command goes on where it stopped. Seeds start at
 `FIRST_SEED`, which `lerf make-scene` refuses: no scene that anybody evaluates on can be among them. Held-out pairs
-(`generator/pairs.py`) are never drawn.
+(`lerf_scenes/pairs.py`) are never drawn.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from lerf.evaluation.annotations import Thing
 from lerf.files import write_atomically
-from lerf.generator.annotation import Thing
-from lerf.generator.arrange import compose
-from lerf.generator.path import training_cameras
-from lerf.generator.render import Photographer
+from lerf_scenes.arrange import compose
+from lerf_scenes.path import training_cameras
+from lerf_scenes.render import Photographer
 
 FIRST_SEED, MEASURE_SEED = 2_000_000, 3_000_000
 PATHS = 3

@@ -19,9 +19,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from captions import ALONE, FURNITURE, Sight, hypernyms, spoken, uses
-from lerf.generator.kind import COLOURS, MATERIALS
-from lerf.generator.kinds import all_kinds
-from lerf.generator.pairs import held_out
+from lerf_scenes.kind import COLOURS, MATERIALS
+from lerf_scenes.kinds import all_kinds
+from lerf_scenes.pairs import held_out
 
 NAME, ATTRIBUTE, PART, USE, WIDER = 1.0, 0.5, 0.7, 0.4, 0.3
 """Weights of the questions."""

@@ -33,8 +33,8 @@ from captions import Caption, Truth, all_words, loose_captions
 from lerf.encoders.mini_text import PAD, UNKNOWN, TextTower, Vocabulary
 from lerf.encoders.mini_tower import ImageTower
 from lerf.errors import ConfigError
+from lerf.evaluation.annotations import LabelledPart, Thing
 from lerf.files import write_atomically
-from lerf.generator.annotation import LabelledPart, Thing
 from siblings import choices_of, contrast_siblings, names_of_kinds, texts_of
 from windows import LARGEST, Labels, Window, draw_windows
 

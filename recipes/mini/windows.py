@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 
 from captions import Caption, Sight, caption, sights
-from lerf.generator.annotation import Thing
-from lerf.generator.kinds import all_kinds
+from lerf.evaluation.annotations import Thing
+from lerf_scenes.kinds import all_kinds
 
 SMALLEST, LARGEST = 14.0, 130.0
 """Sides of windows in pixels of pictures 240 pixels high."""

@@ -9,7 +9,7 @@ from tiny import tiny_preset
 
 from lerf.apps import demo_report
 from lerf.apps.main import main
-from lerf.generator.annotation import read_annotation
+from lerf.evaluation.annotations import read_annotation
 from lerf.run.settings import PRESETS
 from lerf.scenes.demo import demo_capture
 from lerf.scenes.load import load_scene

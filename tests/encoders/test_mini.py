@@ -12,7 +12,7 @@ from lerf.encoders.mini_tower import STRIDE, WINDOW
 from lerf.encoders.protocols import DenseEncoder, DenseImageTextEncoder
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import ConfigError, EncoderError, QueryError
-from lerf.generator.annotation import read_annotation, read_labels_of_view
+from lerf.evaluation.annotations import read_annotation, read_labels_of_view
 from lerf.scenes.demo import demo_capture
 from lerf.scenes.load import load_scene
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lerf.evaluation.annotations import Annotation, LabelledPart, Phrase, Thing
 from lerf.evaluation.points3d import asked, box_iou, hits, lies_on, nearest, part_pairs, score_answers, summary
-from lerf.generator.annotation import Annotation, LabelledPart, Phrase, Thing
 from lerf.queries.answer import Answer, Geometry, Instance
 
 UNIT = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lerf.queries.best_view import BestView, best_view, unoccluded, view_scores
+from lerf.queries.best_view import BestView, best_view, view_scores
 
 SIZE = torch.tensor([200.0, 100.0])
 
@@ -21,12 +21,6 @@ def choose(pixels: list[list[float]], depth: list[float], visible: list[bool]) -
         SIZE.expand(count, 2),
         torch.full((count,), 100.0),
     )
-
-
-def test_occlusion_is_one_sided_and_relative() -> None:
-    depth = torch.tensor([1.0, 2.09, 2.11, 5.0, -1.0, 3.0])
-    surface = torch.tensor([2.0, 2.0, 2.0, math.inf, 2.0, math.nan])
-    assert unoccluded(depth, surface, tolerance=0.05).tolist() == [True, True, False, True, False, True]
 
 
 def test_the_score_is_the_footprint_times_the_discount() -> None:

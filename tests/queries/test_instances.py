@@ -1,4 +1,4 @@
-"""Connected regions against a flood fill on a dense grid, and their robust extent."""
+"""Connected regions against a flood fill on a dense grid, and which of them answer."""
 
 import itertools
 
@@ -6,10 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import identity
 
 from lerf.errors import QueryError
-from lerf.queries.instances import answering_regions, find_regions, robust_extent
+from lerf.queries.instances import answering_regions, find_regions
+from lerf.queries.propagation import SurfaceGraph
 
+ALONE = SurfaceGraph(identity(18, dtype="float32", format="csr"))
+"""Points without neighbours: relevancy propagated is relevancy as it was."""
 EVERYTHING = {"min_points": 1, "min_cells": 1, "min_share": 0.0, "trim": 0.0}
 
 
@@ -93,18 +97,6 @@ def test_weights_are_the_evidence() -> None:
     assert region.evidence == pytest.approx(4 * 0.2, abs=1e-6)
 
 
-def test_the_extent_loses_two_percent_of_each_tail() -> None:
-    points = torch.arange(100.0)[torch.randperm(100)][:, None].expand(-1, 3)
-    low, high = robust_extent(points, torch.full((3,), 50.0))
-    assert (low.tolist(), high.tolist()) == ([2.0] * 3, [97.0] * 3)
-
-
-def test_the_extent_holds_the_best_point() -> None:
-    points = torch.arange(100.0)[:, None].expand(-1, 3)
-    low, high = robust_extent(points, torch.tensor([0.0, 50.0, 99.0]))
-    assert (low.tolist(), high.tolist()) == ([0.0, 2.0, 2.0], [97.0, 97.0, 99.0])
-
-
 def test_nothing_above_the_threshold() -> None:
     assert find_regions(torch.rand(5, 3), torch.full((5,), 0.5), threshold=0.5, cell_size=1.0) == []
     assert find_regions(torch.zeros(0, 3), torch.zeros(0), threshold=0.5, cell_size=1.0) == []
@@ -116,13 +108,13 @@ def test_a_cell_without_size_is_refused(size: float) -> None:
         find_regions(torch.rand(5, 3), torch.rand(5), threshold=0.5, cell_size=size)
 
 
-def test_a_thing_ends_where_its_lead_is_small_and_another_must_lead_nearly_as_much() -> None:
+def test_a_thing_ends_where_its_margin_is_small_and_another_must_have_nearly_as_much() -> None:
     """Three bars along x: the best, one nearly as sure, one unsure; each fades at its ends."""
     bar = torch.tensor([0.6, 0.9, 0.9, 0.9, 0.9, 0.6])
     relevancy = torch.cat([bar, torch.where(bar > 0.7, 0.85, 0.55), torch.where(bar > 0.7, 0.72, 0.55)])
     along = torch.arange(6.0)
     points = torch.stack([torch.cat([along, along + 20, along + 40]), torch.zeros(18), torch.zeros(18)], dim=-1)
-    regions = answering_regions(points, relevancy, 0.9, 0.5, 1.1)
+    regions = answering_regions(points, relevancy, 0.9, 0.5, 1.1, ALONE)
     # A fifth of 0.9's logit is that of 0.608, and six tenths of it that of 0.789.
     assert [region.indices.tolist() for region in regions] == [[1, 2, 3, 4], [7, 8, 9, 10]]
 
@@ -130,5 +122,6 @@ def test_a_thing_ends_where_its_lead_is_small_and_another_must_lead_nearly_as_mu
 def test_a_phrase_that_lags_behind_the_canonical_ones_has_its_best_place() -> None:
     points = torch.arange(18.0).reshape(6, 3)
     relevancy = torch.tensor([0.1, 0.3, 0.3, 0.3, 0.3, 0.2])
-    regions = answering_regions(points, relevancy, float(relevancy.max()), 0.2, 20.0)
+    graph = SurfaceGraph(identity(6, dtype="float32", format="csr"))
+    regions = answering_regions(points, relevancy, float(relevancy.max()), 0.2, 20.0, graph)
     assert [region.indices.tolist() for region in regions] == [[1, 2, 3, 4]]

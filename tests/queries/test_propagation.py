@@ -1,8 +1,9 @@
-"""Relevancy spread along surfaces: against dense algebra, and on a box that stands on a table."""
+"""Relevancy propagated along surfaces: against dense algebra, and on a wall that stands on a table."""
 
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import identity
 
 from lerf.queries.instances import answering_regions, find_regions
 from lerf.queries.propagation import NEIGHBOURS, RESTART, STEPS, SurfaceGraph
@@ -24,36 +25,46 @@ def wall_on_a_table() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([table, wall]), torch.arange(2000) >= 1600
 
 
-def test_the_walk_is_the_power_series_of_its_matrix() -> None:
+def alone(count: int) -> SurfaceGraph:
+    """Points without neighbours."""
+    return SurfaceGraph(identity(count, dtype=np.float32, format="csr"))
+
+
+def test_propagation_is_the_power_series_of_its_matrix() -> None:
     points = plane(8, 1.0, 0)
     graph = SurfaceGraph.of(points)
-    walk = graph.walk.toarray().astype(np.float64)
-    np.testing.assert_allclose(walk.sum(axis=1), 1.0, atol=1e-6)
-    assert (walk >= 0).all()
-    assert (np.diag(walk) == 0).all()
+    transition = graph.transition.toarray().astype(np.float64)
+    np.testing.assert_allclose(transition.sum(axis=1), 1.0, atol=1e-6)
+    assert (transition >= 0).all()
+    assert (np.diag(transition) == 0).all()
     # Every point knows its neighbours, and they know it.
-    assert ((walk > 0).sum(axis=1) >= NEIGHBOURS).all()
-    assert ((walk > 0) == (walk > 0).T).all()
+    assert ((transition > 0).sum(axis=1) >= NEIGHBOURS).all()
+    assert ((transition > 0) == (transition > 0).T).all()
     relevancy = torch.rand(64, generator=torch.Generator().manual_seed(2)) * 0.98 + 0.01
     own = torch.logit(relevancy.double()).numpy()
     stay = 1.0 - RESTART
-    series = sum(RESTART * np.linalg.matrix_power(stay * walk, k) @ own for k in range(STEPS))
-    expected = torch.sigmoid(torch.from_numpy(series + np.linalg.matrix_power(stay * walk, STEPS) @ own))
-    torch.testing.assert_close(graph.spread(relevancy).double(), expected, atol=1e-5, rtol=0)
+    series = sum(RESTART * np.linalg.matrix_power(stay * transition, k) @ own for k in range(STEPS))
+    expected = torch.sigmoid(torch.from_numpy(series + np.linalg.matrix_power(stay * transition, STEPS) @ own))
+    torch.testing.assert_close(graph.propagate(relevancy).double(), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_few_points_keep_even_relevancy(count: int) -> None:
     points, even = torch.rand(count, 3), torch.full((count,), 0.7)
-    torch.testing.assert_close(SurfaceGraph.of(points).spread(even), even, atol=1e-5, rtol=0)
+    torch.testing.assert_close(SurfaceGraph.of(points).propagate(even), even, atol=1e-5, rtol=0)
+
+
+def test_without_neighbours_relevancy_stays() -> None:
+    relevancy = torch.rand(50) * 0.98 + 0.01
+    torch.testing.assert_close(alone(50).propagate(relevancy), relevancy, atol=1e-5, rtol=0)
 
 
 def test_a_point_that_is_nowhere_neither_gives_nor_takes() -> None:
     points = plane(8, 1.0, 0)
     relevancy = torch.rand(65, generator=torch.Generator().manual_seed(2)) * 0.98 + 0.01
-    among = SurfaceGraph.of(torch.cat([points[:10], torch.full((1, 3), torch.nan), points[10:]])).spread(relevancy)
+    among = SurfaceGraph.of(torch.cat([points[:10], torch.full((1, 3), torch.nan), points[10:]])).propagate(relevancy)
     kept = torch.arange(65) != 10
-    torch.testing.assert_close(among[kept], SurfaceGraph.of(points).spread(relevancy[kept]))
+    torch.testing.assert_close(among[kept], SurfaceGraph.of(points).propagate(relevancy[kept]))
     torch.testing.assert_close(among[10], relevancy[10], atol=1e-5, rtol=0)
 
 
@@ -63,16 +74,16 @@ def test_a_thing_ends_where_it_stands() -> None:
     # As tiles see it: high near the middle of the wall, and falling with the distance from there.
     distance = (points - torch.tensor([0.975, 1.0, 0.45])).norm(dim=-1)
     relevancy = torch.sigmoid(4.0 - 6.0 * distance)
-    plain = answering_regions(points, relevancy, 0.98, 0.5, 0.1)[0]
-    spread = answering_regions(points, relevancy, 0.98, 0.5, 0.1, SurfaceGraph.of(points))[0]
+    plain = answering_regions(points, relevancy, 0.98, 0.5, 0.1, alone(2000))[0]
+    propagated = answering_regions(points, relevancy, 0.98, 0.5, 0.1, SurfaceGraph.of(points))[0]
 
     def share_of_table(indices: torch.Tensor) -> float:
         return float((~is_wall[indices]).float().mean())
 
     assert share_of_table(plain.indices) > 0.1
-    assert share_of_table(spread.indices) < 0.75 * share_of_table(plain.indices)
-    assert is_wall[spread.indices].sum() > 0.9 * is_wall[plain.indices].sum()
-    assert is_wall[spread.best]
+    assert share_of_table(propagated.indices) < 0.75 * share_of_table(plain.indices)
+    assert is_wall[propagated.indices].sum() > 0.9 * is_wall[plain.indices].sum()
+    assert is_wall[propagated.best]
 
 
 def test_a_graph_changes_how_far_instances_reach_and_not_which_there_are() -> None:
@@ -80,20 +91,20 @@ def test_a_graph_changes_how_far_instances_reach_and_not_which_there_are() -> No
     relevancy = torch.sigmoid(4.0 - 6.0 * (points - torch.tensor([0.975, 1.0, 0.45])).norm(dim=-1))
     graph = SurfaceGraph.of(points)
     for threshold, expected in ((0.5, 1), (0.9999, 0)):
-        plain = answering_regions(points, relevancy, 0.98, threshold, 0.1)
-        spread = answering_regions(points, relevancy, 0.98, threshold, 0.1, graph)
-        assert len(plain) == len(spread) == expected
-        assert [(r.best, r.peak) for r in plain] == [(r.best, r.peak) for r in spread]
+        plain = answering_regions(points, relevancy, 0.98, threshold, 0.1, alone(2000))
+        propagated = answering_regions(points, relevancy, 0.98, threshold, 0.1, graph)
+        assert len(plain) == len(propagated) == expected
+        assert [(r.best, r.peak) for r in plain] == [(r.best, r.peak) for r in propagated]
 
 
-def test_instances_that_run_together_when_spread_keep_their_own_places() -> None:
+def test_instances_that_run_together_when_propagated_keep_their_own_places() -> None:
     """Two stripes on one plane with a gap that relevancy moves over."""
     points = plane(40, 0.05, 3)
     x = points[:, 0]
     relevancy = torch.where(((x > 0.5) & (x < 0.9)) | ((x > 1.05) & (x < 1.5)), 0.95, 0.4)
     graph = SurfaceGraph.of(points)
-    plain, spread = (answering_regions(points, relevancy, 0.95, 0.5, 0.06, by) for by in (None, graph))
-    assert len(find_regions(points, graph.spread(relevancy), threshold=0.6, cell_size=0.06)) == 1
-    assert len(plain) == len(spread) == 2
-    for first, second in zip(plain, spread, strict=True):
+    plain, propagated = (answering_regions(points, relevancy, 0.95, 0.5, 0.06, by) for by in (alone(1600), graph))
+    assert len(find_regions(points, graph.propagate(relevancy), threshold=0.6, cell_size=0.06)) == 1
+    assert len(plain) == len(propagated) == 2
+    for first, second in zip(plain, propagated, strict=True):
         assert torch.equal(first.indices, second.indices)

@@ -20,10 +20,10 @@ from captions import (
     uses,
 )
 from lerf.encoders.mini_text import words_of
-from lerf.generator.annotation import LabelledPart, Thing
-from lerf.generator.kind import COLOURS, MATERIALS
-from lerf.generator.kinds import all_kinds
-from lerf.generator.pairs import held_out
+from lerf.evaluation.annotations import LabelledPart, Thing
+from lerf_scenes.kind import COLOURS, MATERIALS
+from lerf_scenes.kinds import all_kinds
+from lerf_scenes.pairs import held_out
 from siblings import choices_of, contrast_siblings, names_of_kinds, rivals, texts_of
 from train import contrast
 from windows import LARGEST, SMALLEST, Labels, draw_windows, whole_windows

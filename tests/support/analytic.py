@@ -26,7 +26,8 @@ from lerf.geometry.similarity import Similarity, normalising_similarity
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.cell_language import CellLanguage
 from lerf.language.cells import CellIndex
-from lerf.language.field import Estimator, LanguageConfig, LanguageField
+from lerf.language.config import Estimator, LanguageConfig
+from lerf.language.field import LanguageField
 from lerf.language.lift import LiftInputs, lift
 from lerf.language.protocol import LanguageSource
 from lerf.model import Model, QueryDefaults

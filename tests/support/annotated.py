@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 from PIL import Image
 
-from lerf.generator.annotation import Annotation, LabelledPart, Phrase, Thing, write_annotation
+from lerf.evaluation.annotations import Annotation, LabelledPart, Phrase, Thing
+from lerf_scenes.write import write_annotation
 
 PHRASES = (
     Phrase("red", "name", (1,)),

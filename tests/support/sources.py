@@ -14,8 +14,9 @@ from torch import Tensor
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.cell_language import CellLanguage
 from lerf.language.cells import CellIndex, Provenance, cell_keys, compress
+from lerf.language.config import Estimator, LanguageConfig
 from lerf.language.deferred import DeferredLanguage
-from lerf.language.field import Estimator, LanguageConfig, LanguageField
+from lerf.language.field import LanguageField
 from lerf.language.per_sample import PerSampleLanguage
 from lerf.language.protocol import LanguageSource
 

@@ -38,7 +38,7 @@ class MakeScene(JsonOption):
 
 def make_scene(command: MakeScene, console: Console) -> dict[str, Any]:
     """A generated capture."""
-    from lerf.generator.write import write_scene
+    from lerf_scenes.write import Photography, write_scene
 
     reporter = TerminalReporter(console)
     reporter.begin("photographs", command.views + command.held_out)
@@ -47,11 +47,7 @@ def make_scene(command: MakeScene, console: Console) -> dict[str, Any]:
             command.output,
             command.seed,
             command.kind,
-            views=command.views,
-            held_out=command.held_out,
-            width=command.width,
-            height=command.height,
-            spp=command.spp,
+            Photography(command.views, command.held_out, command.width, command.height, command.spp),
             report=lambda done, _: reporter.advance(done),
         )
     finally:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from lerf.evaluation.annotations import Annotation, Phrase, Thing
 from lerf.evaluation.protocol import EvalInputs, EvaluationProtocol, Measured, MeasuredRun, without_labels
 from lerf.evaluation.truth import AnnotatedTruth, ViewTruth
-from lerf.generator.annotation import Annotation, Phrase, Thing
 from lerf.queries.result import Answer
 
 TYPES = ("name", "synonym", "colour", "material")

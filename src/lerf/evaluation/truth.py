@@ -17,11 +17,11 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from lerf.errors import ConfigError, LerfError, SceneError
+from lerf.evaluation.annotations import Annotation, read_annotation, read_labels_of_view
+from lerf.evaluation.annotations import Phrase as AnnotatedPhrase
 from lerf.evaluation.labels import PhotoLabels
 from lerf.evaluation.lerf_boxes import Box, PhotoBoxes
 from lerf.evaluation.lerf_boxes import read_photo as read_labelled_photo
-from lerf.generator.annotation import Annotation, read_annotation, read_labels_of_view
-from lerf.generator.annotation import Phrase as AnnotatedPhrase
 from lerf.scenes.scene import Scene
 
 MIN_PIXELS = 30

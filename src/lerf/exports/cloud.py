@@ -14,6 +14,8 @@ from torch import Tensor
 
 from lerf.errors import ConfigError, RunError
 from lerf.geometry.camera_table import CameraTable, image_pixels
+from lerf.geometry.normals import normals_of_neighbours
+from lerf.geometry.visibility import depth_at
 from lerf.model import Model
 from lerf.radiance.protocol import Radiance
 from lerf.steps import finish
@@ -180,19 +182,13 @@ def look_up(
     """
     pixels, depth = cameras.project(raster.photo, positions)
     width, height = cameras.sizes[raster.photo].tolist()
-    rows, columns = raster.depth.shape
-    x, y = pixels.unbind(-1)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (depth > 0)
-    column = (x.nan_to_num(0.0) * (columns / width)).long().clamp(0, columns - 1)
-    row = (y.nan_to_num(0.0) * (rows / height)).long().clamp(0, rows - 1)
-    return torch.where(inside, raster.depth[row, column], torch.nan), depth
+    return torch.where(depth > 0, depth_at(raster.depth, (width, height), pixels), torch.nan), depth
 
 
 def normals(model: Model, cloud: Cloud, among: Cloud, progress: Progress = _silent) -> Float[Tensor, "points 3"]:
     """Unit normals in the normalised frame, towards the camera that saw each point.
 
-    Each is the direction of least spread of the `NEIGHBOURS` nearest points of `among` (Hoppe et al. 1992), which is
-    the cloud itself or the one that it was cut from.
+    They are fitted to the `NEIGHBOURS` nearest points of `among`, the cloud itself or the one that it was cut from.
     """
     positions, surface = cloud.positions.cpu().numpy(), among.positions.cpu().numpy()
     tree = cKDTree(surface)
@@ -200,10 +196,8 @@ def normals(model: Model, cloud: Cloud, among: Cloud, progress: Progress = _sile
     result = torch.empty(len(positions), 3)
     for part in _slices(len(positions)):
         _, near = tree.query(positions[part], k=count)
-        around = torch.from_numpy(surface[near.reshape(-1, count)])
-        around = around - around.mean(1, keepdim=True)
-        # Eigenvalues ascend: the first vector is that of least spread.
-        result[part] = torch.linalg.eigh(around.transpose(1, 2) @ around)[1][:, :, 0]
+        around = surface[near.reshape(-1, count)].astype(np.float64)
+        result[part] = torch.from_numpy(normals_of_neighbours(around)).float()
         progress("normals", min(part.stop, len(positions)), len(positions))
     to_camera = model.cameras.positions[cloud.photo].cpu() - cloud.positions.cpu()
     return torch.where((result * to_camera).sum(-1, keepdim=True) < 0, -result, result)

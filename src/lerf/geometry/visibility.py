@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -17,3 +18,15 @@ def unoccluded(
     """
     hidden = depth > surface_depth * (1 + tolerance)
     return (depth > 0) & ~hidden
+
+
+def depth_at(
+    depth_map: Float[Tensor, "rows columns"], size: tuple[int, int], pixels: Float[Tensor, "pixels 2"]
+) -> Float[Tensor, " pixels"]:
+    """Depth at pixels (x, y) of a picture of `size` (width, height) that a raster of depths covers; NaN outside."""
+    (rows, columns), (width, height) = depth_map.shape, size
+    x, y = pixels.unbind(-1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    column = (x.nan_to_num(0.0) * columns / width).long().clamp(0, columns - 1)
+    row = (y.nan_to_num(0.0) * rows / height).long().clamp(0, rows - 1)
+    return torch.where(inside, depth_map[row, column], torch.nan)

@@ -94,13 +94,15 @@ class CellLanguage:
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
         """See `LanguageSource.cosines`."""
-        codes = self._codes_at(scale)
-        # The dot products of all cells with the texts are composited, which are shorter than their codes; the codes
-        # themselves only where the length of a mixture is asked for.
-        products = codes @ self.project(texts).T
-        if latent.tensors["cells"].shape[1] == 1:
-            return self._composite(latent, products).T
         level, share = self._level(scale)
+        codes, cells = self._codes_at(scale), latent.tensors["cells"]
+        if cells.shape[1] == 1:
+            # No mixture: each ray has the cosine of its cell, however much light stops there.
+            products = (kernels.unit_vectors(codes) if share else codes) @ self.project(texts).T
+            return (products[cells[:, 0].long()] * (latent.tensors["weights"] > 0)).T
+        # The dot products of all cells with the texts are composited, which are shorter than their codes; the codes
+        # themselves only where the length of a mixture is not known.
+        products = codes @ self.project(texts).T
         if share == 0.0 and "lengths" in latent.tensors:
             length = latent.tensors["lengths"][:, level, None]
         else:

@@ -10,14 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf.geometry.extent import robust_extent
-from lerf.geometry.visibility import unoccluded
+from lerf.geometry.visibility import depth_at, unoccluded
 from lerf.queries.best_view import best_view
 from lerf.queries.instances import answering_regions
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, presence
 from lerf.queries.result import Answer, Geometry, Instance, Vector
 from lerf.queries.scales import at_equal_scales, choose_scales, relevancy_at
-from lerf.queries.surface import Surface, depths_at
+from lerf.queries.surface import Surface
 from lerf.steps import Steps, finish
 
 
@@ -132,7 +132,7 @@ def _best_view(
         pixel, depth = table.project(photo, position[None])
         pixels.append(pixel)
         depths.append(depth)
-        surfaces.append(depths_at(surface, photo, (width, height), pixel))
+        surfaces.append(depth_at(surface.depth_maps[photo], (width, height), pixel))
     pixel, depth = torch.cat(pixels), torch.cat(depths)
     visible = unoccluded(depth, torch.cat(surfaces))
     found = best_view(pixel, depth, visible, table.sizes[photos].float(), table.focal[photos, 1])

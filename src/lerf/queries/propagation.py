@@ -18,6 +18,8 @@ from scipy.sparse import csr_matrix, diags, identity
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from lerf.geometry.normals import normals_of_neighbours
+
 NEIGHBOURS = 24
 """Of a point in the graph."""
 TURN = 0.1
@@ -43,12 +45,12 @@ class SurfaceGraph:
         Points that are not finite have no neighbours.
         """
         count, finite = len(points), points.isfinite().all(dim=-1).cpu().numpy()
-        index, places = np.flatnonzero(finite), points.cpu().numpy()[finite].astype(np.float64)
-        near = min(NEIGHBOURS, len(places) - 1)
+        index, positions = np.flatnonzero(finite), points.cpu().numpy()[finite].astype(np.float64)
+        near = min(NEIGHBOURS, len(positions) - 1)
         if near < 1:
             return cls(identity(count, dtype=np.float32, format="csr"))
-        others = cKDTree(places).query(places, k=near + 1)[1][:, 1:]
-        normals = _normals(places[others])
+        others = cKDTree(positions).query(positions, k=near + 1)[1][:, 1:]
+        normals = normals_of_neighbours(positions[others])
         alike = np.abs(np.einsum("pi,pni->pn", normals, normals[others]))
         affinity = (np.exp((alike - 1.0) / TURN) + FLOOR).astype(np.float32)
         rows, columns = np.repeat(index, near), index[others].ravel()
@@ -64,9 +66,3 @@ class SurfaceGraph:
         for _ in range(STEPS):
             moved = RESTART * own + (1.0 - RESTART) * (self.transition @ moved)
         return torch.sigmoid(torch.from_numpy(moved)).to(relevancy.device)
-
-
-def _normals(neighbours: Float[np.ndarray, "points neighbours 3"]) -> Float[np.ndarray, "points 3"]:
-    """Direction in which the neighbours of each point spread least; its sign says nothing."""
-    away = neighbours - neighbours.mean(axis=1, keepdims=True)
-    return np.linalg.eigh(np.einsum("pni,pnj->pij", away, away))[1][:, :, 0]

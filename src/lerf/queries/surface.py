@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -77,15 +76,3 @@ def surface_of_cells(language: CellLanguage, depth_maps: DepthMaps) -> Surface:
     rays = TracedRays.at_points(language.index.positions)
     graph = SurfaceGraph.of(contract(language.index.positions))
     return Surface(rays, language, language.encode_cells(), graph, depth_maps, language.index.provenance.cell_size)
-
-
-def depths_at(surface: Surface, photo: int, size: tuple[int, int], pixels: Float[Tensor, "pixels 2"]) -> Tensor:
-    """Depth of the surface that a photo of `size` (width, height) shows at pixels (x, y); NaN outside of it."""
-    depth_map = surface.depth_maps[photo]
-    rows, columns = depth_map.shape
-    width, height = size
-    x, y = pixels.unbind(-1)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    column = (x.nan_to_num(0.0) * columns / width).long().clamp(0, columns - 1)
-    row = (y.nan_to_num(0.0) * rows / height).long().clamp(0, rows - 1)
-    return torch.where(inside, depth_map[row, column], torch.nan)

@@ -81,7 +81,11 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
     about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
     # The header of a stage's checkpoint (`run/folder.py`).
     header = {"format": str(FORMAT), "facts": json.dumps({**facts, **about}, sort_keys=True)}
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
+    # Copies, since the rays of points share memory, which safetensors refuses.
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+    data = save(copies, header)
     write_atomically(path, lambda file: file.write(data))
 
 

@@ -111,7 +111,9 @@ class Surfaces:
         index = self.index(use)
         if index is None:
             if compared is not None:
-                raise QueryError("There is no index to compare with the field; make one with 'lerf bake'.")
+                raise QueryError(
+                    "There is no index beside the run's language to compare with it; 'lerf bake' makes that of a field."
+                )
             return None
         told = index.provenance
         note = IndexNote(told.source, len(index), told.cosine, told.lowest_cosine)

@@ -1,4 +1,4 @@
-"""The capture that ships with the package: a generated scene with known answers (`generator/`)."""
+"""The capture that ships with the package: a generated scene with known answers (`src/lerf_scenes`)."""
 
 from __future__ import annotations
 
