@@ -121,9 +121,9 @@ def test_mending_the_capture_mends_the_run(capture, tmp_path, capsys):
 TRAININGS = {
     "unknown encoder": (["--encoder", "nope"], ["no encoder named 'nope'", "colour-words"]),
     "unknown dense encoder": (["--dense", "nope"], ["no dense encoder named 'nope'"]),
-    "negative steps": (["--steps", "-3"], ["--steps must be at least 1, not -3"]),
-    "no steps": (["--steps", "0"], ["--steps must be at least 1"]),
-    "downscale": (["--downscale", "0"], ["--downscale must be at least 1"]),
+    "negative steps": (["--steps", "-3"], ["--steps must be a whole number of at least 1, not -3"]),
+    "no steps": (["--steps", "0"], ["--steps must be a whole number of at least 1"]),
+    "downscale": (["--downscale", "0"], ["--downscale must be a whole number of at least 1"]),
     "device": (["--device", "cuda:7"], ["cuda:7"]),
     "device of no kind": (["--device", "abacus"], ["abacus"]),
     "tile ratios": (["--tile-ratios", "1.5", "--steps", "1"], ["Tile ratios must lie in (0, 1]"]),
@@ -131,7 +131,7 @@ TRAININGS = {
         ["--encoder", "tile-words", "--features", "dense", "--steps", "1"], ["cannot make features 'dense'"],
     ),
     "black border without tiles": (["--features", "dense", "--border", "zero"], ["is for tiles"]),
-    "negative seed": (["--seed", "-1"], ["--seed must lie in"]),
+    "negative seed": (["--seed", "-1"], ["--seed must be a whole number from 0"]),
     "poses of a lent radiance": (["--refine-poses", "--radiance", "nowhere"], ["leave it out with --radiance"]),
     "radiance of no run": (["--radiance", "nowhere"], ["nowhere is not a run folder"]),
 }  # fmt: skip

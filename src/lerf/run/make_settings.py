@@ -35,6 +35,7 @@ def make_settings(data: str | Path, **overrides: Any) -> TrainSettings:
         ConfigError: unknown preset, name or device, a value of another type or out of range, or values that contradict
             each other.
     """
+    # It imports torch, which the help of `lerf train` need not wait for.
     from lerf.run.device import choose_device
 
     given = {name: value for name, value in overrides.items() if value is not None}
