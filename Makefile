@@ -23,6 +23,7 @@ lint: $(READY)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	.venv/bin/lint-imports --no-logo --no-cache
 
 bench: $(READY)
 	$(PYTHON) benchmarks/run.py $(ARGS)

@@ -9,7 +9,7 @@ import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
 
 from lerf.encoders.registry import load_encoder
-from lerf.pyramids.store import make_plan
+from lerf.pyramids.plan import make_plan
 from speed.machine import Rates
 from speed.measure import Row, row, timed
 from speed.sizes import Sizes

@@ -6,7 +6,7 @@ import pytest
 import torch
 from checkpoints import MEAN, SIDE, STD, WIDTH, into_hub_cache, write_clip
 
-from lerf.encoders import clip
+from lerf.encoders import clip, two_towers
 from lerf.encoders.preprocessing import read_preprocessing
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.encoders.registry import load_encoder
@@ -97,7 +97,7 @@ def test_batches_do_not_change_embeddings(encoder, monkeypatch):
         return network(pixel_values=pixel_values)
 
     whole = encoder.encode_tiles(tiles)
-    monkeypatch.setattr(clip, "TILES_A_BATCH", 3)
+    monkeypatch.setattr(two_towers, "TILES_A_BATCH", 3)
     monkeypatch.setattr(encoder._network, "get_image_features", spied)
     torch.testing.assert_close(encoder.encode_tiles(tiles), whole, atol=1e-5, rtol=0)
     assert seen == [3, 3, 1]
@@ -179,7 +179,7 @@ def test_full_size_encodes_a_tile(written, name):
     config = published_config(name)
     settings = read_preprocessing(written[0], square=False)
     settings = type(settings)(224, settings.mean, settings.std, settings.resample, 224)
-    encoder = clip.TwoTowers("full", transformers.CLIPModel(config).eval(), None, settings, config.projection_dim, "")
+    encoder = clip.Clip("full", transformers.CLIPModel(config).eval(), None, settings, config.projection_dim, "")
     embedded = encoder.encode_tiles(torch.rand(1, 3, 224, 224))
     assert embedded.shape == (1, PUBLISHED[name][1])
     assert float(embedded.norm()) == pytest.approx(1.0, abs=1e-5)

@@ -11,7 +11,8 @@ from lerf.encoders.dense_towers import encode_levels, image_scale
 from lerf.encoders.protocols import PyramidEncoder
 from lerf.encoders.registry import load_encoder
 from lerf.errors import ConfigError
-from lerf.pyramids.store import build_pyramids, mode_in_use
+from lerf.pyramids.plan import PyramidOptions, mode_in_use
+from lerf.pyramids.store import build_pyramids
 from lerf.pyramids.tiles import layout
 
 transformers = pytest.importorskip("transformers")
@@ -184,10 +185,10 @@ def test_dense_is_offered_but_tiles_are_the_default(clip, photo, tmp_path):
     assert isinstance(encoder, PyramidEncoder)
     assert mode_in_use(encoder, None) == "tiles"
     pixels = (photo * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    store = build_pyramids([lambda: pixels], encoder, mode="dense", root=tmp_path)
+    store = build_pyramids([lambda: pixels], encoder, PyramidOptions("dense"), root=tmp_path)
     again = encoder.encode_photo_at(torch.from_numpy(pixels).permute(2, 0, 1) / 255.0, 0.35)
     torch.testing.assert_close(store.grid(0, 4).features, again.features, atol=1e-3, rtol=0)
-    assert store.folder != build_pyramids([lambda: pixels], encoder, mode="tiles", root=tmp_path).folder
+    assert store.folder != build_pyramids([lambda: pixels], encoder, PyramidOptions("tiles"), root=tmp_path).folder
 
 
 def test_hundreds_of_times_fewer_patches_than_tiles():

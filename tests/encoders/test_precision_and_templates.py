@@ -4,10 +4,11 @@ import pytest
 import torch
 from checkpoints import SIDE, write_clip, write_siglip
 
-from lerf.encoders.clip import choose_precision
 from lerf.encoders.registry import load_encoder
 from lerf.encoders.templates import TEMPLATES, ensemble
+from lerf.encoders.two_towers import choose_precision
 from lerf.errors import ConfigError, EncoderError
+from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
 
 transformers = pytest.importorskip("transformers")
@@ -42,7 +43,7 @@ def test_bfloat16_is_close_and_stays_in_the_image_tower(folder):
 def test_features_of_another_precision_are_other_features(folder, tmp_path):
     pixels = torch.randint(0, 256, (40, 50, 3), dtype=torch.uint8).numpy()
     stores = [
-        build_pyramids([lambda: pixels], load_encoder(name), tile_ratios=(0.9,), root=tmp_path)
+        build_pyramids([lambda: pixels], load_encoder(name), PyramidOptions(tile_ratios=(0.9,)), root=tmp_path)
         for name in (f"hf:{folder}", f"hf:{folder}+bfloat16")
     ]
     assert stores[0].folder != stores[1].folder

@@ -7,6 +7,7 @@ import lerf
 from lerf.evaluation.baseline import pyramid_map, pyramid_maps
 from lerf.geometry.camera_table import image_pixels
 from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
 from lerf.queries.relevancy import relevancy
 
@@ -17,7 +18,7 @@ def test_maps_are_those_of_the_renormalised_interpolation(drawn_run, tiny, monke
     photo = model.scene.test[0]
     phrases = model.phrases(["red", "a yellow ball", "purple"])
     ratios = (0.1, 0.2, 0.3)[:levels]
-    store = build_pyramids([lambda: model.scene.pixels(photo)], model.encoder, tile_ratios=ratios)
+    store = build_pyramids([lambda: model.scene.pixels(photo)], model.encoder, PyramidOptions(tile_ratios=ratios))
     monkeypatch.setattr("lerf.evaluation.baseline.build_pyramids", lambda *_, **__: store)
     table = PyramidTable.from_store(store)
     width, height = model.cameras.sizes[photo].tolist()

@@ -40,7 +40,7 @@ def model(drawn_run: Path, tiny: None) -> Model:
 def full(drawn_run: Path, scene_folder: Path) -> dict[str, Any]:
     """The whole report."""
     model = lerf.load(drawn_run, device="cpu")
-    return evaluate(model, capture=load_scene(scene_folder), run=drawn_run)
+    return evaluate(model, capture=load_scene(scene_folder))
 
 
 def save_map(path: Path, value: float) -> None:

@@ -15,7 +15,8 @@ from fake_encoders import DenseMeanColour
 from lerf.apps.main import main
 from lerf.errors import EncoderError
 from lerf.pyramids import cluster
-from lerf.pyramids.store import build_pyramids, make_plan
+from lerf.pyramids.plan import make_plan
+from lerf.pyramids.store import build_pyramids
 
 PLUG_IN = '''
 import os, pathlib, time
@@ -99,13 +100,13 @@ def test_a_worker_embeds_as_this_process_does_and_refuses_another_encoder(drawn)
     plan = make_plan(worker._encoder)
     pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
     pixels.setflags(write=False)
-    array, levels = worker.embed(pixels, plan.settings, plan.mode, plan.tile_ratios, plan.border)
+    array, levels = worker.embed(pixels, plan.settings, plan.options)
     expected, places = plan.embed(np.array(pixels))
     assert np.array_equal(array, expected)
     assert levels == places
     other = make_plan(DenseMeanColour()).settings
     with pytest.raises(EncoderError, match="same everywhere"):
-        worker.embed(pixels, other, plan.mode, plan.tile_ratios, plan.border)
+        worker.embed(pixels, other, plan.options)
 
 
 def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
 
 SIZES = ((24, 40), (36, 20), (10, 10))
@@ -17,7 +18,9 @@ def store(tmp_path_factory):
     generator = np.random.default_rng(1)
     photos = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
     root = tmp_path_factory.mktemp("store")
-    return build_pyramids([lambda p=p: p for p in photos], DenseMeanColour(), tile_ratios=RATIOS, root=root)
+    return build_pyramids(
+        [lambda p=p: p for p in photos], DenseMeanColour(), PyramidOptions(tile_ratios=RATIOS), root=root
+    )
 
 
 @pytest.fixture(scope="module")

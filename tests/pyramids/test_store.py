@@ -8,6 +8,7 @@ from fake_encoders import DenseMeanColour, MeanColour, OnlyMap
 from lerf.errors import ConfigError, EncoderError, StorageError
 from lerf.pyramids import manifest as module
 from lerf.pyramids.manifest import MANIFEST, Use, read_manifest, remove_folder, remove_leftovers
+from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import DECODERS, build_pyramids, photo_key
 
 
@@ -57,7 +58,7 @@ def test_second_run_computes_nothing_and_functions_serve_as_photos(tmp_path):
 def test_settings_and_content_separate_entries(tmp_path):
     encoder = MeanColour()
     folders = {
-        build_pyramids(Photos(), encoder, root=tmp_path, mode="tiles", border=border, tile_ratios=ratios).folder
+        build_pyramids(Photos(), encoder, PyramidOptions("tiles", ratios, border), root=tmp_path).folder
         for border in ("edge", "zero")
         for ratios in ((0.5,), (0.25, 0.5))
     }
@@ -131,14 +132,14 @@ def test_dense_encoder_gives_one_level(tmp_path):
 
 def test_mode_that_the_encoder_lacks(tmp_path):
     with pytest.raises(EncoderError, match="mean-colour"):
-        build_pyramids(Photos(), MeanColour(), mode="dense", root=tmp_path)
+        build_pyramids(Photos(), MeanColour(), PyramidOptions("dense"), root=tmp_path)
     with pytest.raises(EncoderError, match="only-map"):
-        build_pyramids(Photos(), OnlyMap(), mode="tiles", root=tmp_path)
+        build_pyramids(Photos(), OnlyMap(), PyramidOptions("tiles"), root=tmp_path)
 
 
 def test_bad_ratio(tmp_path):
     with pytest.raises(ConfigError):
-        build_pyramids(Photos(), DenseMeanColour(), tile_ratios=(0.0, 0.5), root=tmp_path)
+        build_pyramids(Photos(), DenseMeanColour(), PyramidOptions(tile_ratios=(0.0, 0.5)), root=tmp_path)
 
 
 def test_full_disk_is_one_clear_error(tmp_path, monkeypatch):

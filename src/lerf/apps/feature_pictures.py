@@ -28,7 +28,8 @@ from lerf.encoders.protocols import DenseEncoder, FeatureGrid, ImageTextEncoder
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import QueryError
 from lerf.files import write_json
-from lerf.pyramids.store import Compute, PyramidStore, build_pyramids
+from lerf.pyramids.plan import Compute, PyramidOptions
+from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.rendering.pca import PcaBasis, apply_pca_basis, fit_pca_basis
 from lerf.run.device import choose_device
 from lerf.run.settings import PRESETS
@@ -49,11 +50,11 @@ def features(command: Features, console: Console) -> dict[str, Any]:
     chosen = _chosen(scene, command.views)
     name = command.encoder or preset.encoder
     encoder = load_encoder(name, command.weights, command.offline, device)
-    jobs: list[tuple[str, ImageTextEncoder | DenseEncoder, dict[str, Any]]] = [
-        (name, encoder, {"mode": command.features, "tile_ratios": command.tile_ratios, "border": command.border})
+    jobs: list[tuple[str, ImageTextEncoder | DenseEncoder, PyramidOptions]] = [
+        (name, encoder, PyramidOptions(command.features, command.tile_ratios, command.border))
     ]
     if command.dense != "none":
-        jobs.append((command.dense, load_dense_encoder(command.dense, None, command.offline, device), {}))
+        jobs.append((command.dense, load_dense_encoder(command.dense, None, command.offline, device), PyramidOptions()))
     facts: dict[str, Any] = {"data": str(command.data), "photos": [scene.photos[i].name for i in scene.train]}
     results: dict[str, Any] = {}
     files: list[str] = []
@@ -97,11 +98,11 @@ def _chosen(scene: Scene, views: Sequence[str] | None) -> list[int]:
 
 
 def _announce(
-    encoder: ImageTextEncoder | DenseEncoder, scene: Scene, options: dict[str, Any], console: Console
+    encoder: ImageTextEncoder | DenseEncoder, scene: Scene, options: PyramidOptions, console: Console
 ) -> None:
     """What the features will take on disk, before the work starts."""
     sizes = [(scene.photos[i].camera.height, scene.photos[i].camera.width) for i in scene.train]
-    count = features_of(encoder.name, sizes, getattr(encoder, "width", None), options.get("tile_ratios"))
+    count = features_of(encoder.name, sizes, getattr(encoder, "width", None), options.tile_ratios)
     if count:
         console.print(f"{encoder.name}: about {size_text(count)} of features on disk.", highlight=False)
 
@@ -118,7 +119,7 @@ def _cluster(command: Features, name: str, encoder: ImageTextEncoder | DenseEnco
 def _extract(
     scene: Scene,
     encoder: ImageTextEncoder | DenseEncoder,
-    options: dict[str, Any],
+    options: PyramidOptions,
     device: str,
     compute: Compute | None,
     console: Console,
@@ -134,7 +135,7 @@ def _extract(
             store = build_pyramids(
                 [partial(scene.pixels, index) for index in scene.train],
                 encoder,
-                **options,
+                options,
                 device=device,
                 compute=compute,
                 progress=lambda done, _: reporter.advance(done, speeds),

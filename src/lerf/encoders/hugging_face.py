@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from lerf.encoders.checkpoint import read_json
-from lerf.encoders.clip import TwoTowers, read_clip
+from lerf.encoders.clip import read_clip
 from lerf.encoders.hub import find_files
 from lerf.encoders.open_clip_layout import is_open_clip
 from lerf.encoders.siglip import read_siglip
+from lerf.encoders.two_towers import TowerOptions, TwoTowers
 from lerf.errors import EncoderError
 
 
@@ -28,12 +29,12 @@ def load(
     if not variant and weights is None:
         raise EncoderError("Name a model after hf:, for example hf:google/siglip2-base-patch16-224, or a folder.")
     name = f"hf:{variant}" if variant else "hf"
-    files = find_files(variant, weights, offline)
+    files, options = find_files(variant, weights, offline), TowerOptions(device, precision, templates)
     if is_open_clip(files):
-        return read_clip(name, files, device, precision=precision, templates=templates)
+        return read_clip(name, files, options)
     kind = read_json(files.folder / "config.json").get("model_type")
     if kind == "clip":
-        return read_clip(name, files, device, precision=precision, templates=templates)
+        return read_clip(name, files, options)
     if kind in ("siglip", "siglip2"):
-        return read_siglip(name, files, device, precision, templates)
+        return read_siglip(name, files, options)
     raise EncoderError(f"{files.folder} holds a model of type '{kind}', not clip, siglip or siglip2; choose another.")

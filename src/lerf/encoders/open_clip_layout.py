@@ -63,61 +63,73 @@ def read_settings(folder: Path) -> tuple[Any, Preprocessing]:
     settings = read_json(folder / SETTINGS)
     try:
         model, pictures = settings["model_cfg"], settings.get("preprocess_cfg", {})
-        vision, text = model["vision_cfg"], model["text_cfg"]
-        strange = (set(vision) - VISION) | (set(text) - TEXT)
-        plain = isinstance(vision["layers"], int) and not vision.get("ls_init_value") and not text.get("ls_init_value")
-        if strange or not plain:
-            raise EncoderError(
-                f"{folder / SETTINGS} describes towers that are not plain transformers "
-                f"({', '.join(sorted(strange)) or 'a convolutional or rescaled one'}); use a checkpoint in the layout "
-                "of transformers."
-            )
-        shared = {
-            # The towers of OpenAI were trained with an approximation of GELU; a wrong one costs accuracy silently.
-            "hidden_act": "quick_gelu" if model.get("quick_gelu", False) else "gelu",
-            "layer_norm_eps": 1e-5,
-            "projection_dim": model["embed_dim"],
-        }
-        vocabulary = text["vocab_size"]
-        config = require_transformers().CLIPConfig(
-            projection_dim=model["embed_dim"],
-            text_config={
-                **shared,
-                "hidden_size": text["width"],
-                "intermediate_size": int(text["width"] * text.get("mlp_ratio", 4.0)),
-                "num_hidden_layers": text["layers"],
-                "num_attention_heads": text["heads"],
-                "max_position_embeddings": text["context_length"],
-                "vocab_size": vocabulary,
-                # The last two tokens of the vocabulary begin and end a phrase; the embedding is read at the end.
-                "bos_token_id": vocabulary - 2,
-                "eos_token_id": vocabulary - 1,
-                "pad_token_id": vocabulary - 1,
-            },
-            vision_config={
-                **shared,
-                "hidden_size": vision["width"],
-                "intermediate_size": int(vision["width"] * vision.get("mlp_ratio", 4.0)),
-                "num_hidden_layers": vision["layers"],
-                "num_attention_heads": vision["width"] // vision.get("head_width", 64),
-                "image_size": vision["image_size"],
-                "patch_size": vision["patch_size"],
-            },
-        )
-        filters = {"bicubic": BICUBIC, "bilinear": BILINEAR}
-        preprocessing = Preprocessing(
-            vision["image_size"],
-            tuple(pictures.get("mean") or OPENAI_MEAN),
-            tuple(pictures.get("std") or OPENAI_STD),
-            filters[pictures.get("interpolation", "bicubic")],
-            None if pictures.get("resize_mode") == "squash" else vision["image_size"],
-        )
+        _refuse_strange(model["vision_cfg"], model["text_cfg"], folder)
+        return _config(model), _preprocessing(model["vision_cfg"]["image_size"], pictures)
     except (KeyError, TypeError, AttributeError) as error:
         raise EncoderError(
             f"{folder / SETTINGS} is not understood ({type(error).__name__}: {error}); use a checkpoint in the layout "
             "of transformers."
         ) from error
-    return config, preprocessing
+
+
+def _refuse_strange(vision: dict[str, Any], text: dict[str, Any], folder: Path) -> None:
+    strange = (set(vision) - VISION) | (set(text) - TEXT)
+    plain = isinstance(vision["layers"], int) and not vision.get("ls_init_value") and not text.get("ls_init_value")
+    if strange or not plain:
+        raise EncoderError(
+            f"{folder / SETTINGS} describes towers that are not plain transformers "
+            f"({', '.join(sorted(strange)) or 'a convolutional or rescaled one'}); use a checkpoint in the layout "
+            "of transformers."
+        )
+
+
+def _config(model: dict[str, Any]) -> Any:
+    """`CLIPConfig` of open_clip's settings of a model."""
+    vision, text = model["vision_cfg"], model["text_cfg"]
+    shared = {
+        # The towers of OpenAI were trained with an approximation of GELU; a wrong one costs accuracy silently.
+        "hidden_act": "quick_gelu" if model.get("quick_gelu", False) else "gelu",
+        "layer_norm_eps": 1e-5,
+        "projection_dim": model["embed_dim"],
+    }
+    vocabulary = text["vocab_size"]
+    return require_transformers().CLIPConfig(
+        projection_dim=model["embed_dim"],
+        text_config={
+            **shared,
+            "hidden_size": text["width"],
+            "intermediate_size": int(text["width"] * text.get("mlp_ratio", 4.0)),
+            "num_hidden_layers": text["layers"],
+            "num_attention_heads": text["heads"],
+            "max_position_embeddings": text["context_length"],
+            "vocab_size": vocabulary,
+            # The last two tokens of the vocabulary begin and end a phrase; the embedding is read at the end.
+            "bos_token_id": vocabulary - 2,
+            "eos_token_id": vocabulary - 1,
+            "pad_token_id": vocabulary - 1,
+        },
+        vision_config={
+            **shared,
+            "hidden_size": vision["width"],
+            "intermediate_size": int(vision["width"] * vision.get("mlp_ratio", 4.0)),
+            "num_hidden_layers": vision["layers"],
+            "num_attention_heads": vision["width"] // vision.get("head_width", 64),
+            "image_size": vision["image_size"],
+            "patch_size": vision["patch_size"],
+        },
+    )
+
+
+def _preprocessing(size: int, pictures: dict[str, Any]) -> Preprocessing:
+    """Preprocessing for pictures of `size` pixels from open_clip's settings of pictures."""
+    filters = {"bicubic": BICUBIC, "bilinear": BILINEAR}
+    return Preprocessing(
+        size,
+        tuple(pictures.get("mean") or OPENAI_MEAN),
+        tuple(pictures.get("std") or OPENAI_STD),
+        filters[pictures.get("interpolation", "bicubic")],
+        None if pictures.get("resize_mode") == "squash" else size,
+    )
 
 
 def rename(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lerf.encoders.clip import TwoTowers
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.preprocessing import BICUBIC, BILINEAR, OPENAI_MEAN, OPENAI_STD, Preprocessing
+from lerf.encoders.two_towers import TowerOptions, TwoTowers
 from lerf.errors import EncoderError
 from lerf.files import sha256_of
 
@@ -57,11 +57,9 @@ def require_open_clip() -> Any:
 
 def read_zoo(
     variant: str,
-    weights: Path | None = None,
-    offline: bool = False,
-    device: str = "cpu",
-    precision: str | None = None,
-    templates: bool = False,
+    weights: Path | None,
+    offline: bool,
+    options: TowerOptions,
 ) -> OpenClipTowers:
     """A model of open_clip.
 
@@ -69,9 +67,7 @@ def read_zoo(
         variant: `MODEL/PRETRAINED`, both as open_clip lists them, or `MODEL/PATH` with a file of weights.
         weights: file of weights to use in place of what the variant names.
         offline: forbid downloads.
-        device: torch device.
-        precision: of the image tower; see `choose_precision`.
-        templates: embed phrases in several sentences each.
+        options: device, precision and templates.
 
     Raises:
         EncoderError: open_clip is missing, the model is unknown, or its weights are missing or do not fit.
@@ -111,7 +107,7 @@ def read_zoo(
         ) from error
     return OpenClipTowers(
         f"openclip:{variant}", network, open_clip.get_tokenizer(model), preprocessing, width, sha256_of(path), licence,
-        device, precision, templates,
+        options,
     )  # fmt: skip
 
 

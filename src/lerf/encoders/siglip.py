@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lerf.encoders.checkpoint import build, digest_of, read_config, read_json, read_tensors, require_transformers
-from lerf.encoders.clip import DenseTowers, read_tokenizer
 from lerf.encoders.dense_towers import input_of
 from lerf.encoders.hub import Files
 from lerf.encoders.preprocessing import BILINEAR, Preprocessing, read_preprocessing, read_statistics
+from lerf.encoders.tokenizer import read_tokenizer
+from lerf.encoders.two_towers import DenseTowers, TowerOptions
 from lerf.errors import EncoderError
 
 CODE_VERSION = "siglip-2"
@@ -82,10 +83,8 @@ class SiglipOfAnySize(Siglip):
         }
 
 
-def read_siglip(
-    name: str, files: Files, device: str = "cpu", precision: str | None = None, templates: bool = False
-) -> Siglip:
-    """SigLIP from files in the layout of `transformers`; `precision` and `templates` as in `TwoTowers`.
+def read_siglip(name: str, files: Files, options: TowerOptions) -> Siglip:
+    """SigLIP from files in the layout of `transformers`.
 
     Raises:
         EncoderError: the files are incomplete, damaged or of another architecture.
@@ -114,9 +113,7 @@ def read_siglip(
         width,
         digest_of(files),
         files.licence,
-        device,
-        precision,
-        templates,
+        options,
     )
 
 

@@ -39,17 +39,17 @@ def pyramid_maps(
     pixels = image_pixels(width, height, model.device)
     best = torch.full((len(phrases.texts), len(pixels)), -torch.inf, device=model.device)
     for level in range(len(table.ratios)):
-        leads = _level_leads(table, level, pixels, phrases)
-        higher = leads.amax(-1) > best.amax(-1)
-        best[higher] = leads[higher]
-    # As in `relevancy`, which grows with the lead.
+        margins = _level_margins(table, level, pixels, phrases)
+        higher = margins.amax(-1) > best.amax(-1)
+        best[higher] = margins[higher]
+    # As in `relevancy`, which grows with the margin.
     return torch.sigmoid(phrases.temperature * best).view(-1, height, width).cpu()
 
 
-def _level_leads(
+def _level_margins(
     table: PyramidTable, level: int, pixels: Float[Tensor, "pixels 2"], phrases: Phrases
 ) -> Float[Tensor, "phrases pixels"]:
-    """Lead of phrases over canonical phrases, in cosines, of the unit embedding interpolated between one level's cells.
+    """Margins over canonical phrases, in cosines, of the unit embedding interpolated between one level's cells.
 
     Dot products are linear in the embedding, so those of the cells are interpolated instead of the embeddings; its
     length follows from the dot products of the four cells with one another, the same for all pixels between them.
@@ -65,8 +65,8 @@ def _level_leads(
     gram = torch.einsum("qid,qjd->qij", corners, corners)[quad]
     length = torch.einsum("pi,pij,pj->p", weights, gram, weights).clamp_min(1e-12).sqrt()
     count = len(phrases.queries)
-    rival = products[:, count:].amax(-1, keepdim=True)
-    return ((products[:, :count] - rival) / length[:, None]).T
+    negative = products[:, count:].amax(-1, keepdim=True)
+    return ((products[:, :count] - negative) / length[:, None]).T
 
 
 def _four_corners(
@@ -81,8 +81,8 @@ def _four_corners(
 
 
 def _unique(keys: Int[Tensor, " n"]) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"], Int[Tensor, " n"]]:
-    """Distinct keys, where one of each stands, and which of them each is."""
+    """Distinct keys, the index of one of each, and which of them each is."""
     values, inverse = torch.unique(keys, return_inverse=True)
-    place = torch.empty_like(values)
-    place[inverse] = torch.arange(len(keys), device=keys.device)
-    return values, place, inverse
+    index = torch.empty_like(values)
+    index[inverse] = torch.arange(len(keys), device=keys.device)
+    return values, index, inverse

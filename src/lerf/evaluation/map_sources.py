@@ -74,7 +74,7 @@ class StoredMaps:
     @property
     def digest(self) -> str:
         """Hexadecimal SHA-256 over the maps read so far: their places in the folder, sorted, and what they hold."""
-        lines = [f"{place} {digest}\n" for place, digest in sorted(self._digests.items())]
+        lines = [f"{path} {digest}\n" for path, digest in sorted(self._digests.items())]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def maps(self, photo: int, texts: Sequence[str]) -> list[Float[Tensor, "_height _width"]]:
@@ -120,6 +120,6 @@ def at_size(scores: Float[Tensor, "_h _w"], height: int, width: int) -> Float[Te
 
 
 def _subset(phrases: Phrases, texts: Sequence[str]) -> tuple[Phrases, list[int]]:
-    place = {text: row for row, text in enumerate(phrases.texts)}
-    rows = [place[text] for text in texts]
+    row_of = {text: row for row, text in enumerate(phrases.texts)}
+    rows = [row_of[text] for text in texts]
     return phrases.chosen(rows), rows

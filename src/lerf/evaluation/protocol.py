@@ -16,8 +16,8 @@ from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.map_sources import FieldMaps, MapSource, at_size
 from lerf.evaluation.truth import AnnotatedTruth, Question, SceneTruth, Target, ViewTruth
 from lerf.model import Model
+from lerf.queries.phrases import Phrases
 from lerf.queries.result import Answer
-from lerf.queries.scales import Phrases
 from lerf.scenes.scene import Scene
 from lerf.steps import finish
 

@@ -79,7 +79,7 @@ def evaluate(
 
     Args:
         model: the run.
-        protocols: of `PROTOCOLS`; by default all that the inputs allows.
+        protocols: of `PROTOCOLS`; by default all that the inputs allow.
         labels: folder of label files (`labels.py`), of box files (`lerf_boxes.py`), or with an annotation.json; by
             default that of the capture, where it has one.
         maps: folder of another method's maps (`map_sources.py`), scored instead of the run's.
@@ -90,7 +90,7 @@ def evaluate(
         progress: called with the stage, the units done and their number.
 
     Raises:
-        ConfigError: an unknown protocol, one that the inputs does not allow, an option without effect, or a missing
+        ConfigError: an unknown protocol, one that the inputs do not allow, an option without effect, or a missing
             or malformed map.
         SceneError: labels, annotation or photos that cannot be read, or that are of another capture than the run.
     """

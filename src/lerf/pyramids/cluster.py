@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import EncoderError, LerfError
 from lerf.pyramids.manifest import Levels
-from lerf.pyramids.store import Plan, make_plan
+from lerf.pyramids.plan import Plan, PyramidOptions, make_plan
 
 PHOTOS_A_WORKER = 2
 """Photos that wait at each worker: one in work, one to go on with."""
@@ -29,21 +30,17 @@ class Worker:
 
     def __init__(self, name: str, dense: bool, weights: str | None, offline: bool, device: str) -> None:
         """Load the encoder; arguments as in `Cluster`."""
-        from lerf.encoders.registry import load_dense_encoder, load_encoder
-
         load: Any = load_dense_encoder if dense else load_encoder
         self._encoder = load(name, Path(weights) if weights else None, offline, device)
         self._device = device
 
-    def embed(
-        self, pixels: np.ndarray, settings: dict[str, Any], mode: Any, tile_ratios: tuple[float, ...], border: Any
-    ) -> tuple[np.ndarray, Levels]:
-        """Embeddings of a photo.
+    def embed(self, pixels: np.ndarray, settings: dict[str, Any], options: PyramidOptions) -> tuple[np.ndarray, Levels]:
+        """Embeddings of a photo by the plan of these options, whose settings must come out as given.
 
         Raises:
             EncoderError: this encoder differs from the one that asks: other weights, precision or version.
         """
-        plan = make_plan(self._encoder, mode, None if mode == "map" else tile_ratios, border)
+        plan = make_plan(self._encoder, options)
         if plan.settings != settings:
             raise EncoderError(
                 f"The encoder '{self._encoder.name}' of this node has other weights, another precision or version than "
@@ -54,7 +51,7 @@ class Worker:
 
 
 class Cluster:
-    """Implements `store.Compute`."""
+    """Implements `plan.Compute`."""
 
     def __init__(
         self,
@@ -142,7 +139,7 @@ class Cluster:
 
         def hand_out(worker: Any, photo: tuple[int, np.ndarray]) -> None:
             index, pixels = photo
-            result = worker.embed.remote(pixels, settings, plan.mode, plan.tile_ratios, plan.border)
+            result = worker.embed.remote(pixels, settings, plan.options)
             pending[result] = (index, worker)
 
         hand_out(workers[0], first)

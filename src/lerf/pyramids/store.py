@@ -15,26 +15,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float16, UInt8
-from torch import Tensor
 
-from lerf.encoders.protocols import (
-    DenseEncoder,
-    DenseImageTextEncoder,
-    FeatureGrid,
-    ImageTextEncoder,
-    PyramidEncoder,
-)
-from lerf.errors import ConfigError, EncoderError
+from lerf.encoders.protocols import DenseEncoder, FeatureGrid, ImageTextEncoder
 from lerf.pyramids.manifest import (
     FOLDER,
-    FORMAT,
     Archive,
-    Level,
     Levels,
     Record,
     Use,
@@ -42,9 +32,8 @@ from lerf.pyramids.manifest import (
     key_of,
     remove_leftovers,
 )
-from lerf.pyramids.tiles import STRIDE_RATIO, Border, encode_level
+from lerf.pyramids.plan import DEFAULT_OPTIONS, Compute, Mode, Plan, PyramidOptions, make_plan
 
-Mode = Literal["dense", "tiles", "map"]
 DECODERS = min(4, os.cpu_count() or 1)
 """Threads that decode photos and check what is stored."""
 AHEAD = 2 * DECODERS
@@ -113,84 +102,11 @@ class PyramidStore:
         return FeatureGrid(features, chosen.x0, chosen.y0, chosen.dx, chosen.dy)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How photos become embeddings: what decides their bytes, and so the name of their folder."""
-
-    encoder: ImageTextEncoder | DenseEncoder
-    mode: Mode
-    tile_ratios: tuple[float, ...]
-    border: Border
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What goes into the key of the folder."""
-        settings: dict[str, Any] = {
-            "format": FORMAT,
-            "encoder": self.encoder.name,
-            "fingerprint": self.encoder.fingerprint,
-            "precision": getattr(self.encoder, "precision", "float32"),
-            "width": self.encoder.width,
-            "mode": self.mode,
-            "tile_ratios": list(self.tile_ratios),
-        }
-        return settings | ({"border": self.border, "stride_ratio": STRIDE_RATIO} if self.mode == "tiles" else {})
-
-    def embed(
-        self, pixels: UInt8[np.ndarray, "height width 3"], device: str = "cpu"
-    ) -> tuple[Float16[np.ndarray, "cells channels"], Levels]:
-        """Embeddings of one photo, level after level, and where their cells lie."""
-        image = torch.from_numpy(pixels).to(device).permute(2, 0, 1).float() / 255.0
-        grids = self._grids(image)
-        array = torch.cat([grid.features.flatten(0, 1) for grid in grids]).to(torch.float16).cpu().numpy()
-        return array, tuple(
-            Level(ratio, *grid.features.shape[:2], *map(float, (grid.x0, grid.y0, grid.dx, grid.dy)))
-            for ratio, grid in zip(self.tile_ratios, grids, strict=True)
-        )
-
-    def _grids(self, image: Tensor) -> Sequence[FeatureGrid]:
-        encoder: Any = self.encoder
-        if self.mode == "map":
-            return [encoder.encode_photo(image)]
-        if self.mode == "tiles":
-            return [encode_level(image, encoder, ratio, self.border) for ratio in self.tile_ratios]
-        if isinstance(encoder, PyramidEncoder):
-            return encoder.encode_photo_levels(image, self.tile_ratios)
-        return [encoder.encode_photo_at(image, ratio) for ratio in self.tile_ratios]
-
-
-Compute = Callable[[Plan, Iterator[tuple[int, np.ndarray]]], Iterator[tuple[int, np.ndarray, Levels]]]
-"""Embeds photos that come as (index, pixels), and gives back (index, embeddings, levels) in any order."""
-
-
-def make_plan(
-    encoder: ImageTextEncoder | DenseEncoder,
-    mode: Mode | None = None,
-    tile_ratios: Sequence[float] | None = None,
-    border: Border = "edge",
-) -> Plan:
-    """The plan of an encoder and what the caller overrides.
-
-    Raises:
-        EncoderError: the encoder does not offer `mode`.
-        ConfigError: a tile ratio is out of range.
-    """
-    chosen = mode_in_use(encoder, mode)
-    if chosen == "map":
-        return Plan(encoder, chosen, (0.0,), border)
-    ratios = tuple(sorted(tile_ratios or encoder.defaults.tile_ratios))  # type: ignore[union-attr]
-    if not all(0.0 < ratio <= 1.0 for ratio in ratios):
-        raise ConfigError(f"Tile ratios must lie in (0, 1], not {ratios}.")
-    return Plan(encoder, chosen, ratios, border)
-
-
 def build_pyramids(
     photos: Photos,
     encoder: ImageTextEncoder | DenseEncoder,
+    options: PyramidOptions = DEFAULT_OPTIONS,
     *,
-    mode: Mode | None = None,
-    tile_ratios: Sequence[float] | None = None,
-    border: Border = "edge",
     root: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     speed: Callable[[float], None] | None = None,
@@ -202,9 +118,7 @@ def build_pyramids(
     Args:
         photos: an object with `__len__` and `pixels(i)`, or a list of functions without arguments.
         encoder: image-text encoder, or a dense encoder, whose one map a photo is stored as a single level.
-        mode: `dense` (one pass a level), `tiles` (tile by tile) or `map` (dense encoder); by default the encoder's own.
-        tile_ratios: heights of tiles over the photo's height; by default the encoder's own.
-        border: treatment of tiles that stick out of the photo; only in mode `tiles`.
+        options: mode, tile ratios and border.
         root: cache folder; by default `cache_root()`.
         progress: called as `progress(done, total)` after each photo.
         speed: called before `progress` with the cells computed a second so far, once there are any.
@@ -212,55 +126,76 @@ def build_pyramids(
         compute: embeds the missing photos in place of this process, for example on a cluster.
 
     Raises:
-        EncoderError: the encoder does not offer `mode`.
+        EncoderError: the encoder does not offer the mode.
         ConfigError: a tile ratio is out of range.
         StorageError: the cache cannot be written.
     """
-    plan = make_plan(encoder, mode, tile_ratios, border)
+    plan = make_plan(encoder, options)
     folder = (root or cache_root()) / FOLDER / key_of(plan.settings)
     remove_leftovers(folder)
     use = Use(folder)
     archive = Archive(folder, plan.settings)
     # Says what the folder is for from the first moment on, and takes in what a killed build has left in the journal.
     archive.fold()
-    entries: list[PhotoEntry | None] = [None] * len(photos)
-    keys: dict[int, str] = {}
-    sizes: dict[int, tuple[int, int]] = {}
-    done = computed = 0
-    start = 0.0
+    build = _Build(photos, plan, archive, progress, speed)
+    with closing(build.missing()) as wanted:
+        for index, array, levels in (compute or _compute_here(device))(plan, wanted):
+            build.write(index, array, levels)
+    archive.fold()
+    return PyramidStore(
+        folder, encoder.name, encoder.fingerprint, plan.mode, encoder.width, plan.tile_ratios, build.entries(), use
+    )
 
-    def finish(index: int, record: Record) -> None:
-        nonlocal done
-        entries[index] = PhotoEntry(archive.path(keys.pop(index)), record.height, record.width, record.levels)
-        done += 1
-        if progress:
-            progress(done, len(photos))
 
-    def missing() -> Generator[tuple[int, np.ndarray], None, None]:
-        nonlocal start
-        with closing(_prefetched(photos, archive, plan)) as ready:
+class _Build:
+    """The photos of one call of `build_pyramids`, and how far each of them is."""
+
+    def __init__(
+        self,
+        photos: Photos,
+        plan: Plan,
+        archive: Archive,
+        progress: Callable[[int, int], None] | None,
+        speed: Callable[[float], None] | None,
+    ) -> None:
+        self._photos, self._plan, self._archive = photos, plan, archive
+        self._progress, self._speed = progress, speed
+        self._entries: list[PhotoEntry | None] = [None] * len(photos)
+        self._in_work: dict[int, tuple[str, tuple[int, int]]] = {}
+        """Key, and height and width, of the photos that are being embedded."""
+        self._done = self._computed = 0
+        self._start = 0.0
+
+    def missing(self) -> Generator[tuple[int, np.ndarray], None, None]:
+        """The photos that have to be embedded; those that the archive holds are entered on the way."""
+        with closing(_prefetched(self._photos, self._archive, self._plan)) as ready:
             for index, key, pixels, record in ready:
-                keys[index] = key
                 if record is not None:
-                    finish(index, record)
+                    self._finish(index, key, record)
                     continue
                 assert pixels is not None
-                sizes[index] = (pixels.shape[0], pixels.shape[1])
-                start = start or time.perf_counter()
+                self._in_work[index] = key, (pixels.shape[0], pixels.shape[1])
+                self._start = self._start or time.perf_counter()
                 yield index, pixels
 
-    with closing(missing()) as wanted:
-        for index, array, levels in (compute or _compute_here(device))(plan, wanted):
-            record = archive.write(keys[index], array, sizes.pop(index), levels)
-            computed += record.cells
-            if speed:
-                speed(computed / (time.perf_counter() - start))
-            finish(index, record)
-    archive.fold()
-    whole = tuple(entry for entry in entries if entry is not None)
-    return PyramidStore(
-        folder, encoder.name, encoder.fingerprint, plan.mode, encoder.width, plan.tile_ratios, whole, use
-    )
+    def write(self, index: int, array: np.ndarray, levels: Levels) -> None:
+        """Store the embeddings of a missing photo."""
+        key, size = self._in_work.pop(index)
+        record = self._archive.write(key, array, size, levels)
+        self._computed += record.cells
+        if self._speed:
+            self._speed(self._computed / (time.perf_counter() - self._start))
+        self._finish(index, key, record)
+
+    def entries(self) -> tuple[PhotoEntry, ...]:
+        """All photos in order, once none is missing."""
+        return tuple(entry for entry in self._entries if entry is not None)
+
+    def _finish(self, index: int, key: str, record: Record) -> None:
+        self._entries[index] = PhotoEntry(self._archive.path(key), record.height, record.width, record.levels)
+        self._done += 1
+        if self._progress:
+            self._progress(self._done, len(self._photos))
 
 
 def _compute_here(device: str) -> Compute:
@@ -276,7 +211,7 @@ def _prefetched(
 ) -> Generator[tuple[int, str, np.ndarray | None, Record | None], None, None]:
     """Photos in order as (index, key, pixels or None, record or None): pixels only where there is no whole record."""
 
-    def look(index: int) -> tuple[int, str, np.ndarray | None, Record | None]:
+    def read(index: int) -> tuple[int, str, np.ndarray | None, Record | None]:
         pixels = np.ascontiguousarray(_pixels(photos, index))
         key = photo_key(pixels)
         record = archive.verified(key, plan.encoder.width, plan.tile_ratios)
@@ -286,32 +221,13 @@ def _prefetched(
     waiting: deque[Future[tuple[int, str, np.ndarray | None, Record | None]]] = deque()
     try:
         for index in range(len(photos)):
-            waiting.append(pool.submit(look, index))
+            waiting.append(pool.submit(read, index))
             if len(waiting) > AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def mode_in_use(encoder: ImageTextEncoder | DenseEncoder, mode: Mode | None) -> Mode:
-    """`mode`, or what the encoder says of itself where that is None, or what it does best.
-
-    Raises:
-        EncoderError: the encoder does not offer `mode`.
-    """
-    offered: list[Mode] = []
-    if isinstance(encoder, DenseImageTextEncoder):
-        offered.append("dense")
-    if isinstance(encoder, ImageTextEncoder):
-        offered.append("tiles")
-        offered.sort(key=lambda one: one != encoder.defaults.features)
-    elif isinstance(encoder, DenseEncoder):
-        offered.append("map")
-    if not offered or (mode is not None and mode not in offered):
-        raise EncoderError(f"The encoder '{encoder.name}' cannot make features '{mode}'; it offers {offered}.")
-    return mode or offered[0]
 
 
 def photo_key(pixels: UInt8[np.ndarray, "height width 3"]) -> str:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.errors import ConfigError, SceneError
-from lerf.pyramids.store import PyramidStore, build_pyramids, mode_in_use
+from lerf.pyramids.plan import PyramidOptions, mode_in_use
+from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.run.folder import StageName
 from lerf.run.report import reported
 from lerf.scenes.load import load_scene
@@ -103,20 +104,19 @@ def _note_reduced(context: Context, error: SceneError) -> None:
 def _stores(context: Context, scene: Scene) -> tuple[PyramidStore, PyramidStore | None]:
     """Pyramids of the image-text encoder and maps of the dense one."""
     settings, photos = context.settings, TrainingPhotos(scene)
-    image_text = _store(
-        context, photos, context.encoder,
-        mode=settings.features, tile_ratios=settings.tile_ratios, border=settings.border,
-    )  # fmt: skip
-    return image_text, None if context.dense is None else _store(context, photos, context.dense)
+    options = PyramidOptions(settings.features, settings.tile_ratios, settings.border)
+    image_text = _store(context, photos, context.encoder, options)
+    dense = None if context.dense is None else _store(context, photos, context.dense, PyramidOptions())
+    return image_text, dense
 
 
 def _store(
-    context: Context, photos: TrainingPhotos, encoder: ImageTextEncoder | DenseEncoder, **options: Any
+    context: Context, photos: TrainingPhotos, encoder: ImageTextEncoder | DenseEncoder, options: PyramidOptions
 ) -> PyramidStore:
     reporter, numbers = context.reporter, dict[str, float]()
     with reported(reporter, f"features ({encoder.name})", len(photos)):
         return build_pyramids(
-            photos, encoder, **options, device=context.settings.device,
+            photos, encoder, options, device=context.settings.device,
             progress=lambda done, _: reporter.advance(done, numbers),
             speed=lambda value: numbers.update(tiles_per_second=value),
         )  # fmt: skip

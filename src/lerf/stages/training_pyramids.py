@@ -12,6 +12,7 @@ from torch import Tensor
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import RunError, SceneError
 from lerf.pyramids.lookup import PyramidTable, open_photo_by_photo
+from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import load_scene
@@ -53,9 +54,7 @@ def training_pyramids(
     store = build_pyramids(
         [partial(capture.pixels, index) for index in capture.train],
         encoder,
-        mode=settings.features,
-        tile_ratios=settings.tile_ratios,
-        border=settings.border,
+        PyramidOptions(settings.features, settings.tile_ratios, settings.border),
         progress=progress,
         device=device,
     )
