@@ -171,10 +171,7 @@ def test_answers_follow_the_capture_frame(model, answers):
             scene.similarity.scale * back.scale,
         ),
     )
-    other = lerf.Model(
-        moved, model.radiance, model.language, model.encoder,
-        canonical=model.canonical, temperature=model.temperature, threshold=model.threshold,
-    )  # fmt: skip
+    other = lerf.Model(moved, model.radiance, model.language, model.encoder, defaults=model.defaults)
     for word in ("red", "blue"):
         here, there = answers[word].geometry, other.query(word).queries[0].geometry
         np.testing.assert_allclose(there.point, SIMILARITY.apply_points(np.array([here.point]))[0], atol=0.02)

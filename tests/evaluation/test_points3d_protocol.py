@@ -7,7 +7,7 @@ import pytest
 
 from lerf.evaluation.annotations import Annotation, LabelledPart, Phrase, Thing
 from lerf.evaluation.points3d import asked, box_iou, hits, lies_on, nearest, part_pairs, score_answers, summary
-from lerf.queries.answer import Answer, Geometry, Instance
+from lerf.queries.result import Answer, Geometry, Instance
 
 UNIT = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
 

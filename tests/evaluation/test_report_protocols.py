@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +13,11 @@ import torch
 from annotated import PHRASES, annotated_copy
 
 import lerf
-from lerf.apps.eval import ProtocolName
-from lerf.apps.main import main
 from lerf.errors import ConfigError, SceneError
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.map_sources import StoredMaps, map_name
 from lerf.evaluation.protocol import Accumulator
-from lerf.evaluation.report import PROTOCOLS, evaluate
+from lerf.evaluation.report import evaluate
 from lerf.evaluation.truth import MIN_PIXELS, AnnotatedTruth, find_truth, other_categories, photo_of, read_absent
 from lerf.model import Model
 from lerf.scenes.load import load_scene
@@ -84,10 +82,6 @@ def test_a_generated_scene_allows_every_protocol(full: dict[str, Any]) -> None:
     assert full["settings"]["localisation_rule"] == "mask"
     assert full["settings"]["existence"] == {"present": 2, "absent": 2}
     assert [row["text"] for row in full["phrases"]] == [phrase.text for phrase in PHRASES]
-
-
-def test_the_command_line_offers_these_protocols() -> None:
-    assert get_args(ProtocolName) == tuple(PROTOCOLS)
 
 
 def test_a_trained_scene_is_answered(full: dict[str, Any]) -> None:
@@ -368,22 +362,6 @@ def test_absent_phrases_of_a_file(tmp_path: Path) -> None:
         read_absent(path)
     with pytest.raises(ConfigError, match="Cannot read"):
         read_absent(tmp_path / "nowhere")
-
-
-def test_command(drawn_run: Path, scene_folder: Path, tiny: None, capsys: pytest.CaptureFixture) -> None:
-    arguments = ["eval", str(drawn_run), "--labels", str(scene_folder), "--protocol", "lerf-ovs", "3d"]
-    capsys.readouterr()
-    assert main([*arguments, "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["protocol"] == ["lerf-ovs", "3d"]
-    assert "psnr" not in report
-    assert len(report["checkpoint"]) == 64
-    assert main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert "LERF-OVS mIoU" in shown
-    assert "2D baseline" in shown
-    assert main(["eval", str(drawn_run), "--protocol", "existence"]) == 2
-    assert "no labels are known" in capsys.readouterr().err
 
 
 def test_without_held_out_photos_only_answers_are_measured(model: Model, scene_folder: Path) -> None:

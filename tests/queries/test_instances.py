@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from scipy.sparse import identity
 
 from lerf.errors import QueryError
+from lerf.geometry.extent import robust_extent
 from lerf.queries.instances import answering_regions, find_regions
 from lerf.queries.propagation import SurfaceGraph
 
 ALONE = SurfaceGraph(identity(18, dtype="float32", format="csr"))
 """Points without neighbours: relevancy propagated is relevancy as it was."""
-EVERYTHING = {"min_points": 1, "min_cells": 1, "min_share": 0.0, "trim": 0.0}
+EVERYTHING = {"min_points": 1, "min_share": 0.0}
 
 
 def flood_fill(points: torch.Tensor, relevancy: torch.Tensor, threshold: float, size: float) -> set[frozenset[int]]:
@@ -49,8 +50,11 @@ def test_regions_are_those_of_a_flood_fill(seed: int, count: int, size: float) -
     assert peaks == sorted(peaks, reverse=True)
     for region in regions:
         assert region.peak == float(relevancy[region.indices].max()) == float(relevancy[region.best])
-        torch.testing.assert_close(region.minimum, points[region.indices].amin(dim=0))
-        torch.testing.assert_close(region.maximum, points[region.indices].amax(dim=0))
+        low, high = robust_extent(points[region.indices], points[region.best])
+        assert torch.equal(region.minimum, low)
+        assert torch.equal(region.maximum, high)
+        evidence = float((relevancy[region.indices] - 0.4).sum())
+        assert region.evidence == pytest.approx(evidence, abs=1e-5)
 
 
 def test_cubes_that_share_a_corner_touch_and_a_gap_parts() -> None:
@@ -85,16 +89,6 @@ def test_small_and_weak_regions_are_dropped() -> None:
     assert len(find_regions(points, relevancy, **settings, min_points=4, min_share=0.0)) == 2
     (kept,) = find_regions(points, relevancy, **settings)
     assert kept.indices.tolist() == list(range(50))
-    assert find_regions(points, relevancy, **settings, min_cells=2) == []
-
-
-def test_weights_are_the_evidence() -> None:
-    points = torch.tensor([[0.5, 0.5, 0.5]] * 4 + [[9.5, 0.5, 0.5]] * 4)
-    relevancy = torch.full((8,), 0.7)
-    weights = torch.tensor([1.0] * 4 + [0.01] * 4)
-    (region,) = find_regions(points, relevancy, threshold=0.5, cell_size=1.0, weights=weights)
-    assert region.indices.tolist() == [0, 1, 2, 3]
-    assert region.evidence == pytest.approx(4 * 0.2, abs=1e-6)
 
 
 def test_nothing_above_the_threshold() -> None:

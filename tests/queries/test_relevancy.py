@@ -1,4 +1,4 @@
-"""Relevancy against its literal formula, its laws, and its display variants."""
+"""Relevancy against its literal formula, and its laws."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError, jaxtyped
 
 from lerf.errors import QueryError
-from lerf.queries.relevancy import centred, normalised, relevancy
+from lerf.queries.relevancy import relevancy
 
 
 def literal(embeddings: torch.Tensor, queries: torch.Tensor, canonical: torch.Tensor, t: float) -> torch.Tensor:
@@ -76,19 +76,3 @@ def test_widths_that_differ_are_caught_by_the_annotations() -> None:
     checked = jaxtyped(typechecker=beartype)(relevancy)
     with pytest.raises((TypeCheckError, BeartypeCallHintViolation)):
         checked(unit(2, 8, seed=0), unit(1, 7, seed=1), unit(1, 8, seed=2), 10.0)
-
-
-def test_centred_puts_the_tie_at_zero() -> None:
-    assert centred(torch.tensor([0.0, 0.5, 1.0])).tolist() == [-1, 0, 1]
-
-
-def test_normalised_stretches_from_the_tie_to_the_maximum() -> None:
-    raw = torch.tensor([[0.2, 0.5], [0.6, 0.7]])
-    torch.testing.assert_close(normalised(raw), torch.tensor([[0.0, 0.0], [0.5, 1.0]]))
-    torch.testing.assert_close(normalised(raw, maximum=0.9), torch.tensor([[0.0, 0.0], [0.25, 0.5]]))
-    torch.testing.assert_close(normalised(raw, maximum=0.6), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
-
-
-def test_normalised_of_an_irrelevant_map_is_zero() -> None:
-    assert not normalised(torch.tensor([0.1, 0.5])).any()
-    assert normalised(torch.zeros(0)).shape == (0,)

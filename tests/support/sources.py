@@ -57,6 +57,8 @@ def field_of(estimator: Estimator = "deferred", dense: int = DENSE, config: Lang
         field.grid.table.uniform_(-1, 1)
         # Biases start small; here they must count.
         field.head[-1].bias.normal_(std=0.5)
+        # So must the scale.
+        field.head[0].weight[:, -1] *= 8.0
     return field.eval()
 
 
@@ -101,5 +103,5 @@ def source_on(rays: TracedRays, kind: Kind, dense: int = DENSE) -> LanguageSourc
         scales = torch.logspace(-1, 0, 6).tolist()
         return CellLanguage(index_of(positions, embeddings, scales[1], scales[4]), 4)
     field = field_of(kind, dense)
-    field.bounds.note(known.median_position, 0.3 * known.median_depth, 0.9 * known.median_depth)
+    field.bounds.note(known.median_position, 0.15 * known.median_depth, 1.5 * known.median_depth)
     return DeferredLanguage(field) if kind == "deferred" else PerSampleLanguage(field)

@@ -22,6 +22,7 @@ from lerf.queries.answer import PhraseAnswer
 from lerf.queries.phrases import Phrases
 from lerf.queries.scales import at_equal_scales, relevancy_at
 from lerf.queries.surface import Surface
+from lerf.run.open_run import IndexUse
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,12 @@ class PointRelevancy:
 
 
 def read_relevancy(
-    model: Model, cloud: Cloud, phrases: Phrases, answers: Sequence[PhraseAnswer], progress: Progress = _silent
+    model: Model,
+    cloud: Cloud,
+    phrases: Phrases,
+    answers: Sequence[PhraseAnswer],
+    progress: Progress = _silent,
+    index: IndexUse = "auto",
 ) -> PointRelevancy:
     """Relevancy of phrases to a cloud's points as the photo that gave each sees it, and which points they name.
 
@@ -51,6 +57,7 @@ def read_relevancy(
         phrases: embedded.
         answers: to these phrases, from the run (`Model.answer`): their scales, and the instances that points belong to.
         progress: hears of the points done.
+        index: with which the answers were asked for: whose surface their instances are of.
     """
     relevancy = torch.empty(len(phrases), len(cloud), device=cloud.positions.device)
     groups = at_equal_scales([own.scale for own in answers])
@@ -59,7 +66,7 @@ def read_relevancy(
             relevancy[torch.tensor(rows)[:, None], part] = relevancy_at(
                 model.language, latent, phrases.chosen(rows), scale
             )
-    surface = model.surfaces.open("auto")
+    surface = model.surfaces.open(index)
     return PointRelevancy(tuple(answers), relevancy, named_points(cloud, surface, answers))
 
 

@@ -22,8 +22,6 @@ from lerf.queries.propagation import SurfaceGraph
 EDGE = 0.2
 """Share of the best point's margin over the canonical phrases with which a thing ends. What lies just behind a thing's
 outline shares its tiles in every photo and still has a small margin. Chosen on generated scenes (seeds 201, 202)."""
-JOIN_SHARE = 0.02
-"""Side of the cells that join places into instances, as a share of their robust diagonal (`robust_diagonal`)."""
 AS_SURE = 0.6
 """Share of the best point's margin over the canonical phrases that another instance's must reach: what is far less sure
 than the best is more likely something alike than one more of them. Chosen on generated scenes (seeds 201, 202)."""

@@ -1,0 +1,88 @@
+"""Relevancy and features over pictures of a capture that is known exactly."""
+
+import pytest
+import torch
+from analytic import SKY, SPHERES, AnalyticCapture
+
+from lerf.errors import QueryError
+from lerf.geometry.camera_table import image_pixels
+from lerf.model import Model
+from lerf.queries.maps import feature_map, relevancy_maps
+from lerf.queries.relevancy import relevancy
+from lerf.queries.scales import relevancy_at
+from lerf.rendering.view_cache import ViewCache
+from lerf.steps import finish
+
+PHOTO = 3
+
+
+@pytest.fixture(scope="module", params=["lift", "deferred"])
+def model(request, analytic_models) -> Model:
+    return analytic_models(request.param)
+
+
+def encoded(model: Model, pixels: torch.Tensor):
+    """What language reads of a few pixels, traced by themselves."""
+    heaviest, samples = model.language.picture_samples
+    index = torch.full((len(pixels),), PHOTO)
+    return model.language.encode(model.radiance.trace(model.cameras, index, pixels, heaviest, samples))
+
+
+def test_maps_are_relevancy_pixel_by_pixel(model, analytic_capture) -> None:
+    phrases = model.phrases(["red", "blue", "yellow"])
+    scales = [0.05, 0.08, 0.05]
+    maps = finish(relevancy_maps(model.views, model.cameras, PHOTO, phrases, scales))
+    width, height = model.cameras.sizes[PHOTO].tolist()
+    assert maps.shape == (3, height, width)
+    owners = analytic_capture.owners(PHOTO)
+    assert torch.equal(maps[:, owners == SKY], torch.zeros(3, int((owners == SKY).sum())))
+    pixels = image_pixels(width, height)
+    some = torch.arange(0, len(pixels), 37)
+    hit = owners.flatten()[some] != SKY
+    for row, scale in enumerate(scales):
+        expected = relevancy_at(model.language, encoded(model, pixels[some]), phrases.chosen([row]), scale)[0] * hit
+        torch.testing.assert_close(maps[row].flatten()[some], expected, atol=1e-5, rtol=0)
+
+
+def test_each_phrase_is_relevant_on_its_sphere(model, analytic_capture) -> None:
+    phrases = model.phrases([sphere.name for sphere in SPHERES])
+    scale = float(model.language.scales[0])
+    maps = finish(relevancy_maps(model.views, model.cameras, PHOTO, phrases, [scale] * 3))
+    owners = analytic_capture.owners(PHOTO)
+    for number in owners.unique().tolist():
+        if number >= 0 and (owners == number).sum() > 30:
+            assert owners.flatten()[maps[number].argmax()] == number
+            assert maps[number][owners == number].median() > 3 * maps[number][owners != number].median()
+
+
+def test_features_are_the_embeddings_and_relevancy_follows_from_them(model) -> None:
+    phrases, scale = model.phrases("red"), 0.06
+    features = finish(feature_map(model.views, model.cameras, PHOTO, scale))
+    width, height = model.cameras.sizes[PHOTO].tolist()
+    assert features.shape == (height, width, model.language.width)
+    maps = finish(relevancy_maps(model.views, model.cameras, PHOTO, phrases, [scale]))[0]
+    again = relevancy(features, phrases.queries, phrases.canonical, phrases.temperature)[0]
+    known = maps > 0
+    assert known.float().mean() > 0.4
+    torch.testing.assert_close(again[known], maps[known], atol=1e-4, rtol=0)
+
+
+def test_dense_features_are_there_or_refused(model) -> None:
+    steps = feature_map(model.views, model.cameras, PHOTO, None)
+    if model.language.dense_width:
+        width, height = model.cameras.sizes[PHOTO].tolist()
+        assert finish(steps).shape == (height, width, model.language.dense_width)
+    else:
+        with pytest.raises(QueryError, match="no dense features"):
+            finish(steps)
+
+
+def test_a_picture_comes_in_steps(analytic_capture: AnalyticCapture, model, monkeypatch) -> None:
+    monkeypatch.setattr("lerf.rendering.view_cache.rays_at_once", lambda device, samples: 500)
+    views = ViewCache(model.radiance, model.language)
+    phrases = model.phrases("red")
+    steps = relevancy_maps(views, model.cameras, PHOTO, phrases, [0.05])
+    assert sum(1 for _ in steps) == 4
+    parts = finish(relevancy_maps(views, model.cameras, PHOTO, phrases, [0.05]))
+    whole = finish(relevancy_maps(model.views, model.cameras, PHOTO, phrases, [0.05]))
+    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
