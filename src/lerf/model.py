@@ -142,8 +142,7 @@ class Model:
         Args:
             camera: index of a photo, or a camera in the capture frame.
             query: phrases whose relevancy is wanted.
-            canonical: as in `query`.
-            temperature: as in `query`.
+            canonical, temperature: as in `query`.
             scale: as in `query`; by default each phrase's scale is chosen once for the whole scene.
         """
         cameras, index = self.photos.row_of(camera)
@@ -153,12 +152,9 @@ class Model:
             return View(picture, {}, {})
         phrases = self.phrases(query, canonical, temperature)
         scales = self.scales(phrases, scale)
-        maps = finish(relevancy_maps(self.views, cameras, index, phrases, scales))
-        return View(
-            picture,
-            dict(zip(phrases.texts, maps, strict=True)),
-            {text: value / self.photos.unit for text, value in zip(phrases.texts, scales, strict=True)},
-        )
+        maps = self.relevancy_maps(cameras, index, phrases, scales)
+        told = {text: value / self.photos.unit for text, value in zip(phrases.texts, scales, strict=True)}
+        return View(picture, dict(zip(phrases.texts, maps, strict=True)), told)
 
     def relevancy_maps(
         self, cameras: CameraTable, index: int, phrases: Phrases, scales: Sequence[float]

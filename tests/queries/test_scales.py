@@ -73,11 +73,12 @@ def test_the_scale_is_the_smallest_of_those_that_peak_as_high(source, phrases) -
         for row, scores in enumerate(slow_relevancy(source, search.latent, phrases, scale)):
             top = sum(sorted(scores)[-count:]) / count
             margins[row].append(math.log(top / (1 - top)))
-    for row, scale in enumerate(chosen):
-        expected, sure = slow_scale(margins[row])
-        # Codes that are kept have half precision.
-        assert sure > (5e-3 if source.kept_code else 1e-4)
-        assert scale == source.scales.tolist()[expected]
+    wanted = [slow_scale(own) for own in margins]
+    # Codes that are kept have half precision, which may decide between scales that are as good.
+    clear = [row for row, (_, sure) in enumerate(wanted) if sure > (5e-3 if source.kept_code else 1e-4)]
+    assert clear
+    for row in clear:
+        assert chosen[row] == source.scales.tolist()[wanted[row][0]]
     assert len(set(chosen)) > 1
 
 

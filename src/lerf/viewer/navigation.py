@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -17,18 +17,25 @@ from lerf.viewer.recording import Recording
 from lerf.viewer.scene_state import SceneState
 from lerf.viewer.scene_view import SceneView
 
-if TYPE_CHECKING:
-    from lerf.viewer.panel import Panel
-
 SCREENSHOT_SECONDS = 20.0
 UPS = ("cameras", "this view", "capture +x", "capture -x", "capture +y", "capture -y", "capture +z", "capture -z")
 """What can be chosen as up."""
 
 
+class CameraControls(Protocol):
+    """The controls of a page that show where its camera is."""
+
+    up: Any
+    angle: Any
+
+    def show_path(self, keyframes: int) -> None:
+        """How many keyframes the path has."""
+
+
 class Navigation:
     """Implements what the panel's camera controls ask for."""
 
-    panel: Panel
+    panel: CameraControls
     """Set when the controls are there."""
 
     def __init__(self, client: Any, scene: SceneState, view: SceneView, failed: Callable[[Exception], None]) -> None:
