@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test lint bench demo-scene mini-encoder
+.PHONY: setup demo test lint bench wheel demo-scene mini-encoder
 
 setup: $(READY)
 
@@ -27,6 +27,11 @@ lint: $(READY)
 
 bench: $(READY)
 	$(PYTHON) benchmarks/run.py $(ARGS)
+
+# Into dist/. What an earlier build left is not to get into it.
+wheel: $(READY)
+	rm -rf build
+	$(PYTHON) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 # The capture that ships with the package, as scenes/demo.py says; some 10 minutes.
 demo-scene: $(READY)
