@@ -12,8 +12,8 @@ import lerf
 from lerf.errors import ConfigError, QueryError, RunError
 from lerf.evaluation.metrics import pixel_auc
 from lerf.run.folder import RunFolder
+from lerf.run.make_settings import make_settings
 from lerf.run.settings import TrainSettings, from_plain, to_plain
-from lerf.stages.train import make_settings
 
 COLOURS = {"red": 0, "blue": 1, "yellow": 2, "green": 3}
 

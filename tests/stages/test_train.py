@@ -26,7 +26,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 STAGES = ("radiance", "language")
 PROCESSES = multiprocessing.get_context("forkserver")
 # Children start from a process that has imported torch and numba already: a kill then hits work, not imports.
-PROCESSES.set_forkserver_preload(["lerf.apps.commands", "lerf.kernels.cpu"])
+PROCESSES.set_forkserver_preload(["lerf.stages.train", "lerf.kernels.cpu"])
 
 
 def train_on_one_thread(settings, output, save_seconds):
