@@ -9,9 +9,9 @@ from PIL import Image
 
 from lerf.apps.feature_pictures import LONGEST, level_picture, scene_basis
 from lerf.apps.main import main
-from lerf.apps.pictures import PcaBasis, apply_pca_basis
 from lerf.encoders.protocols import FeatureGrid
 from lerf.pyramids.manifest import MANIFEST, Use
+from lerf.rendering.pca import PcaBasis, apply_pca_basis
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import run_json
-from lerf.apps.commands import distinct
 from PIL import Image
 
 import lerf
@@ -67,11 +66,6 @@ def test_rendered_files_never_overwrite_each_other(drawn_run, tmp_path, capsys):
     assert set(facts["files"]) | {str(tmp_path / "out/render.json")} == {str(p) for p in (tmp_path / "out").iterdir()}
 
 
-def test_distinct_names():
-    assert distinct(["c", "c", "C", "c_2", "d", "c_2"]) == ["c", "c_3", "C_4", "c_2", "d", "c_2_2"]
-    assert distinct([]) == []
-
-
 def test_rendered_features_have_the_colours_of_one_basis(drawn_run, tmp_path, capsys):
     options = ["--views", "images/0003.png", "--features"]
     facts = run_json(capsys, "render", drawn_run, "--output", tmp_path, *options)
@@ -81,8 +75,8 @@ def test_rendered_features_have_the_colours_of_one_basis(drawn_run, tmp_path, ca
         assert picture.shape == (72, 96, 3)
         assert picture.std() > 5
     model = lerf.load(drawn_run, device="cpu")
-    embedding, dense = model.render_features(3)
+    embedding, dense = model.render_features(3), model.render_features(3, dense=True)
     assert embedding.shape == (72, 96, model.encoder.width)
     np.testing.assert_allclose(embedding.norm(dim=-1).numpy(), 1.0, atol=1e-4)
-    assert dense is not None
+    assert dense.shape == (72, 96, model.language.dense_width)
     assert dense.isfinite().all()

@@ -14,7 +14,7 @@ from PIL import Image
 import lerf
 from lerf.apps import render_path
 from lerf.apps.main import main
-from lerf.apps.pictures import to_bytes, turbo
+from lerf.rendering.colour_maps import map_colours, to_bytes
 from lerf.scenes.camera_path import CameraPath, nerfstudio_frame, read_camera_path, write_camera_path
 
 FRAMES = 4
@@ -108,7 +108,7 @@ def test_colours_of_relevancy_and_depth_are_the_same_in_all_frames(drawn_run, pa
     for number, relevancy in enumerate(raw):
         composited = np.asarray(Image.open(out / "composited_0" / f"{number:05d}.png"))
         top = fixed["scores"][0]
-        expected = to_bytes(turbo(torch.from_numpy(((relevancy - 0.5) / (top - 0.5)).clip(0, 1))))
+        expected = to_bytes(map_colours(torch.from_numpy(((relevancy - 0.5) / (top - 0.5)).clip(0, 1))))
         relevant = relevancy > 0.5
         np.testing.assert_array_equal(composited[relevant], expected[relevant])
         rgb = np.asarray(Image.open(out / "rgb" / f"{number:05d}.png"))

@@ -27,9 +27,10 @@ def test_run_folder_and_its_timings(drawn, tmp_path, capsys):
     train(drawn.folder, tmp_path / "run", "--json")
     result = json.loads(capsys.readouterr().out)
     assert result["run"] == str(tmp_path / "run")
-    assert {"decode", "radiance", "features", "language"} == set(result["seconds"])
+    assert {"decode", "radiance", "features", "language", "surface"} == set(result["seconds"])
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "config.json", "scene.json", "radiance.safetensors", "language.safetensors", "metrics.jsonl", "timings.json",
+        "config.json", "scene.json", "radiance.safetensors", "language.safetensors", "surface.safetensors",
+        "metrics.jsonl", "timings.json",
     }  # fmt: skip
 
 

@@ -77,7 +77,8 @@ def test_points_are_named_as_the_nearest_point_of_the_surface_is(model, cloud, a
 
 def test_points_far_from_the_surface_are_named_by_nothing(model, cloud, answers):
     away = replace(cloud, positions=cloud.positions + torch.tensor([0.0, 0.0, 5.0]))
-    assert not named_points(away, model.surface, answers).any()
+    last = replace(answers[0], members=(torch.tensor([len(model.surface) - 1]),))
+    assert not named_points(away, model.surface, [*answers, last]).any()
 
 
 def test_relevancy_is_that_of_the_pixel_that_gave_the_point(model, cloud, phrases, answers, read):

@@ -132,21 +132,24 @@ def test_an_embedding_is_the_mean_of_the_views_under_their_light(
     index = lift(inputs, targets, "c" * 64, scales=3)
     cameras, radiance, ratios = analytic_capture.cameras, analytic_capture.radiance, targets.ratios
     decoded = (index.unit_codes @ index.compressed.basis).view(3, len(index), -1)
-    for cell in range(0, len(index), len(index) // 12):
+    for cell in range(0, len(index), len(index) // 40):
         sums = torch.zeros(3, targets.width)
         for number, photo in enumerate(inputs.train):
             pixel, depth = cameras.project(photo, index.positions[cell : cell + 1])
             if not (depth[0] > 0 and (pixel[0] >= 0).all() and (pixel[0] < cameras.sizes[photo]).all()):
                 continue
             rays = radiance.trace(cameras, torch.tensor([photo]), pixel, 1)
-            if not (rays.hit[0] and abs(float(rays.median_depth[0] / depth[0]) - 1) <= 0.05):
+            there = float(rays.median_depth[0] / depth[0])
+            if not (rays.hit[0] and 1 / 1.05 <= there <= 1.05):
                 continue
             unit = depth * cameras.sizes[photo, 1] / cameras.focal[photo, 1]
             for row, scale in enumerate(index.scales):
                 wanted = torch.minimum(torch.maximum(scale, index.low[cell]), index.high[cell])
                 ratio = (wanted / unit).clamp(float(ratios[0]), float(ratios[-1]))
                 sums[row] += targets.interpolate(torch.tensor([number]), pixel, ratio, renormalise=True)[0]
-        torch.testing.assert_close(F.normalize(sums, dim=-1), decoded[:, cell], atol=0.02, rtol=0)
+        # On the basis that the index keeps.
+        expected = F.normalize(F.normalize(sums, dim=-1) @ index.compressed.basis.T, dim=-1) @ index.compressed.basis
+        torch.testing.assert_close(decoded[:, cell], expected, atol=4e-3, rtol=0)
 
 
 def test_photos_that_do_not_fit_into_memory_are_read_one_by_one(analytic_capture, inputs, index) -> None:

@@ -27,7 +27,7 @@ from lerf.rendering.colour_maps import (
 def test_maps_are_matplotlibs(name):
     values = [-1.0, 0.0, 0.3, 0.77, 1.0, 2.0]
     expected = [matplotlib.colormaps[name](min(max(value, 0.0), 1.0))[:3] for value in values]
-    torch.testing.assert_close(map_colours(torch.tensor(values), name), torch.tensor(expected))
+    torch.testing.assert_close(map_colours(torch.tensor(values), name), torch.tensor(expected, dtype=torch.float32))
     assert not map_colours(torch.tensor([[math.nan]]), name).any()
 
 

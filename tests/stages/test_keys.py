@@ -73,7 +73,7 @@ def test_keys_of_a_training_follow_its_settings(drawn, tmp_path, case):
     options, changed = CHANGES[case]
     plain, other = (keys_of(settings_of(drawn.folder, **o), tmp_path) for o in ({}, options))
     assert {name for name in ("radiance", "language") if plain[name].digest != other[name].digest} == changed
-    assert keys_of(replace(settings_of(drawn.folder), preset="other"), tmp_path) == plain
+    assert keys_of(replace(settings_of(drawn.folder), preset="lerf"), tmp_path) == plain
 
 
 def keys_of(settings, tmp_path):

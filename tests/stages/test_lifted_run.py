@@ -12,8 +12,8 @@ import lerf
 from lerf.errors import ConfigError, QueryError, RunError
 from lerf.evaluation.metrics import pixel_auc
 from lerf.run.folder import RunFolder
+from lerf.run.make_settings import make_settings
 from lerf.run.settings import TrainSettings, from_plain, to_plain
-from lerf.stages.train import make_settings
 
 COLOURS = {"red": 0, "blue": 1, "yellow": 2, "green": 3}
 
@@ -65,7 +65,7 @@ def test_maps_of_held_out_views_show_them(model, drawn) -> None:
     assert float(model.relevancy_at(np.array([point.point]), "red", point.scale)[0]) > 0.7
     assert model.render_features(0).isfinite().all()
     with pytest.raises(QueryError, match="no dense features"):
-        model.render_dense(0)
+        model.render_features(0, dense=True)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -82,7 +82,7 @@ def test_training_again_changes_nothing_and_completes_what_is_missing(drawn, dra
         lerf.train(drawn.folder, run, device="cpu", radiance_run=drawn_run)
 
 
-@pytest.mark.parametrize("option", [{"dense": "conse-mid"}, {"estimator": "deferred"}])
+@pytest.mark.parametrize("option", [{"dense": "conse-mid"}, {"estimator": "per-sample"}])
 def test_options_of_a_field_are_refused(option) -> None:
     with pytest.raises(ConfigError, match="give --language field"):
         make_settings("capture", device="cpu", language="lift", **option)

@@ -26,7 +26,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 STAGES = ("radiance", "language")
 PROCESSES = multiprocessing.get_context("forkserver")
 # Children start from a process that has imported torch and numba already: a kill then hits work, not imports.
-PROCESSES.set_forkserver_preload(["lerf.apps.commands", "lerf.kernels.cpu"])
+PROCESSES.set_forkserver_preload(["lerf.stages.train", "lerf.kernels.cpu"])
 
 
 def train_on_one_thread(settings, output, save_seconds):
@@ -135,7 +135,8 @@ def kills(drawn, tmp_path, count, seed):
     assert_same_tensors(tmp_path / "straight", tmp_path / "killed")
     left = sorted(path.name for path in (tmp_path / "killed").iterdir())
     assert left == [
-        "config.json", "language.safetensors", "metrics.jsonl", "radiance.safetensors", "scene.json", "timings.json",
+        "config.json", "language.safetensors", "metrics.jsonl", "radiance.safetensors", "scene.json",
+        "surface.safetensors", "timings.json",
     ]  # fmt: skip
     assert lerf.load(tmp_path / "killed").query("red", threshold=0.0).queries[0].present
 

@@ -4,16 +4,19 @@ import pytest
 import torch
 from torch import nn
 
+from lerf.kernels.layout import GridLayout
+from lerf.networks.hash_grid import HashGrid
 from lerf.training.checkpoint import Trainer, module_state, restore_trainer, trained_state, trainer_state
 from lerf.training.optimiser import SparseAdam
 
 
-class Grid(nn.Module):
+class Field(nn.Module):
     """A table and a layer."""
 
     def __init__(self):
         super().__init__()
-        self.table = nn.Parameter(torch.linspace(-1, 1, 32).view(16, 2).clone())
+        self.grid = HashGrid(GridLayout((2,), 2, 4))
+        self.grid.table = nn.Parameter(torch.linspace(-1, 1, 32).view(16, 2).clone())
         self.layer = nn.Linear(2, 1)
 
 
@@ -22,9 +25,9 @@ class Learner:
 
     def __init__(self, poses=False):
         torch.manual_seed(0)
-        self.field, self.step_count = Grid(), 0
+        self.field, self.step_count = Field(), 0
         self.poses = nn.Linear(1, 1) if poses else None
-        self.table = SparseAdam(self.field.table)
+        self.table = SparseAdam(self.field.grid)
         own = list(self.field.layer.parameters()) + (list(self.poses.parameters()) if poses else [])
         self.dense = torch.optim.Adam(own, lr=0.1)
         self.generator = torch.Generator().manual_seed(3)
@@ -35,7 +38,7 @@ class Learner:
 
     def step(self):
         rows = torch.randint(16, (4,), generator=self.generator)
-        predicted = self.field.layer(self.field.table[rows])
+        predicted = self.field.layer(self.field.grid.table[rows])
         if self.poses:
             predicted = self.poses(predicted)
         (predicted - 1).square().mean().backward()
@@ -70,7 +73,7 @@ def test_names_in_a_checkpoint():
     """Checkpoints of older versions have these."""
     learner = Learner(poses=True)
     learner.step()
-    trained = {"field.table", "field.layer.weight", "field.layer.bias", "poses.weight", "poses.bias"}
+    trained = {"field.grid.table", "field.layer.weight", "field.layer.bias", "poses.weight", "poses.bias"}
     assert set(trained_state(learner)) == trained
     dense = {f"dense.{index}.{name}" for index in range(4) for name in ("step", "exp_avg", "exp_avg_sq")}
     assert set(trainer_state(learner)[0]) == trained | dense | {

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from lerf.errors import RunError
+from lerf.kernels.layout import GridLayout
+from lerf.networks.hash_grid import HashGrid
 from lerf.training.checkpoint import Trainer
 from lerf.training.loop import REPORT_STEPS, train_steps
 from lerf.training.optimiser import SparseAdam
@@ -16,7 +18,7 @@ class Counter:
     def __init__(self):
         self.step_count = 0
         self.modules, self.generator = {"field": nn.Linear(1, 1)}, torch.Generator()
-        self.table = SparseAdam(torch.zeros(8, 2))
+        self.table = SparseAdam(HashGrid(GridLayout((2,), 2, 3)))
         self.dense = torch.optim.Adam(self.modules["field"].parameters())
 
     def step(self):

@@ -28,8 +28,8 @@ from lerf.rendering.colour_maps import to_bytes
 from lerf.run.folder import RunFolder
 from lerf.steps import finish
 
-FORMAT = 1
-"""Version of the JSON beside the PLY; raised when an entry changes its relevancy or goes."""
+FORMAT = 2
+"""Version of the JSON beside the PLY; raised when an entry changes its meaning or goes."""
 CLOUD_POINTS, MESH_POINTS = 500_000, 1_500_000
 """Rays by default: a mesh averages many of them."""
 CLOUD_REACH, MESH_REACH = 6.0, 2.0
@@ -105,8 +105,8 @@ def _export(
 
 
 def _about(model: Model, row: int, own: PhraseAnswer) -> dict[str, Any]:
-    """What the JSON says of a phrase: the answer as a query gives it, the scale it was asked at, and its property."""
-    return {**own.answer.to_dict(), "property": f"relevancy_{row}", "scale": own.scale / model.photos.unit}
+    """What the JSON says of a phrase: the answer as a query gives it, its property, and the scale of its relevancy."""
+    return {**own.answer.to_dict(), "property": f"relevancy_{row}", "property_scale": own.scale / model.photos.unit}
 
 
 def _warn_of_absent(answers: Sequence[PhraseAnswer], threshold: float) -> None:

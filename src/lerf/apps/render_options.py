@@ -1,4 +1,4 @@
-"""Options of `lerf render`; `commands.py` and `render_path.py` do it."""
+"""Options of `lerf render`; `render.py` and `render_path.py` do it."""
 
 from __future__ import annotations
 
