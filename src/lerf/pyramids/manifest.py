@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -192,11 +193,10 @@ class Use:
     """Says that a folder is in use, until it is closed or forgotten; many may use one at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self.file = _lock(folder, "use", shared=True)
+        self._closing = weakref.finalize(self, _lock(folder, "use", shared=True).close)
 
     def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
+        self._closing()
 
 
 def remove_leftovers(folder: Path) -> int:
@@ -230,22 +230,15 @@ def exclusively(folder: Path) -> Iterator[bool]:
     except BlockingIOError:
         yield False
         return
-    try:
+    with file:
         yield True
-    finally:
-        if file is not None:
-            file.close()
 
 
 @contextlib.contextmanager
 def locked(folder: Path, name: str) -> Iterator[None]:
     """One process at a time."""
-    file = _lock(folder, name, shared=False, wait=True)
-    try:
+    with _lock(folder, name, shared=False, wait=True):
         yield
-    finally:
-        if file is not None:
-            file.close()
 
 
 def last_used(folder: Path) -> float:
@@ -258,7 +251,7 @@ def _lock_path(folder: Path, name: str) -> Path:
     return folder.with_name(f"{folder.name}.{name}")
 
 
-def _lock(folder: Path, name: str, shared: bool, wait: bool = False) -> BinaryIO | None:
+def _lock(folder: Path, name: str, shared: bool, wait: bool = False) -> BinaryIO:
     """Beside the folder, so that it can be held while the folder is deleted.
 
     Raises:
