@@ -42,7 +42,8 @@ def test_a_picture_for_each_photo_and_level(drawn, tmp_path, capsys):
         for end in ("colour-words_0.1", "colour-words_0.3", "colour-map")
     }
     for name in facts["files"]:
-        assert Image.open(name).size == (96, 72)
+        with Image.open(name) as picture:
+            assert picture.size == (96, 72)
 
 
 def test_features_are_those_that_training_uses(drawn, tmp_path, capsys, tiny, monkeypatch):

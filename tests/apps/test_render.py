@@ -31,7 +31,8 @@ def test_render(drawn_run, tmp_path, capsys):
         assert relevancy.min() >= 0
         assert 0.5 < relevancy.max() <= 1
         for label in labels:
-            assert Image.open(tmp_path / f"{stem}_{label}.png").size == (96, 72)
+            with Image.open(tmp_path / f"{stem}_{label}.png") as picture:
+                assert picture.size == (96, 72)
     colour = np.asarray(Image.open(tmp_path / "images_0000_colour.png"), float)
     normalised = np.asarray(Image.open(tmp_path / "images_0000_red_normalised.png"), float)
     irrelevant = np.load(tmp_path / "images_0000_red.npy") <= 0.5

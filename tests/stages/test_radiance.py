@@ -18,7 +18,9 @@ def test_radiance_of_another_run(drawn, drawn_run, tiny, tmp_path):
     run = train(replace(settings, language_training=replace(settings.language_training, steps=20)), tmp_path / "run")
     ours, theirs = (load_file(path / "radiance.safetensors") for path in (run.path, drawn_run))
     assert torch.equal(ours["field.grid.table"], theirs["field.grid.table"])
-    assert "radiance" not in {json.loads(line)["stage"] for line in (run.path / "metrics.jsonl").open()}
+    assert "radiance" not in {
+        json.loads(line)["stage"] for line in (run.path / "metrics.jsonl").read_text().splitlines()
+    }
 
 
 def test_radiance_that_does_not_fit_leaves_no_run(drawn, drawn_run, tiny, tmp_path):
