@@ -16,12 +16,17 @@ from lerf.evaluation.report import evaluate
 from lerf.exports.cloud import build_cloud, capture_points, normals
 from lerf.exports.mesh import build_mesh
 from lerf.exports.point_relevancy import read_relevancy, write_embeddings
+from lerf.geometry.camera_table import CameraTable
 from lerf.model import Model
 from lerf.queries.result import Geometry
 from lerf.radiance.protocol import Radiance
 from lerf.radiance.surface import trace_surface
+from lerf.rendering.outputs import Display, relevancy_colours
 from lerf.steps import finish
 from lerf.training.ray_pool import draw_pool
+from lerf.viewer.drawing import AskedPhrases, Drawer, Drawn
+from lerf.viewer.geometry import Pose
+from lerf.viewer.scene_state import SceneState
 
 KINDS = ("lift", "deferred", "per-sample")
 WORDS = [sphere.name for sphere in SPHERES]
@@ -283,3 +288,47 @@ def test_it_is_evaluated(capture, model, tmp_path) -> None:
     assert report["miou"] > 0.3
     assert report["baseline_2d"]["localisation"] > 0.6
     assert [row["text"] for row in report["phrases"]] == [*WORDS, "purple"]
+
+
+def test_a_page_tells_what_python_does(capture, model) -> None:
+    state = SceneState(capture.scene, capture.radiance, model, "", "cpu")
+    with torch.no_grad():
+        for _ in state.prepare():
+            pass
+        assert not state.trouble
+        phrases = model.phrases([*WORDS, "purple"])
+        told = finish(state.ask(phrases, model.defaults.threshold, [None] * len(phrases)))
+        assert [own.answer for own in told] == list(model.query([*WORDS, "purple"]).queries)
+        assert state.points is not None
+        points = capture.scene.similarity.inverse().apply_points(state.points.points.astype(np.float64))
+        assert distances(capture, points).max() < 1e-3
+        for sphere, own in zip(capture.spheres, told, strict=False):
+            best = int(state.point_relevancy(own).argmax())
+            assert np.abs(sphere.outside(points[best])) < 0.05
+            start = capture.scene.normalised_camera(1).camera_to_world[:, 3]
+            goal = state.to_normalised(sphere.centre)
+            point, scores = state.pick(start, goal - start, phrases, [own.scale] * len(phrases))
+            assert point is not None
+            assert np.abs(sphere.outside(state.to_capture(point))) < 1e-3
+            assert max(range(len(scores)), key=scores.__getitem__) == WORDS.index(sphere.name)
+
+
+def test_a_page_draws_it(capture, lifted) -> None:
+    state = SceneState(capture.scene, capture.radiance, lifted, "", "cpu")
+    # The smallest picture that a page draws has 60 rows.
+    camera = capture.scene.normalised_camera(1).scaled_to(80, 60)
+    pose = Pose(camera.camera_to_world[:, 3], camera.camera_to_world[:, :3], camera.vertical_angle, 80 / 60)
+    phrases, drawer = lifted.phrases(["red"]), Drawer(state, 60)
+    with torch.no_grad():
+        asked = AskedPhrases(phrases, tuple(finish(state.ask(phrases, lifted.defaults.threshold, [None]))))
+        plain, relevant = (
+            [step for step in drawer.pictures(pose, 60, Display(output), asked) if isinstance(step, Drawn)][-1]
+            for output in ("rgb", "relevancy_0")
+        )
+    table = CameraTable.from_cameras([camera])
+    colour = 255 * finish(capture.radiance.render(table, 0)).colour
+    assert np.abs(plain.pixels - colour.numpy()).max() < 1
+    maps = lifted.relevancy_maps(table, 0, phrases, [asked.states[0].scale])
+    expected = 255 * relevancy_colours(maps[0], Display())[0]
+    assert np.abs(relevant.pixels - expected.numpy()).max() < 1
+    assert relevant.legend is not None

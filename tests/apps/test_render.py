@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import run_json
+import torch
+from command_line import refused, run_json
 from PIL import Image
 
 import lerf
+from lerf.rendering.colour_maps import map_colours, to_bytes
 
 
 def test_render(drawn_run, tmp_path, capsys):
@@ -35,8 +37,12 @@ def test_render(drawn_run, tmp_path, capsys):
                 assert picture.size == (96, 72)
     colour = np.asarray(Image.open(tmp_path / "images_0000_colour.png"), float)
     normalised = np.asarray(Image.open(tmp_path / "images_0000_red_normalised.png"), float)
-    irrelevant = np.load(tmp_path / "images_0000_red.npy") <= 0.5
-    assert np.array_equal(colour[irrelevant], normalised[irrelevant])
+    relevancy = np.load(tmp_path / "images_0000_red.npy")
+    assert np.array_equal(colour[relevancy <= 0.5], normalised[relevancy <= 0.5])
+    raw = torch.from_numpy(relevancy)
+    for style, values in (("raw", raw), ("centred", 2 * raw - 1)):
+        shown = np.asarray(Image.open(tmp_path / f"images_0000_red_{style}.png"))
+        assert np.array_equal(shown, to_bytes(map_colours(values)))
 
 
 def test_render_chosen_views_at_a_chosen_scale(drawn_run, tmp_path, capsys):
@@ -65,6 +71,34 @@ def test_rendered_files_never_overwrite_each_other(drawn_run, tmp_path, capsys):
         f"a_b_{number}_{label}.npy" for number in (2, 3) for label in ("red", "red_2", "RED_3")
     }
     assert set(facts["files"]) | {str(tmp_path / "out/render.json")} == {str(p) for p in (tmp_path / "out").iterdir()}
+
+
+def test_a_pair_of_photo_and_phrase_is_not_taken_for_another(drawn_run, tmp_path, capsys):
+    run = Path(shutil.copytree(drawn_run, tmp_path / "run"))
+    scene = json.loads((run / "scene.json").read_text())
+    scene["photos"][0]["name"], scene["photos"][1]["name"] = "a.jpg", "a_blue.jpg"
+    (run / "scene.json").write_text(json.dumps(scene))
+    options = ["--views", "a.jpg", "a_blue.jpg", "--query", "blue red", "red"]
+    files = run_json(capsys, "render", run, "--output", tmp_path / "out", *options)["files"]
+    assert len(set(files)) == 2 * (3 + 2 * 4)
+    assert {Path(file).name for file in files if file.endswith(".npy")} == {
+        "a_blue_red.npy", "a_red.npy", "a_blue_blue_red.npy", "a_blue_red_2.npy",
+    }  # fmt: skip
+
+
+def test_a_split_without_photos(drawn_run, tmp_path, capsys):
+    run = Path(shutil.copytree(drawn_run, tmp_path / "run"))
+    scene = json.loads((run / "scene.json").read_text())
+    scene["test"] = []
+    (run / "scene.json").write_text(json.dumps(scene))
+    assert "The test split has no photo" in refused(capsys, "render", run, "--output", tmp_path / "out")
+
+
+def test_features_of_a_run_without_dense_ones(lifted_run, tmp_path, capsys):
+    options = ["--views", "images/0003.png", "--features"]
+    facts = run_json(capsys, "render", lifted_run, "--output", tmp_path, *options)
+    labels = ("colour", "depth", "accumulation", "clip")
+    assert facts["files"] == [str(tmp_path / f"images_0003_{label}.png") for label in labels]
 
 
 def test_rendered_features_have_the_colours_of_one_basis(drawn_run, tmp_path, capsys):

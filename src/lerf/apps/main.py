@@ -111,6 +111,8 @@ def _runner(command: Any) -> Any:
 def _warnings_shown(errors: Console) -> Iterator[None]:
     """Our own warnings on the terminal in one line; those of others as they are."""
     with warnings.catch_warnings():
+        # Whatever Python is told to do with warnings, ours are a part of what a command says.
+        warnings.simplefilter("always", LerfWarning)
         shown_otherwise = warnings.showwarning
 
         def show(message: Any, category: type[Warning], *where: Any) -> None:

@@ -1,8 +1,7 @@
-"""What language must offer: a trained field with either estimator, or an index of cells, queries see only this."""
+"""What language must offer, whether it is a trained field or an index of cells: all that queries see of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -31,12 +30,6 @@ class Latent:
         """Of some of the rays, by slice, index or mask."""
         tensors = {name: tensor[index] for name, tensor in self.tensors.items()}
         return Latent(tensors, self.low[index], self.high[index])
-
-    @staticmethod
-    def joined(parts: Sequence[Latent]) -> Latent:
-        """Of the rays of all parts, one part after the other."""
-        tensors = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
-        return Latent(tensors, torch.cat([part.low for part in parts]), torch.cat([part.high for part in parts]))
 
     @property
     def supported(self) -> Bool[Tensor, " rays"]:
