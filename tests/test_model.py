@@ -84,7 +84,7 @@ def test_a_result_tells_the_settings_that_it_depends_on(model) -> None:
 def test_a_given_scale_is_the_scale_of_the_answer(model) -> None:
     assert model.query("red", scale=0.5).queries[0].geometry.scale == pytest.approx(0.5)
     (found,) = finish(model.answer(model.phrases("red"), scales=[0.5]))
-    assert found.scale == pytest.approx(0.5 * model.unit)
+    assert found.scale == pytest.approx(0.5 * model.photos.unit)
     view = model.render(2, ["red", "blue"], scale=0.5)
     assert view.scales == {"red": pytest.approx(0.5), "blue": pytest.approx(0.5)}
 
@@ -93,9 +93,9 @@ def test_a_view_is_asked_at_the_scales_of_the_answers(model) -> None:
     phrases = model.phrases(["red", "blue"])
     answered = [own.scale for own in finish(model.answer(phrases))]
     assert model.scales(phrases) == answered
-    assert model.scales(phrases, 0.5) == [pytest.approx(0.5 * model.unit)] * 2
+    assert model.scales(phrases, 0.5) == [pytest.approx(0.5 * model.photos.unit)] * 2
     view = model.render(2, ["red", "blue"])
-    assert list(view.scales.values()) == pytest.approx([scale / model.unit for scale in answered])
+    assert list(view.scales.values()) == pytest.approx([scale / model.photos.unit for scale in answered])
     maps = model.relevancy_maps(model.cameras, 2, phrases, answered)
     assert torch.equal(torch.stack(list(view.relevancy.values())), maps)
 
@@ -105,7 +105,7 @@ def test_a_view_without_a_phrase_is_a_picture_in_capture_units(model, analytic_c
     assert view.relevancy == view.scales == {}
     exact = finish(analytic_capture.radiance.render(analytic_capture.cameras, 2))
     assert torch.equal(view.picture.colour, exact.colour)
-    torch.testing.assert_close(view.picture.depth, exact.depth / model.unit, equal_nan=True)
+    torch.testing.assert_close(view.picture.depth, exact.depth / model.photos.unit, equal_nan=True)
 
 
 def test_a_free_camera_sees_what_the_photo_at_its_place_sees(model) -> None:
@@ -119,7 +119,7 @@ def test_a_free_camera_sees_what_the_photo_at_its_place_sees(model) -> None:
 
 def test_features_are_asked_at_the_middle_scale_where_none_is_given(model) -> None:
     scales = model.language.scales
-    middle = float((scales[0].log() / 2 + scales[-1].log() / 2).exp()) / model.unit
+    middle = float((scales[0].log() / 2 + scales[-1].log() / 2).exp()) / model.photos.unit
     torch.testing.assert_close(model.render_features(2), model.render_features(2, middle), atol=1e-4, rtol=0)
 
 

@@ -155,7 +155,9 @@ def test_relevancy_peaks_on_the_right_sphere_and_is_zero_in_the_sky(model, captu
     photo = model.scene.test[1]
     view, owners = model.render(photo, WORDS), capture.owners(photo)
     torch.testing.assert_close(
-        view.picture.depth * model.unit, finish(capture.radiance.render(capture.cameras, photo)).depth, equal_nan=True
+        view.picture.depth * model.photos.unit,
+        finish(capture.radiance.render(capture.cameras, photo)).depth,
+        equal_nan=True,
     )
     shown = 0
     for word in WORDS:
@@ -193,7 +195,7 @@ def test_features_of_a_view_are_colour_words(model, capture) -> None:
     right = nearest[known] == torch.where(owners == FLOOR, len(WORDS), owners)[known]
     assert right.float().mean() > 0.85
     if model.language.dense_width:
-        dense = model.render_dense(photo)
+        dense = model.render_features(photo, dense=True)
         assert dense.shape == (*owners.shape, 3)
         # The regulariser's features are the photo's colours.
         colour = finish(capture.radiance.render(capture.cameras, photo)).colour
