@@ -11,7 +11,7 @@ from pathlib import Path
 from lerf.scenes.assemble import PhotoFinder, assemble
 from lerf.scenes.listing import Shot
 from lerf.scenes.scene import Scene
-from lerf.scenes.transforms_json import read_document, read_shots
+from lerf.scenes.transforms_json import read_frames, read_shots
 
 TRAIN_FILE = "transforms_train.json"
 HELD_OUT_FILES = ("transforms_test.json", "transforms_val.json")
@@ -26,11 +26,11 @@ def load_blender(root: Path, downscale: int | None = None) -> Scene:
         SceneError: for anything in the files or their photos that cannot be used.
     """
     finder = PhotoFinder()
-    train = read_shots(read_document(root / TRAIN_FILE), root / TRAIN_FILE, finder)
+    train = read_shots(read_frames(root / TRAIN_FILE), root / TRAIN_FILE, finder)
     test: list[Shot] = []
     for name in HELD_OUT_FILES:
         if (root / name).is_file():
-            test = read_shots(read_document(root / name), root / name, finder)
+            test = read_shots(read_frames(root / name), root / name, finder)
             break
     split = tuple(range(len(train))), tuple(range(len(train), len(train) + len(test)))
     return assemble(root, [*train, *test], split, downscale, {"format": "blender"})

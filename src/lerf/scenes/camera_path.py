@@ -7,7 +7,6 @@ nor ours; here they become cameras in the capture frame.
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from lerf.errors import ConfigError, LerfWarning, SceneError
 from lerf.files import write_json
 from lerf.geometry.camera import Camera
 from lerf.geometry.similarity import Similarity, normalising_similarity
+from lerf.scenes.documents import read_document
 from lerf.scenes.listing import checked_pose
 from lerf.scenes.scene import Scene
 
@@ -84,7 +84,7 @@ def read_nerfstudio_transform(path: Path, scene: Scene) -> Similarity:
     Raises:
         SceneError: when the file is not such a one.
     """
-    document = _read_object(path)
+    document = read_document(path, "JSON object", "save it again")
     try:
         matrix = np.asarray(document["transform"], np.float64).reshape(3, 4)
         scale = float(document["scale"])
@@ -114,7 +114,7 @@ def read_camera_path(path: Path, scene: Scene, frame: Similarity | None = None) 
     Raises:
         SceneError: when the file is missing, is no camera path, or uses a camera that cannot be rendered.
     """
-    document = _read_object(path)
+    document = read_document(path, "JSON object", "save it again")
     entries = document.get("camera_path")
     if not isinstance(entries, list) or not entries:
         raise SceneError(
@@ -208,18 +208,6 @@ def _every_second(frames: int, frames_a_second: float) -> tuple[int, ...]:
     """About one frame a second, the first and the last among them."""
     count = min(frames, max(2, round(frames / frames_a_second) + 1))
     return tuple(sorted({round(mark) for mark in np.linspace(0, frames - 1, count).tolist()}))
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SceneError(f"{path} cannot be read ({error.strerror}): check the path and its permissions.") from error
-    except (ValueError, RecursionError) as error:
-        raise SceneError(f"{path} is not valid JSON: save it again.") from error
-    if not isinstance(document, dict):
-        raise SceneError(f"{path} holds no JSON object: save it again.")
-    return document
 
 
 def _side(document: Mapping[str, Any], name: str, path: Path) -> int:

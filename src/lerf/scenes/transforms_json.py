@@ -6,7 +6,6 @@ given: nerfstudio's `applied_transform` is recorded in `Scene.metadata`, not und
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from typing import Any
 
 from lerf.errors import SceneError
 from lerf.scenes.assemble import PhotoFinder, assemble
+from lerf.scenes.documents import read_document
 from lerf.scenes.listing import Optics, Shot, checked_pose, checked_size, held_out
 from lerf.scenes.scene import Scene
 
@@ -34,7 +34,7 @@ def load_transforms(path: Path, downscale: int | None = None) -> Scene:
     Raises:
         SceneError: for anything in the file or its photos that cannot be used.
     """
-    document = read_document(path)
+    document = read_frames(path)
     shots = read_shots(document, path, PhotoFinder())
     split = _split(document, [shot.name for shot in shots], path)
     metadata: dict[str, Any] = {"format": "transforms.json"}
@@ -42,21 +42,13 @@ def load_transforms(path: Path, downscale: int | None = None) -> Scene:
     return assemble(path.parent, shots, split, downscale, metadata)
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+def read_frames(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that lists frames.
 
     Raises:
         SceneError: when the file is missing or is not a JSON object.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SceneError(f"{path} cannot be read ({error.strerror}): check the path and its permissions.") from error
-    except (ValueError, RecursionError) as error:
-        raise SceneError(f"{path} is not valid JSON: export the capture again or repair the file.") from error
-    if not isinstance(document, dict):
-        raise SceneError(f"{path} holds no JSON object with frames: export the capture again.")
-    return document
+    return read_document(path, "JSON object with frames", "export the capture again or repair the file")
 
 
 def read_shots(document: Mapping[str, Any], path: Path, finder: PhotoFinder) -> list[Shot]:
