@@ -119,3 +119,18 @@ def test_a_scale_of_the_index_is_no_mixture() -> None:
     for row, scale in enumerate(index.scales.tolist()):
         torch.testing.assert_close(language.codes(latent, scale), codes[row], atol=1e-6, rtol=0)
     assert torch.equal(language.scales, index.scales)
+
+
+def test_cells_are_compared_with_texts_once_for_all_parts_of_a_surface(monkeypatch) -> None:
+    index, _ = scattered()
+    language, latent = CellLanguage(index, 1), CellLanguage(index, 1).encode_cells()
+    monkeypatch.setattr(language, "rays_at_once", 7)
+    projected = []
+    project = language.project
+    monkeypatch.setattr(language, "project", lambda texts: projected.append(0) or project(texts))
+    one, two = (Phrases(("a",), unit(1, 6, seed=seed), unit(2, 6, seed=9), 5.0) for seed in (3, 4))
+    for phrases, level in ((one, 0), (two, 0), (two, 1), (one, 0)):
+        found = relevancy_at(language, latent, phrases, float(index.scales[level]))
+        fresh = relevancy_at(CellLanguage(index, 1), latent, phrases, float(index.scales[level]))
+        torch.testing.assert_close(found, fresh)
+    assert len(projected) == 4

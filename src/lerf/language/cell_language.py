@@ -62,6 +62,8 @@ class CellLanguage:
         self.width = index.compressed.basis.shape[1]
         self.scales: Float[Tensor, " scales"] = index.scales
         self.picture_samples: tuple[int, int | None] = (samples, None)
+        self._last: tuple[Tensor, float, Tensor] | None = None
+        """Texts, scale, and the `_products` of these, which every part of a surface or picture asks for again."""
 
     @cached_property
     def _lookup(self) -> CellLookup:
@@ -95,19 +97,25 @@ class CellLanguage:
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
         """See `LanguageSource.cosines`."""
         level, share = self._level(scale)
-        codes, cells = self._codes_at(scale), latent.tensors["cells"]
+        cells, products = latent.tensors["cells"], self._products(texts, scale)
         if cells.shape[1] == 1:
             # No mixture: each ray has the cosine of its cell, however much light stops there.
-            products = (kernels.unit_vectors(codes) if share else codes) @ self.project(texts).T
-            return (products[cells[:, 0].long()] * (latent.tensors["weights"] > 0)).T
+            if share:
+                products = products / torch.linalg.vector_norm(self._codes_at(scale), dim=-1, keepdim=True)
+            return (products.index_select(0, cells[:, 0]) * (latent.tensors["weights"] > 0)).T
         # The dot products of all cells with the texts are composited, which are shorter than their codes; the codes
         # themselves only where the length of a mixture is not known.
-        products = codes @ self.project(texts).T
         if share == 0.0 and "lengths" in latent.tensors:
             length = latent.tensors["lengths"][:, level, None]
         else:
-            length = torch.linalg.vector_norm(self._composite(latent, codes), dim=-1, keepdim=True)
+            length = torch.linalg.vector_norm(self._composite(latent, self._codes_at(scale)), dim=-1, keepdim=True)
         return (self._composite(latent, products) / length.clamp(min=1e-12)).T
+
+    def _products(self, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "cells texts"]:
+        """Dot products of the codes of all cells at a scale with texts."""
+        if self._last is None or self._last[0] is not texts or self._last[1] != scale:
+            self._last = texts, scale, self._codes_at(scale) @ self.project(texts).T
+        return self._last[2]
 
     def scale_latent(self, latent: Latent) -> Latent:
         """See `LanguageSource.scale_latent`: the cells, which lie evenly over the surface and are read at once."""

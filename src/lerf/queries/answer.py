@@ -64,12 +64,10 @@ def answer_steps(
         settings: threshold and scales.
     """
     wanted = settings.scales or (None,) * len(phrases)
-    scales = [1.0 if scale is None else scale for scale in wanted]
     open_rows = [row for row, scale in enumerate(wanted) if scale is None]
-    if open_rows:
-        best = yield from choose_scales(surface.scale_search, phrases.chosen(open_rows))
-        for row, scale in zip(open_rows, best, strict=True):
-            scales[row] = scale
+    best = (yield from choose_scales(surface.scale_search, phrases.chosen(open_rows))) if open_rows else []
+    found_scales = iter(best)
+    scales = [next(found_scales) if scale is None else scale for scale in wanted]
     relevancy: dict[int, Tensor] = {}
     for scale, rows in at_equal_scales(scales).items():
         found = relevancy_at(surface.language, surface.latent, phrases.chosen(rows), scale)
@@ -93,15 +91,14 @@ def _answer(
     score = presence(relevancy)
     if score < threshold:
         return PhraseAnswer(Answer(text, score), scale, relevancy, ())
-    regions = answering_regions(
-        surface.contracted, relevancy, score, threshold, surface.join_size, surface.graph
-    )  # fmt: skip
+    regions = answering_regions(surface.contracted, relevancy, score, threshold, surface.join_size, surface.graph)
     # Where only scattered points pass, the best of them is the answer.
-    found = [(r.best, r.indices) for r in regions] or [(int(relevancy.argmax()), relevancy.argmax()[None])]
-    own_scales = surface.latent[torch.tensor([best for best, _ in found])].nearest_scale(scale).tolist()
+    best = relevancy.argmax()
+    found = [(region.best, region.indices) for region in regions] or [(int(best), best[None])]
+    own_scales = surface.latent[torch.tensor([at for at, _ in found])].nearest_scale(scale).tolist()
     instances = tuple(
-        Instance(float(relevancy[best]), _geometry(surface, best, members, own, cameras))
-        for (best, members), own in zip(found, own_scales, strict=True)
+        Instance(float(relevancy[at]), _geometry(surface, at, members, own, cameras))
+        for (at, members), own in zip(found, own_scales, strict=True)
     )
     answer = Answer(text, score, instances[0].geometry, instances)
     return PhraseAnswer(answer, scale, relevancy, tuple(members for _, members in found))
@@ -118,7 +115,7 @@ def _geometry(
     low, high = robust_extent(captured, torch.from_numpy(point))
     view, pixel = _best_view(surface, position, cameras)
     extent = (_vector(low.numpy()), _vector(high.numpy()))
-    return Geometry(_vector(point), scale / cameras.scene.similarity.scale, extent, view, pixel)
+    return Geometry(_vector(point), scale / cameras.unit, extent, view, pixel)
 
 
 def _best_view(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -35,7 +36,7 @@ class Phrases:
     def __len__(self) -> int:
         return len(self.texts)
 
-    @property
+    @cached_property
     def vectors(self) -> Float[Tensor, "texts width"]:
         """Phrases, then canonical phrases: the order of `relevancy_of_cosines`."""
         return torch.cat([self.queries, self.canonical])

@@ -13,7 +13,7 @@ from lerf.queries.phrases import Phrases, peak, smallest_as_good
 from lerf.queries.relevancy import relevancy_of_cosines
 from lerf.steps import Steps
 
-KEPT_BYTES = 128_000_000
+KEPT_BYTES = 256_000_000
 """Codes of all scales are kept for the next phrase if they take no more."""
 
 
@@ -34,7 +34,8 @@ class ScaleSearch:
             return self.language.cosines(self.latent, texts, scale)
         if scale not in self._codes:
             self._codes[scale] = self.language.codes(self.latent, scale).half()
-        return self.language.project(texts) @ self._codes[scale].float().T
+        # In this order, as a product of few rows with many columns takes twice as long.
+        return (self._codes[scale].float() @ self.language.project(texts).T).T
 
 
 @torch.no_grad()

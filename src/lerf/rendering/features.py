@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lerf.language.protocol import LanguageSource, Latent, middle_scale
+from lerf.language.protocol import LanguageSource, Latent, coarse, middle_scale
 from lerf.rendering.pca import PcaBasis, fit_pca_basis
 
 BASIS_POINTS = 5000
@@ -30,7 +30,7 @@ def surface_features(
         name: one of `feature_names`.
         points: about how many, evenly spaced; by default all.
     """
-    some = latent if points is None else latent[slice(0, None, max(1, len(latent) // points))]
+    some = latent if points is None else coarse(latent, points)
     middle, parts = middle_scale(language), []
     for start in range(0, len(some), language.rays_at_once):
         part = some[start : start + language.rays_at_once]
