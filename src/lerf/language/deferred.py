@@ -10,11 +10,10 @@ from torch import Tensor
 
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.field import LanguageField
+from lerf.language.field_language import HEADS_AT_ONCE, FieldLanguage
 from lerf.language.folded_head import FoldedHead
-from lerf.language.protocol import Latent, candidate_scales, coarse
+from lerf.language.protocol import Latent
 
-HEADS_AT_ONCE = 32768
-"""Evaluations of a head in one call: bounds the memory."""
 ENCODED_AT_ONCE = 8192
 """Rays whose samples are encoded at once."""
 TRACED, READ = 8, 4
@@ -23,32 +22,19 @@ relevancy differs from that of 64 samples, of which 24 are read, by 0.006 on ave
 hundred, at outlines; areas under the curve and IoU differ by less than 0.001 from those of 12 and 6."""
 
 
-class DeferredLanguage:
+class DeferredLanguage(FieldLanguage):
     """Implements `LanguageSource` for a field with the estimator `deferred`."""
 
     rays_at_once = HEADS_AT_ONCE
 
     def __init__(self, field: LanguageField) -> None:
-        self.field = field
-        self.width = field.width
-        self.dense_width = 0 if field.dense_head is None else int(field.dense_head[-1].out_features)  # type: ignore[arg-type]
-        self.samples = field.config.samples
+        super().__init__(field)
         self.kept_code = field.config.hidden + 1
         self.picture_samples: tuple[int, int | None] = (min(field.config.samples, READ), TRACED)
 
     @cached_property
-    def scales(self) -> Float[Tensor, " scales"]:
-        """See `LanguageSource.scales`."""
-        return candidate_scales(self.field.scale_range)
-
-    @cached_property
     def _head(self) -> FoldedHead:
         return FoldedHead(self.field)
-
-    @torch.no_grad()
-    def supported(self, rays: TracedRays) -> tuple[Float[Tensor, " rays"], Float[Tensor, " rays"]]:
-        """See `LanguageSource.supported`."""
-        return self.field.bounds.supported(rays.median_position)
 
     @torch.no_grad()
     def encode(self, rays: TracedRays) -> Latent:
@@ -57,14 +43,6 @@ class DeferredLanguage:
         starts = range(0, max(len(rays), 1), ENCODED_AT_ONCE)
         parts = [self.field.ray_features(rays[start : start + ENCODED_AT_ONCE]) for start in starts]
         return Latent({"features": torch.cat(parts)}, low, high)
-
-    def for_many_phrases(self, latent: Latent) -> Latent:
-        """See `LanguageSource.for_many_phrases`: there is nothing to add."""
-        return latent
-
-    def scale_latent(self, latent: Latent) -> Latent:
-        """See `LanguageSource.scale_latent`: some of the rays."""
-        return coarse(latent)
 
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:

@@ -3,55 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lerf.geometry.traced_rays import TracedRays
-from lerf.language.deferred import HEADS_AT_ONCE
 from lerf.language.field import LanguageField
-from lerf.language.protocol import Latent, candidate_scales, coarse
+from lerf.language.field_language import HEADS_AT_ONCE, FieldLanguage
+from lerf.language.protocol import Latent
 
 
-class PerSampleLanguage:
+class PerSampleLanguage(FieldLanguage):
     """Implements `LanguageSource` for a field with the estimator `per-sample`.
 
     Its latent are the rays themselves: the features of all samples would be many times larger.
     """
 
     def __init__(self, field: LanguageField) -> None:
-        self.field = field
-        self.width = field.width
-        self.dense_width = 0 if field.dense_head is None else int(field.dense_head[-1].out_features)  # type: ignore[arg-type]
-        self.samples = field.config.samples
+        super().__init__(field)
         self.kept_code = field.width
         self.picture_samples: tuple[int, int | None] = (field.config.samples, None)
         self.rays_at_once = HEADS_AT_ONCE // field.config.samples
-
-    @cached_property
-    def scales(self) -> Float[Tensor, " scales"]:
-        """See `LanguageSource.scales`."""
-        return candidate_scales(self.field.scale_range)
-
-    @torch.no_grad()
-    def supported(self, rays: TracedRays) -> tuple[Float[Tensor, " rays"], Float[Tensor, " rays"]]:
-        """See `LanguageSource.supported`."""
-        return self.field.bounds.supported(rays.median_position)
 
     @torch.no_grad()
     def encode(self, rays: TracedRays) -> Latent:
         """See `LanguageSource.encode`."""
         return Latent(rays.tensors, *self.supported(rays))
-
-    def for_many_phrases(self, latent: Latent) -> Latent:
-        """See `LanguageSource.for_many_phrases`: there is nothing to add."""
-        return latent
-
-    def scale_latent(self, latent: Latent) -> Latent:
-        """See `LanguageSource.scale_latent`: some of the rays."""
-        return coarse(latent)
 
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:
