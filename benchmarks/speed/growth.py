@@ -52,7 +52,7 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     model = view_query.model_of(sizes)
     view_query.query_on(model)()
     yield grown("phrases", "next query on a view", [1, 4, 16],
-                lambda phrases: view_query.query_on(model, int(phrases), fresh=False), repeats)  # fmt: skip
+                lambda phrases: view_query.query_on(model, int(phrases), new_view=False), repeats)  # fmt: skip
 
     points = torch.rand(sizes.points, 3)
     table = torch.rand(sizes.encode.entries, sizes.encode.features)

@@ -1,4 +1,4 @@
-"""One phrase on one view: the first, and the next."""
+"""One phrase on one view: the first of a scene, the first of a view, and the next."""
 
 from __future__ import annotations
 
@@ -66,15 +66,16 @@ def model_of(sizes: Sizes, view: tuple[int, int] | None = None) -> Model:
     return model
 
 
-def query_on(model: Model, phrases: int = 1, fresh: bool = True) -> Work:
+def query_on(model: Model, phrases: int = 1, *, new_scene: bool = False, new_view: bool = True) -> Work:
     """The scale at which each phrase answers in the scene, of 30, then the whole view at it.
 
-    `fresh` forgets the view and what earlier phrases left of the scales.
+    `new_view` forgets the view, `new_scene` what earlier phrases left of the scales.
     """
 
     def ask() -> torch.Tensor:
-        if fresh:
+        if new_view:
             model.views = ViewCache(model.radiance, model.language)
+        if new_scene:
             vars(model.surface).pop("scale_search", None)
         asked = model.phrases([f"phrase {number}" for number in range(phrases)])
         return model.relevancy_maps(model.cameras, 0, asked, model.scales(asked))
@@ -108,14 +109,18 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     reference = plainly(lambda: sweep_every_sample(radiance, field, model, rays))
     shares = (float(width * height), float(sizes.reference_rays))
     work = f"one phrase, 30 scales, {width}x{height}; the reference on {sizes.reference_rays} of the rays"
-    first, following = "first query on a view", "next query on the same view"
-    # The first comes first in each round and leaves the view to the next.
+    scene, first, following = "first query in a scene", "first query on a view", "next query on the same view"
+    # In this order each round: the scene's first leaves its scales, the view's first the view.
+    asked = {
+        scene: query_on(model, new_scene=True),
+        first: query_on(model),
+        following: query_on(model, new_view=False),
+    }
     yield from compare(
-        "query", work, {first: query_on(model), following: query_on(model, fresh=False)}, reference,
-        sizes.slow_repeats, shares=shares, targets={first: FIRST, following: NEXT},
-    )  # fmt: skip
+        "query", work, asked, reference, sizes.slow_repeats, shares=shares, targets={first: FIRST, following: NEXT}
+    )
     c, layout = sizes.language, field.grid.layout
     folded = (layout.width + 1, *[c.hidden] * c.layers, min(c.hidden + 1, sizes.width) + 5)
     count = floors.dense(width * height, folded)
-    values = [value / count.floor(rates) for value in timed(query_on(model, fresh=False), sizes.slow_repeats)]
+    values = [value / count.floor(rates) for value in timed(query_on(model, new_view=False), sizes.slow_repeats)]
     yield row("floor", following, f"{work}; limit: {count.limit(rates)}", values, "x floor")
