@@ -3,9 +3,15 @@
 The command line prints the message of a `LerfError` and exits with code 2; Python callers catch the class they need.
 """
 
+from lerf.text import message_line
+
 
 class LerfError(Exception):
     """Base of every error that bad input, a bad environment or a bad request can cause."""
+
+    def __init__(self, message: str) -> None:
+        """Whatever text of users and files is in the message, it becomes one line that a terminal can show."""
+        super().__init__(message_line(message))
 
 
 class SceneError(LerfError):
@@ -34,3 +40,7 @@ class StorageError(LerfError):
 
 class LerfWarning(UserWarning):
     """Something that went on, but that the caller should know; the command line prints it on the terminal."""
+
+    def __init__(self, message: str) -> None:
+        """As of `LerfError`."""
+        super().__init__(message_line(message))

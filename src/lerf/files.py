@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic writes, content hashes."""
+"""Files: whether a path is one, bounded reads, atomic writes that leave them whole or absent, content hashes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,72 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lerf.errors import StorageError
+from lerf.errors import LerfError, StorageError
 
 _UMASK = os.umask(0)
 os.umask(_UMASK)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a regular file: no pipe, no device.
+
+    False for whatever cannot be one: a name that is too long or holds a NUL, a loop of links, a folder without access.
+    """
+    return _is(path, stat.S_ISREG)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder; see `is_file`."""
+    return _is(path, stat.S_ISDIR)
+
+
+def resolved(path: Path) -> Path:
+    """The absolute path without links; with them where they cannot be followed, for example in a loop."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return Path(os.path.abspath(str(path).replace("\0", "")))
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_bytes(path: Path, *, error: type[LerfError], remedy: str, largest: int) -> bytes:
+    """All bytes of a regular file.
+
+    Args:
+        path: the file.
+        error: raised when it cannot be read.
+        remedy: what to do then, in the imperative and without a full stop.
+        largest: bytes that it may have; its size is looked at before memory is taken.
+
+    Raises:
+        LerfError: of the class `error`: missing, not a regular file, without permission, or larger.
+    """
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise error(f"{path} is not a regular file: {remedy}.")
+        if status.st_size > largest:
+            raise error(f"{path} has {status.st_size} bytes where {largest} are the most that can be: {remedy}.")
+        with open(path, "rb") as file:
+            data = file.read(largest + 1)
+    except (OSError, ValueError) as problem:
+        said = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
+        raise error(f"{path} cannot be read ({said.lower()}): {remedy}.") from None
+    if len(data) > largest:
+        raise error(f"{path} has more than the {largest} bytes that can be: {remedy}.")
+    return data
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

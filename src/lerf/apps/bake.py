@@ -46,7 +46,6 @@ def bake(command: Bake, console: Console) -> dict[str, Any]:
     console.print(
         f"{path}: {len(index)} cells, {len(index.scales)} scales, rank {rank}, {size_text(size)}; mean cosine with the "
         f"field {index.provenance.cosine:.3f}.",
-        highlight=False,
         markup=False,
     )
     if agreements and not command.json:

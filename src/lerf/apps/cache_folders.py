@@ -97,9 +97,9 @@ def _prune(command: Cache, found: list[Entry], root: Path, console: Console) -> 
                 kept_in_use.append(str(entry.folder))
         else:
             freed += remove_leftovers(entry.folder) + _remove_unrecorded(entry)
-    console.print(f"{len(removed)} folders removed, {size_text(freed)} freed.", highlight=False)
+    console.print(f"{len(removed)} folders removed, {size_text(freed)} freed.")
     if kept_in_use:
-        console.print(f"In use by another process, and kept: {', '.join(kept_in_use)}.", highlight=False)
+        console.print(f"In use by another process, and kept: {', '.join(kept_in_use)}.")
     return {"cache": str(root), "removed": removed, "in_use": kept_in_use, "freed_bytes": freed}
 
 
@@ -120,7 +120,7 @@ def _show(found: list[Entry], console: Console, quiet: bool) -> None:
     if quiet:
         return
     if not found:
-        console.print("The cache is empty.", highlight=False)
+        console.print("The cache is empty.")
         return
     table = Table("encoder", "made by", "tile ratios", "photos", "size", "unused for")
     for entry in found:

@@ -34,7 +34,7 @@ def demo(command: Demo, console: Console) -> dict[str, Any]:
     """Train, measure, draw, and say how to go on; the report is also written to `report.json`."""
     run, pictures = command.output / "run", command.output / "pictures"
     capture = demo_capture()
-    console.print(f"The scene: {capture}", highlight=False)
+    console.print(f"The scene: {capture}")
     reporter = TerminalReporter(console)
     try:
         model = lerf.train(
@@ -64,7 +64,6 @@ def demo(command: Demo, console: Console) -> dict[str, Any]:
         f"Open it: lerf view {run}\n"
         f'Ask it: lerf query {run} "{example}"\n'
         f'See it: lerf render {run} --query "{example}" --output {command.output / "more"}',
-        highlight=False,
     )
     return report
 

@@ -67,5 +67,5 @@ def evaluate(command: Eval, console: Console) -> dict[str, Any]:
         for table in report_tables(report):
             console.print(table)
     for view in report.get("left_out", []):
-        console.print(f"{view['photo']} is left out: {view['reason']}.", markup=False, highlight=False)
+        console.print(f"{view['photo']} is left out: {view['reason']}.", markup=False)
     return report

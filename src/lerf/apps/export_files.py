@@ -57,7 +57,7 @@ def export(command: Export, console: Console) -> dict[str, Any]:
     write_json(command.output.with_suffix(".json"), facts)
     size = size_text(command.output.stat().st_size)
     shape = f"{facts['vertices']:,} points" if command.what == "cloud" else f"{facts['faces']:,} triangles"
-    console.print(f"{command.output}: {shape}, {size}.", highlight=False, markup=False)
+    console.print(f"{command.output}: {shape}, {size}.")
     return {"file": str(command.output), **facts}
 
 

@@ -78,13 +78,12 @@ def features(command: Features, console: Console) -> dict[str, Any]:
         console.print(
             f"{one.name}: {cells:,} cells of {store.width} numbers, {size_text(2 * cells * store.width)}, in "
             f"{store.folder}; licence of the weights: {getattr(one, 'licence', None) or 'see docs/encoders.md'}.",
-            highlight=False,
         )
         if command.pictures:
             files += _draw(store, scene, chosen, command.output)
     facts |= {"encoders": results, "files": files}
     write_json(command.output / "features.json", facts)
-    console.print(f"{len(files)} pictures in {command.output}", highlight=False)
+    console.print(f"{len(files)} pictures in {command.output}")
     return facts
 
 
@@ -104,7 +103,7 @@ def _announce(
     sizes = [(scene.photos[i].camera.height, scene.photos[i].camera.width) for i in scene.train]
     count = features_of(encoder.name, sizes, getattr(encoder, "width", None), options.tile_ratios)
     if count:
-        console.print(f"{encoder.name}: about {size_text(count)} of features on disk.", highlight=False)
+        console.print(f"{encoder.name}: about {size_text(count)} of features on disk.")
 
 
 def _cluster(command: Features, name: str, encoder: ImageTextEncoder | DenseEncoder, device: str) -> Compute:

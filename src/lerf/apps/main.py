@@ -17,6 +17,7 @@ from rich.console import Console
 from lerf.apps import train
 from lerf.apps.bake import Bake
 from lerf.apps.cache import Cache
+from lerf.apps.console import PlainConsole
 from lerf.apps.demo import Demo
 from lerf.apps.eval import Eval
 from lerf.apps.export import Export
@@ -56,21 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"lerf {version('lerf')}")
         return 0
-    errors = Console(stderr=True, soft_wrap=True)
+    errors = PlainConsole(stderr=True)
     try:
         command = parse(arguments)
         # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
-        console = Console(stderr=command.json, soft_wrap=True)
+        console = PlainConsole(stderr=command.json)
         with _warnings_shown(errors):
             result = _runner(command)(command, console)
         if command.json and result is not None:
             print(json.dumps(result, indent=2, allow_nan=False))
         return 0
     except LerfError as error:
-        errors.print(f"Error: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"Error: {error}", style="red")
         return 2
     except KeyboardInterrupt:
-        errors.print("Interrupted; give the same command again to continue.", highlight=False)
+        errors.print("Interrupted; give the same command again to continue.")
         return 130
     except BrokenPipeError:
         # The reader of a pipe went away; nothing is wrong.
@@ -117,7 +118,7 @@ def _warnings_shown(errors: Console) -> Iterator[None]:
 
         def show(message: Any, category: type[Warning], *where: Any) -> None:
             if issubclass(category, LerfWarning):
-                errors.print(f"Warning: {message}", style="yellow", markup=False, highlight=False)
+                errors.print(f"Warning: {message}", style="yellow")
             else:
                 shown_otherwise(message, category, *where)
 

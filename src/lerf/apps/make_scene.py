@@ -56,7 +56,6 @@ def make_scene(command: MakeScene, console: Console) -> dict[str, Any]:
     console.print(
         f"{command.output}: {', '.join(objects)}.\nTrain on it: lerf train {command.output} --preset lerf-demo "
         f"--output RUN",
-        highlight=False,
     )
     return {
         "scene": str(command.output),

@@ -20,10 +20,14 @@ class TerminalReporter:
         self.close()
         self.stage, self.facts = stage, {}
         if self.console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                TextColumn("{task.fields[facts]}"), console=self.console, transient=True,
-            )  # fmt: skip
+            columns = (
+                TextColumn("{task.description:<28}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[facts]}", markup=False),
+            )
+            self._progress = Progress(*columns, console=self.console, transient=True)
             self._task = self._progress.add_task(stage, total=total, facts="")
             self._progress.start()
 
@@ -40,10 +44,10 @@ class TerminalReporter:
 
     def end(self, seconds: float) -> None:
         self.close()
-        self.console.print(f"{self.stage:<28} {seconds:8.1f} s   {describe(self.facts)}", highlight=False)
+        self.console.print(f"{self.stage:<28} {seconds:8.1f} s   {describe(self.facts)}")
 
     def note(self, message: str) -> None:
-        self.console.print(message, highlight=False)
+        self.console.print(message)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -42,7 +42,7 @@ def query(command: Query, console: Console) -> dict[str, Any]:
     if not command.json:
         console.print(answer_table(result["queries"]))
     if "index" in result:
-        console.print(index_sentence(result["index"]), highlight=False)
+        console.print(index_sentence(result["index"]))
     return result
 
 

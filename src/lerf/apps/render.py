@@ -57,7 +57,7 @@ def render(command: Render, console: Console) -> dict[str, Any]:
         "files": [str(path) for path in files],
     }
     write_json(output / "render.json", facts)
-    console.print(f"{len(files)} files in {output}", highlight=False, markup=False)
+    console.print(f"{len(files)} files in {output}")
     return facts
 
 

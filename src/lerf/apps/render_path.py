@@ -89,7 +89,7 @@ def render_path(command: Render, model: Model, console: Console) -> dict[str, An
     if temporary:
         shutil.rmtree(folder)
     place = command.video if temporary else folder
-    console.print(f"{len(path.cameras)} frames, {kept} of them there already: {place}", highlight=False, markup=False)
+    console.print(f"{len(path.cameras)} frames, {kept} of them there already: {place}")
     unit = model.photos.unit
     return {
         "frames": len(path.cameras),

@@ -123,12 +123,11 @@ def train(command: Train, console: Console) -> dict[str, Any]:
 
     settings, output = _what_and_where(command)
     if command.config is not None:
-        console.print(repeated(command.config, saved_settings(command.config), settings, output), highlight=False)
+        console.print(repeated(command.config, saved_settings(command.config), settings, output))
     estimate = describe_capture(settings)
     console.print(
         f"{estimate['photos']} photos, preset {settings.preset}: about {size_text(estimate['memory_bytes'])} of memory "
         f"and {size_text(estimate['disk_bytes'])} of disk.",
-        highlight=False,
     )
     reporter = TerminalReporter(console)
     page = None
@@ -136,7 +135,7 @@ def train(command: Train, console: Console) -> dict[str, Any]:
         from lerf.viewer.training import TrainingPage
 
         page = TrainingPage(reporter, title=output.resolve().name, host=command.host, port=command.port)
-        console.print(f"Watch it at {page.url}", highlight=False)
+        console.print(f"Watch it at {page.url}")
     try:
         run = run_training(settings, output, offline=command.offline, reporter=page or reporter)
     finally:
@@ -148,7 +147,6 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     console.print(
         f"Done: {seconds}; peak memory {size_text(timings['peak_memory_bytes'])}.\n"
         f'Ask it: lerf query {output} "a phrase"',
-        highlight=False,
     )
     return {"run": str(run.path), **timings}
 

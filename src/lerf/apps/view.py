@@ -52,16 +52,16 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
         if command.json:
             print(json.dumps({"url": viewer.url, "host": viewer.host, "port": viewer.port}), flush=True)
         if command.port not in (0, viewer.port):
-            console.print(f"Port {command.port} is taken.", highlight=False)
-        console.print(f"{command.run} is at {viewer.url} (stop with Ctrl-C)", highlight=False)
+            console.print(f"Port {command.port} is taken.")
+        console.print(f"{command.run} is at {viewer.url} (stop with Ctrl-C)")
         if scene.lacking:
-            console.print(scene.lacking, highlight=False)
+            console.print(scene.lacking)
         if command.share:
             shared = viewer.server.request_share_url(verbose=False)
-            console.print(f"Anybody can open it at {shared}" if shared else "It could not be shared.", highlight=False)
+            console.print(f"Anybody can open it at {shared}" if shared else "It could not be shared.")
         threading.Event().wait()
     except KeyboardInterrupt:
-        console.print("Stopped.", highlight=False)
+        console.print("Stopped.")
     finally:
         viewer.close()
     return None

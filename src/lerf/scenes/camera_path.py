@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from lerf.documents import read_document
 from lerf.errors import ConfigError, LerfWarning, SceneError
 from lerf.files import write_json
 from lerf.geometry.camera import Camera
 from lerf.geometry.similarity import Similarity, normalising_similarity
-from lerf.scenes.documents import read_document
 from lerf.scenes.listing import checked_pose
 from lerf.scenes.scene import Scene
 
@@ -84,7 +84,7 @@ def read_nerfstudio_transform(path: Path, scene: Scene) -> Similarity:
     Raises:
         SceneError: when the file is not such a one.
     """
-    document = read_document(path, "JSON object", "save it again")
+    document = read_document(path, dict, error=SceneError, remedy="save it again")
     try:
         matrix = np.asarray(document["transform"], np.float64).reshape(3, 4)
         scale = float(document["scale"])
@@ -114,7 +114,7 @@ def read_camera_path(path: Path, scene: Scene, frame: Similarity | None = None) 
     Raises:
         SceneError: when the file is missing, is no camera path, or uses a camera that cannot be rendered.
     """
-    document = read_document(path, "JSON object", "save it again")
+    document = read_document(path, dict, error=SceneError, remedy="save it again")
     entries = document.get("camera_path")
     if not isinstance(entries, list) or not entries:
         raise SceneError(

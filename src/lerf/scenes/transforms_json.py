@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lerf.documents import read_document
 from lerf.errors import SceneError
 from lerf.scenes.assemble import PhotoFinder, assemble
-from lerf.scenes.documents import read_document
 from lerf.scenes.listing import Optics, Shot, checked_pose, checked_size, held_out
 from lerf.scenes.scene import Scene
 
@@ -48,7 +48,7 @@ def read_frames(path: Path) -> dict[str, Any]:
     Raises:
         SceneError: when the file is missing or is not a JSON object.
     """
-    return read_document(path, "JSON object with frames", "export the capture again or repair the file")
+    return read_document(path, dict, error=SceneError, remedy="export the capture again or repair the file")
 
 
 def read_shots(document: Mapping[str, Any], path: Path, finder: PhotoFinder) -> list[Shot]:
