@@ -74,4 +74,4 @@ def converted(value: Any, kind: type[Content], where: str, *, error: type[LerfEr
 
 def _said(problem: Exception) -> str:
     said = str(problem).replace("`", "'").replace(" - at '$", " at '")
-    return said[:1].lower() + said[1:]
+    return said if said[:2].isupper() else said[:1].lower() + said[1:]
