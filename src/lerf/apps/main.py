@@ -24,6 +24,7 @@ from lerf.apps.export import Export
 from lerf.apps.features import Features
 from lerf.apps.info import Info
 from lerf.apps.make_scene import MakeScene
+from lerf.apps.poses import Poses
 from lerf.apps.query import Query
 from lerf.apps.render_options import Render
 from lerf.apps.train import Train
@@ -31,6 +32,7 @@ from lerf.apps.view import View
 from lerf.errors import LerfError, LerfWarning
 
 COMMANDS: dict[str, tuple[type, str]] = {
+    "poses": (Poses, "lerf.apps.poses:poses"),
     "train": (Train, "lerf.apps.train:train"),
     "query": (Query, "lerf.apps.query:query"),
     "render": (Render, "lerf.apps.render:render"),
@@ -50,7 +52,11 @@ ABOUT = """Language Embedded Radiance Fields: posed photos in, answered question
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted."""
+    """Run one command.
+
+    Exit codes: 0 done, 1 done but not enough of it (the result's "ok" is false), 2 bad input (one sentence on stderr),
+    130 interrupted.
+    """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments == ["--version"]:
         from importlib.metadata import version
@@ -66,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = _runner(command)(command, console)
         if command.json and result is not None:
             print(json.dumps(result, indent=2, allow_nan=False))
-        return 0
+        return 1 if result is not None and not result.get("ok", True) else 0
     except LerfError as error:
         errors.print(f"Error: {error}", style="red")
         return 2

@@ -93,7 +93,7 @@ def normalising_similarity(poses: Float[np.ndarray, "photos 3 4"]) -> Similarity
     centre = _convergence(positions, -poses[:, :, 2])
     if centre is None:
         centre = mean
-    rotation = _rotation_to_z(poses[:, :, 1].mean(0))
+    rotation = rotation_to_z(poses[:, :, 1].mean(0))
     scale = 1.0 / float(np.linalg.norm(positions - centre, axis=1).mean())
     return Similarity(rotation, -scale * (rotation @ centre), scale)
 
@@ -116,7 +116,7 @@ def _convergence(positions: np.ndarray, forward: np.ndarray) -> np.ndarray | Non
     return point + origin
 
 
-def _rotation_to_z(up: np.ndarray) -> np.ndarray:
+def rotation_to_z(up: np.ndarray) -> np.ndarray:
     """The smallest rotation that takes `up` to +z; the identity when `up` is too short to mean anything."""
     length = np.linalg.norm(up)
     if length < 1e-3:

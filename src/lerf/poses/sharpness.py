@@ -1,0 +1,37 @@
+"""How sharp a picture is, beside others of the same scene."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+SIDE = 640
+"""Pixels of the longer side at which sharpness is measured, so that photos of all sizes compare."""
+THUMBNAIL = 32
+"""Side of the picture by which two frames are compared."""
+
+
+def grey_of(picture: UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"]) -> Image.Image:
+    """Brightness, reduced so that its longer side has `SIDE` pixels at most."""
+    image = Image.fromarray(picture).convert("L")
+    factor = max(1.0, max(image.size) / SIDE)
+    return image.resize(
+        (max(1, round(image.width / factor)), max(1, round(image.height / factor))), Image.Resampling.BOX
+    )
+
+
+def sharpness(grey: Image.Image) -> float:
+    """Variance of the Laplacian of the brightness in 0..1 (Pech-Pacheco et al. 2000, "Diatom autofocusing in
+    brightfield microscopy"): small where edges are blurred."""
+    values = np.asarray(grey, np.float64) / 255.0
+    if min(values.shape) < 3:
+        return 0.0
+    middle = values[1:-1, 1:-1]
+    laplacian = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4.0 * middle
+    return float(laplacian.var())
+
+
+def thumbnail(grey: Image.Image) -> Float[np.ndarray, "side side"]:
+    """The picture in few pixels, brightness in 0..1."""
+    return np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float64) / 255.0
