@@ -120,7 +120,12 @@ def adjust(model: Any) -> float:
     options = colmap.BundleAdjustmentOptions()
     options.print_summary = False
     options.refine_principal_point = min(photos.values()) >= WELL_SEEN
-    colmap.bundle_adjustment(model, options)
+    # `colmap.bundle_adjustment` does the same, and writes to the terminal whatever the level of the log.
+    adjusted = colmap.BundleAdjustmentConfig()
+    for number in model.reg_image_ids():
+        adjusted.add_image(number)
+    adjusted.fix_gauge(colmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    colmap.create_default_bundle_adjuster(options, adjusted, model).solve()
     model.update_point_3d_errors()
     error = float(model.compute_mean_reprojection_error())
     if not math.isfinite(error):

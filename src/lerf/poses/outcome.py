@@ -38,8 +38,8 @@ class Outcome:
     """Given."""
     placed: int
     """With a pose."""
-    models: tuple[int, ...]
-    """Photos of each model that the matches gave, the one in use first."""
+    parts: tuple[int, ...]
+    """Photos of each part of the capture that is connected in itself alone; the first is in use."""
     cameras: int
     reprojection_error: float
     """Mean over the points' observations, pixels of the photos."""
@@ -61,9 +61,9 @@ class Outcome:
             f"{self.reprojection_error:.2f} pixels; {self.points} points, each seen by {self.track_length:.1f} photos "
             "on average."
         ]
-        if len(self.models) > 1:
-            others = ", ".join(str(count) for count in self.models[1:])
-            said.append(f"The photos fell into {len(self.models)} parts that are not connected; others have {others}.")
+        if len(self.parts) > 1:
+            others = ", ".join(str(count) for count in self.parts[1:])
+            said.append(f"The photos fell into {len(self.parts)} parts that are not connected: beside it, of {others}.")
         for reason, count in Counter(photo.reason for photo in self.left_out).most_common():
             names = [photo.name for photo in self.left_out if photo.reason == reason]
             more = f" and {count - 3} more" if count > 3 else ""
@@ -80,7 +80,7 @@ class Outcome:
         return {
             "photos": self.photos,
             "placed": self.placed,
-            "models": list(self.models),
+            "parts": list(self.parts),
             "cameras": self.cameras,
             "mean_reprojection_error": self.reprojection_error,
             "points": self.points,

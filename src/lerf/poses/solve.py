@@ -106,11 +106,16 @@ def _photos(
 def _outcome(models: Sequence[Any], photos: Sequence[SourcePhoto], inliers: dict[tuple[int, int], int]) -> Outcome:
     model = models[0]
     placed = {photo.index for photo in solved_photos(model)}
-    elsewhere = {photo.index for other in models[1:] for photo in solved_photos(other)}
+    # Models may share photos: of each only those count that no larger one has.
+    parts, elsewhere = [len(placed)], set[int]()
+    for other in models[1:]:
+        own = {photo.index for photo in solved_photos(other)} - placed - elsewhere
+        parts += [len(own)] if own else []
+        elsewhere |= own
     return Outcome(
         photos=len(photos),
         placed=len(placed),
-        models=tuple(other.num_reg_images() for other in models),
+        parts=tuple(parts),
         cameras=len({photo.camera for photo in solved_photos(model)}),
         reprojection_error=float(model.compute_mean_reprojection_error()),
         points=len(points_of(model)[0]),

@@ -19,7 +19,8 @@ from lerf.files import write_atomically
 from lerf.poses.sharpness import grey_of, sharpness, thumbnail
 
 BLURRED = 0.3
-"""A frame is blurred when it is less sharp than this share of the median of the frames chosen around it."""
+"""A frame is blurred when it is less sharp than this share of the sharp ones among those chosen around it: of their
+90th percentile, since most frames of a hasty film are blurred."""
 AROUND = 10
 """Chosen frames on each side that it is compared with."""
 REPEATED = 0.004
@@ -114,7 +115,7 @@ def choose(scores: list[FrameScore], count: int) -> ChosenFrames:
     blurred = repeated = 0
     for index, frame in enumerate(best):
         around = [other.sharpness for other in best[max(0, index - AROUND) : index + AROUND + 1]]
-        if frame.sharpness < BLURRED * float(np.median(around)):
+        if frame.sharpness < BLURRED * float(np.percentile(around, 90.0)):
             blurred += 1
         elif kept and float(np.abs(frame.thumbnail - kept[-1].thumbnail).mean()) < REPEATED:
             repeated += 1

@@ -1,0 +1,122 @@
+"""From photos alone to a capture: poses against those the photos were made with, resuming, and what is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import refused
+from painted_room import FOCAL, write_photos
+from PIL import Image
+
+from lerf.apps.main import main
+from lerf.scenes.load import load_scene
+from lerf.scenes.scene import Scene
+
+pycolmap = pytest.importorskip("pycolmap")
+
+PHOTOS = 10
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("solved")
+    write_photos(folder, PHOTOS)
+    Image.new("RGB", (320, 240), "grey").save(folder / "my photos" / "blank.png")
+    (folder / "my photos" / "notes.txt").write_text("no photo")
+    assert main(["poses", str(folder / "my photos"), "--output", str(folder / "capture")]) == 0
+    return folder
+
+
+def aligned(found: Scene, truth: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Degrees between rotations, and distances as shares of the cameras' extent, after the best similarity."""
+    poses = json.loads(truth.read_text())
+    pairs = [(photo.camera.camera_to_world, np.array(poses[Path(photo.name).name])) for photo in found.photos]
+    ours, theirs = (np.stack(side) for side in zip(*pairs, strict=True))
+    x, y = ours[:, :, 3], theirs[:, :, 3]
+    u, sizes, vt = np.linalg.svd((y - y.mean(0)).T @ (x - x.mean(0)))
+    flip = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])
+    rotation = u @ flip @ vt
+    scale = (sizes * np.diag(flip)).sum() / np.square(x - x.mean(0)).sum()
+    away = np.linalg.norm(scale * (x - x.mean(0)) @ rotation.T - (y - y.mean(0)), axis=1)
+    cosine = (np.einsum("ij,njk,nik->n", rotation, ours[:, :, :3], theirs[:, :, :3]) - 1.0) / 2.0
+    return np.degrees(np.arccos(cosine.clip(-1, 1))), away / np.linalg.norm(np.ptp(y, axis=0))
+
+
+def test_poses_are_those_that_the_photos_were_made_with(solved: Path) -> None:
+    scene = load_scene(solved / "capture")
+    assert len(scene.photos) == PHOTOS
+    angles, distances = aligned(scene, solved / "truth.json")
+    assert angles.max() < 0.5
+    assert distances.max() < 0.01
+    camera = scene.photos[0].camera
+    assert camera.fx == pytest.approx(FOCAL, rel=0.02)
+    assert camera.fy == pytest.approx(FOCAL, rel=0.02)
+
+
+def test_the_capture_stands_upright_on_its_ground(solved: Path) -> None:
+    scene = load_scene(solved / "capture")
+    up = np.stack([photo.camera.camera_to_world[:, 1] for photo in scene.photos]).mean(0)
+    np.testing.assert_allclose(up[:2], 0.0, atol=1e-6)
+    points = np.stack([point.xyz for point in pycolmap.Reconstruction(solved / "capture/sparse/0").points3D.values()])
+    assert np.percentile(points[:, 2], 1.0) == pytest.approx(0.0, abs=1e-3)
+    assert all(photo.camera.camera_to_world[2, 3] > 0 for photo in scene.photos)
+
+
+def test_transforms_sparse_model_and_points_are_in_one_frame(solved: Path) -> None:
+    capture = solved / "capture"
+    scene, model = load_scene(capture / "transforms.json"), pycolmap.Reconstruction(capture / "sparse/0")
+    cameras = {photo.name: photo.camera for photo in scene.photos}
+    errors = []
+    for image in model.images.values():
+        camera = cameras[f"images/{image.name}"]
+        for seen in image.get_observation_points2D()[:20]:
+            xyz = model.points3D[seen.point3D_id].xyz
+            pose = camera.camera_to_world
+            local = pose[:, :3].T @ (xyz - pose[:, 3])
+            assert local[2] < 0
+            pixel = image.project_point(xyz)
+            errors.append(np.linalg.norm(pixel - seen.xy))
+            expected = np.array([camera.fx * local[0], -camera.fy * local[1]]) / -local[2] + [camera.cx, camera.cy]
+            # Up to lens distortion, which pycolmap's projection has and this one has not.
+            assert np.linalg.norm(expected - pixel) < 12.0
+    assert np.median(errors) < 1.0
+    with open(capture / "sparse_points.ply", "rb") as file:
+        assert f"element vertex {len(model.points3D)}".encode() in file.read(400)
+
+
+def test_what_was_left_out_is_said_with_a_reason(solved: Path) -> None:
+    done = json.loads((solved / "capture/poses.json").read_text())
+    assert (done["photos"], done["placed"]) == (PHOTOS + 1, PHOTOS)
+    assert done["left_out"] == [{"name": "blank.png", "reason": "blurred"}]
+    assert 0.0 < done["mean_reprojection_error"] < 1.0
+    assert set(done["seconds"]) == {"photos", "points", "matches", "cameras"}
+
+
+def test_the_same_command_goes_on_and_gives_the_same_poses(solved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With points and matches of the first time; a mapping of its own, so that this is a test of determinism too."""
+    before = (solved / "capture/transforms.json").read_bytes()
+    database = (solved / "capture/.poses/database.db").stat().st_size
+    assert main(["poses", str(solved / "my photos"), "--output", str(solved / "capture")]) == 0
+    assert (solved / "capture/.poses/database.db").stat().st_size == database
+    assert (solved / "capture/transforms.json").read_bytes() == before
+    assert "1 files are neither photos nor videos and not used, notes.txt first." in capsys.readouterr().out
+
+
+def test_other_photos_or_settings_are_refused_and_named(solved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "poses", solved / "my photos", "--output", solved / "capture", "--seed", "3")
+    assert "was begun with other --seed: choose another --output" in said
+    assert "is not empty" in refused(capsys, "poses", solved / "my photos", "--output", solved)
+
+
+def test_photos_that_have_nothing_in_common_end_with_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        noise = generator.integers(0, 255, (120, 160, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "in" / f"{number}.png")
+    said = refused(capsys, "poses", tmp_path / "in", "--output", tmp_path / "out")
+    assert "No two photos could be connected: take them from places a step apart" in said
+    assert not (tmp_path / "out/transforms.json").exists()
