@@ -86,7 +86,7 @@ def test_up_follows_the_exif_orientation(orientation: int, turn: float) -> None:
     upright = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
     about = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
     pose = np.column_stack([upright @ about.T, np.zeros(3)])
-    points = np.random.default_rng(0).random((100, 3)) + [5.0, 6.0, 7.0]
+    points = np.random.default_rng(0).random((100, 3)) + np.array([5.0, 6.0, 7.0])
     found = upright_similarity(pose[None], np.array([orientation]), points, 2.0)
     np.testing.assert_allclose(found.rotation @ [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], atol=1e-9)
     moved = found.apply_points(points)
