@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from lerf.geometry import distortion as lenses
@@ -112,3 +112,15 @@ def test_absurd_coefficients_stay_finite():
     x, y = np.random.default_rng(0).uniform(-3, 3, (2, 200))
     assert np.isfinite(lenses.undistort_plane(x, y, lens)).all()
     assert np.isfinite(lenses.distort_plane(x, y, lens)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(st.floats(-0.3, -0.1), st.floats(-0.15, 0), small, small, tangential, tangential))
+def test_pixels_past_the_limit_stay_close_to_where_they_are(distortion):
+    """The tangential terms make the inverse approximate there: by about their own size, and never a leap."""
+    lens = lenses.lens_of(distortion, False)
+    assume(np.isfinite(lens[6]))
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    lands = np.stack([np.cos(angle), np.sin(angle)], -1) * np.linspace(1.0, 1.3, 4)[:, None, None] * lens[7]
+    again = camera(distortion).distort(camera(distortion).undistort(lands))
+    assert np.hypot(*(again - lands).T).max() < 0.05 * lens[7]

@@ -81,8 +81,10 @@ def undistort_plane(
     beyond = xp.clip(xp.hypot(x, y) / edge, 1.0, None)
     target_x, target_y = x / beyond, y / beyond
     x, y = target_x, target_y
+    radius = xp.clip(xp.hypot(x, y), 1e-12, None)
+    # Where the growth of the image keeps the answer; past it Newton's method would leave the picture for good.
+    reach = xp.clip(radius / LEAST_GROWTH, None, limit)
     if radial_steps:
-        radius = xp.clip(xp.hypot(x, y), 1e-12, None)
         start = _invert_radial(radius, lens, radial_steps) / radius
         x, y = x * start, y * start
     for _ in range(plane_steps):
@@ -103,7 +105,8 @@ def undistort_plane(
         scale = 1 / xp.clip(determinant, 1e-3, None)
         x = x - (j_yy * error_x - j_xy * error_y) * scale
         y = y - (j_xx * error_y - j_xy * error_x) * scale
-        x, y = xp.clip(x, -limit, limit), xp.clip(y, -limit, limit)
+        outside = xp.clip(xp.hypot(x, y) / reach, 1.0, None)
+        x, y = x / outside, y / outside
     return x * beyond, y * beyond
 
 

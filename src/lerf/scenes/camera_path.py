@@ -21,8 +21,9 @@ from lerf.documents import read_document
 from lerf.errors import ConfigError, LerfWarning, SceneError
 from lerf.files import write_json
 from lerf.geometry.camera import Camera
-from lerf.geometry.similarity import Similarity, normalising_similarity
+from lerf.geometry.similarity import Similarity
 from lerf.scenes.listing import checked_pose
+from lerf.scenes.nerfstudio_frame import nerfstudio_frame
 from lerf.scenes.scene import Scene
 
 FRAMES_A_SECOND = 24.0
@@ -53,29 +54,6 @@ class CameraPath:
         """The same path in pictures of another size."""
         cameras = tuple(camera.scaled_to(width, height) for camera in self.cameras)
         return CameraPath(cameras, self.frames_a_second, self.keyframes, self.loop)
-
-
-def nerfstudio_frame(scene: Scene) -> Similarity:
-    """The capture frame to the one in which nerfstudio trains on the same capture with its default settings.
-
-    Up is the mean of the cameras' up axes and becomes +z, the origin is the mean camera position, and the largest
-    coordinate of a camera is 1 (nerfstudio's `auto_orient_and_center_poses` with "up" and "poses", and
-    `auto_scale_poses`). A capture's `orientation_override` of "none" is followed.
-
-    Raises:
-        SceneError: when all photos were taken from one point, or the capture overrides the orientation otherwise.
-    """
-    override = scene.metadata.get("orientation_override", "up")
-    if override not in ("up", "none"):
-        raise SceneError(
-            f"The capture asks nerfstudio for the orientation '{override}', which cannot be reproduced here; give "
-            "the dataparser_transforms.json of the nerfstudio run with --transforms."
-        )
-    poses = np.stack([photo.camera.camera_to_world for photo in scene.photos])
-    rotation = normalising_similarity(poses).rotation if override == "up" else np.eye(3)
-    turned = (poses[:, :, 3] - poses[:, :, 3].mean(0)) @ rotation.T
-    scale = 1.0 / float(np.abs(turned).max())
-    return Similarity(rotation, -scale * (rotation @ poses[:, :, 3].mean(0)), scale)
 
 
 def read_nerfstudio_transform(path: Path, scene: Scene) -> Similarity:
@@ -161,7 +139,7 @@ def write_camera_path(path: Path, camera_path: CameraPath, scene: Scene, frame: 
     cameras = camera_path.cameras
     if len({(camera.width, camera.height, camera.fisheye) for camera in cameras}) != 1:
         raise ConfigError("A camera path needs one camera or more, all of one size and kind.")
-    frame = nerfstudio_frame(scene) if frame is None else frame
+    frame = _frame_to_write(scene) if frame is None else frame
     width, height = camera_path.size
     aspect = width / height
     frames = [
@@ -198,6 +176,19 @@ def write_camera_path(path: Path, camera_path: CameraPath, scene: Scene, frame: 
         OWN_ENTRY: frame.to_dict(),
     }
     write_json(path, document)
+
+
+def _frame_to_write(scene: Scene) -> Similarity:
+    """nerfstudio's frame, or the capture's where that cannot be known: the file names its frame."""
+    try:
+        return nerfstudio_frame(scene)
+    except SceneError as error:
+        warnings.warn(
+            f"The camera path is saved in the capture's frame, where nerfstudio will not find it in place. {error}",
+            LerfWarning,
+            stacklevel=3,
+        )
+        return Similarity.identity()
 
 
 def _flat(pose: Float[np.ndarray, "3 4"]) -> list[float]:
