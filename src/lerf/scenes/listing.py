@@ -32,8 +32,8 @@ class Optics:
     """Width and height that the numbers below refer to; None: the photo's own."""
     focal: tuple[float, float] | None
     """Pixels; None when only angles are given."""
-    angles: tuple[float, float | None] | None = None
-    """Full horizontal and vertical viewing angle in radians; without the vertical one pixels are square."""
+    angles: tuple[float | None, float | None] | None = None
+    """Full horizontal and vertical viewing angle in radians; with one of them pixels are square."""
     centre: tuple[float | None, float | None] = (None, None)
     """Pixels; None: the middle of the picture."""
     distortion: Distortion = NO_DISTORTION
@@ -50,8 +50,11 @@ class Optics:
         if self.focal is not None:
             fx, fy = self.focal
         elif self.angles is not None:
-            fx = _focal_from_angle(self.angles[0], width, name)
-            fy = fx if self.angles[1] is None else _focal_from_angle(self.angles[1], height, name)
+            along = [
+                None if angle is None else _focal_from_angle(angle, pixels, name)
+                for angle, pixels in zip(self.angles, (width, height), strict=True)
+            ]
+            fx, fy = (along[0] or along[1] or 0.0, along[1] or along[0] or 0.0)
         else:
             raise SceneError(f"Photo {name} has no focal length: give fl_x and fl_y, or camera_angle_x.")
         cx = width / 2 if self.centre[0] is None else self.centre[0]
