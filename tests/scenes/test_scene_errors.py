@@ -41,7 +41,7 @@ CASES = {
     "nan": (change_pose(lambda m: with_entry(m, 0, 3, np.nan)), r"not valid JSON \(NaN in line 1.*\): export"),
     "infinite": (
         change_pose(lambda m: with_entry(m, 1, 1, np.inf)),
-        r"not valid JSON \(Infinity in line 1.*\): export",
+        r"not valid JSON \(Infinity in line 1",
     ),
     "enormous": (change_pose(lambda m: with_entry(m, 1, 3, 1e200)), r"0001\.png holds the number 1e\+200, where"),
     "far": (change_pose(lambda m: with_entry(m, 1, 3, 1e20)), r"0001\.png holds the number 1e\+20, where"),

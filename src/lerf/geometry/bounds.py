@@ -21,6 +21,6 @@ LARGEST_TANGENTIAL, HARMLESS_TANGENTIAL = 1.0, 0.02
 NEAREST_FOLD = 0.25
 """Distance from the principal point at which a lens may fold over, over the shorter side: half way to the border."""
 LARGEST_RESIDUE = 0.1
-"""How far a pixel of the border may land from itself, over the longer side, when distortion is undone and done again."""
+"""How far a pixel of the border may land from itself when distortion is undone and done again, over the longer side."""
 ROTATION_TOLERANCE = 1e-3
 """How far the products of a saved rotation's rows may be from those of right angles and unit lengths."""

@@ -1,8 +1,8 @@
 """The frame in which nerfstudio trains on a capture with the default settings of its parser for the capture's format.
 
-Facts are those of nerfstudio 1.1.5: `nerfstudio-data` for transforms.json, `colmap` for COLMAP models, `blender-data` for
-transforms_train.json. Up becomes +z, the mean camera position the origin, and the largest coordinate of a camera 1. The
-parser of COLMAP turns the axes before that, that of Blender leaves the file's frame as it is.
+Facts are those of nerfstudio 1.1.5: `nerfstudio-data` for transforms.json, `colmap` for COLMAP models, `blender-data`
+for transforms_train.json. Up becomes +z, the mean camera position the origin, and the largest coordinate of a camera 1.
+The parser of COLMAP turns the axes before that, that of Blender leaves the file's frame as it is.
 
 One camera far from the others decides the scale here, as it does there: paths saved in that frame must be read in it.
 """

@@ -7,6 +7,7 @@ recorded in `Scene.metadata`, not undone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -159,7 +160,8 @@ class _Lenses:
 
     def __init__(self, top: Lens, file: str) -> None:
         self.notes: dict[str, None] = {}
-        self._top, self._file, self._shared = top, file, None
+        self._top, self._file = top, file
+        self._shared: Optics | None = None
 
     def of(self, frame: Lens, states_any: bool, name: str) -> Optics:
         if not states_any and self._shared is not None:
@@ -191,7 +193,7 @@ def _side_files(root: Path, photos: Sequence[Path], masks: Sequence[Path | None]
         notes.append(
             f"Masks found and not used: no frame names its file in {root / 'masks'}; add mask_path to the frames."
         )
-    for folder in dict.fromkeys(photo.parent for photo in photos):
+    for folder in map(Path, dict.fromkeys(os.path.dirname(photo) for photo in photos)):
         for start, what in (("dynamic_mask_", "instant-ngp's dynamic masks"), ("rays_", "instant-ngp's rays")):
             if is_folder(folder) and any(folder.glob(f"{start}*")):
                 advice = "; add mask_path, where white takes part, to the frames" if "mask" in start else ""
@@ -246,4 +248,8 @@ def _clean(file_path: str) -> PurePosixPath:
 
 
 def _name(path: Path, root: Path) -> str:
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+    # Compared as text: pathlib takes a tenth of a millisecond for it, which is seconds for 100,000 photos.
+    name, folder = path.as_posix(), root.as_posix()
+    if folder == ".":
+        return name
+    return name.removeprefix(folder if folder.endswith("/") else f"{folder}/")

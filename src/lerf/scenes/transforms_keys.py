@@ -1,8 +1,8 @@
 """Every key of transforms.json that is known, in one place: what is used, what is harmless, what is told.
 
-Keys of nerfstudio 1.1.5 (its parsers and what ns-process-data writes) and of instant-ngp's loader and colmap2nerf. A key
-that stands nowhere here is told as not used. What would change the pictures and cannot be used is refused by name in
-`lerf.scenes.transforms_lens`.
+Keys of nerfstudio 1.1.5 (its parsers and what ns-process-data writes) and of instant-ngp's loader and colmap2nerf. A
+key that stands nowhere here is told as not used. What would change the pictures and cannot be used is refused by name
+in `lerf.scenes.transforms_lens`.
 """
 
 from __future__ import annotations

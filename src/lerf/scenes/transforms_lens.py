@@ -148,7 +148,7 @@ def _beyond(values: dict[str, Any], fisheye: bool) -> Iterator[tuple[str, str]]:
 
 
 def _coefficients(values: dict[str, Any], fisheye: bool, name: str) -> tuple[float, ...]:
-    """k1, k2, k3, k4, p1, p2, stated one by one or as nerfstudio's `distortion_params`, which has them in this order."""
+    """k1, k2, k3, k4, p1, p2, stated one by one or as nerfstudio's `distortion_params`, which has this order."""
     stated = tuple(float(values[key] or 0.0) for key in LENS_NAMES)
     listed = values["distortion_params"] or []
     if not any(listed):
