@@ -6,12 +6,14 @@ LARGEST_COORDINATE = 1e12
 """Units of a capture: positions on the earth in micrometres have twelve digits before the point."""
 SMALLEST_SPREAD = 1e-9
 """Units of a capture that its cameras must be apart."""
+FARTHEST_OUTLIER = 1e6
+"""Distance of a photo from the middle of all, over the usual one: further away, numbers of seven digits lose it."""
 LARGEST_SCALE = 1e12
 """Factor between two frames; its inverse is the smallest."""
 LARGEST_SIDE = 1_000_000
 """Pixels of a photo's side."""
-SHORTEST_FOCAL, LONGEST_FOCAL = 1e-3, 1e5
-"""Focal length over the longer side of the picture: a view of 179.9 degrees, and one of two seconds of arc."""
+SHORTEST_FOCAL, LONGEST_FOCAL = 1e-3, 1e4
+"""Focal length over the longer side of the picture: a view of 179.9 degrees, and one of twenty seconds of arc."""
 FARTHEST_CENTRE = 10.0
 """Distance of the principal point from the middle of the picture, over its longer side."""
 LARGEST_RADIAL = 1e6

@@ -10,7 +10,7 @@ import numpy as np
 
 from lerf.errors import SceneError
 from lerf.geometry.similarity import normalising_similarity
-from lerf.scenes.listing import Shot
+from lerf.scenes.listing import Shot, outlier_notes
 from lerf.scenes.photos import PhotoHeader, Size, orientation_in_use, read_header, read_photo, sizes_fit
 from lerf.scenes.scene import Photo, Scene
 
@@ -98,9 +98,11 @@ def assemble(
         raise SceneError(f"The capture {root} leaves no photo to train on: list fewer in its test split.")
     finder = PhotoFinder()
     photos = tuple(_photo(root, shot, downscale, finder) for shot in shots)
-    similarity = normalising_similarity(np.stack([shot.pose for shot in shots]))
+    poses = np.stack([shot.pose for shot in shots])
+    similarity = normalising_similarity(poses)
+    outliers = outlier_notes([shot.name for shot in shots], poses[:, :, 3])
     background: Literal["alpha"] | None = "alpha" if _is_cut_out([photos[index] for index in train]) else None
-    return Scene(root, photos, train, test, similarity, background, metadata, tuple(notes))
+    return Scene(root, photos, train, test, similarity, background, metadata, (*notes, *outliers))
 
 
 def reduced(size: Size, factor: int) -> Size:

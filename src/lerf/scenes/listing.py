@@ -16,6 +16,7 @@ from lerf.errors import SceneError
 from lerf.geometry import bounds
 from lerf.geometry import distortion as lenses
 from lerf.geometry.camera import NO_DISTORTION, Camera, Distortion
+from lerf.geometry.similarity import outlying_positions
 from lerf.scenes.photos import Size
 
 LENS_NAMES = ("k1", "k2", "k3", "k4", "p1", "p2")
@@ -78,7 +79,7 @@ class Shot:
     mask_path: Path | None = None
 
 
-def checked_pose(matrix: Any, name: str) -> Float[np.ndarray, "3 4"]:
+def checked_pose(matrix: Any, name: str, what: str = "photo") -> Float[np.ndarray, "3 4"]:
     """A 3x4 or 4x4 camera-to-world matrix as a pose whose rotation is exact.
 
     A uniform scale of the axes is dropped, and small deviations from a rotation (rounded text files) are repaired by
@@ -92,27 +93,29 @@ def checked_pose(matrix: Any, name: str) -> Float[np.ndarray, "3 4"]:
     except (TypeError, ValueError, OverflowError):
         pose = np.empty(0)
     if pose.shape not in ((3, 4), (4, 4)):
-        raise SceneError(f"The pose of photo {name} is not a 4x4 matrix of numbers: write four rows of four.")
+        raise SceneError(f"The pose of {what} {name} is not a 4x4 matrix of numbers: write four rows of four.")
     if not np.isfinite(pose).all():
-        raise SceneError(f"The pose of photo {name} contains NaN or infinity: estimate it again or remove the photo.")
+        raise SceneError(f"The pose of {what} {name} contains NaN or infinity: estimate it again or remove it.")
     largest = float(np.abs(pose).max())
     if largest > bounds.LARGEST_COORDINATE:
         raise SceneError(
-            f"The pose of photo {name} holds the number {largest:g}, where {bounds.LARGEST_COORDINATE:g} is the "
-            "largest that can be: estimate it again or remove the photo."
+            f"The pose of {what} {name} holds the number {largest:g}, where {bounds.LARGEST_COORDINATE:g} is the "
+            "largest that can be: estimate it again or remove it."
         )
     u, lengths, vt = np.linalg.svd(pose[:3, :3])
     if not _rotates(lengths, np.linalg.det(pose[:3, :3])):
         raise SceneError(
-            f"The pose of photo {name} is not a rotation (singular, sheared or mirrored): estimate it again or remove "
-            "the photo."
+            f"The pose of {what} {name} is not a rotation (singular, sheared or mirrored): estimate it again or remove "
+            "it."
         )
     if pose.shape[0] == 4 and not np.allclose(pose[3], [0, 0, 0, 1], atol=1e-6):
-        raise SceneError(f"The pose of photo {name} does not end in the row 0 0 0 1: write camera-to-world matrices.")
+        raise SceneError(f"The pose of {what} {name} does not end in the row 0 0 0 1: write camera-to-world matrices.")
     return np.concatenate([u @ vt, pose[:3, 3:]], 1)
 
 
-def checked_poses(matrices: Sequence[Any], names: Sequence[str]) -> Float[np.ndarray, "photos 3 4"]:
+def checked_poses(
+    matrices: Sequence[Any], names: Sequence[str], what: str = "photo"
+) -> Float[np.ndarray, "photos 3 4"]:
     """`checked_pose` of many at once, for captures of 100,000 photos.
 
     Raises:
@@ -127,12 +130,36 @@ def checked_poses(matrices: Sequence[Any], names: Sequence[str]) -> Float[np.nda
         sound = _rotates(lengths, np.linalg.det(poses[:, :3, :3])).all()
         if sound and (poses.shape[1] == 3 or np.allclose(poses[:, 3], [0, 0, 0, 1], atol=1e-6)):
             return np.concatenate([u @ vt, poses[:, :3, 3:]], 2)
-    return np.stack([checked_pose(matrix, name) for matrix, name in zip(matrices, names, strict=True)])
+    return np.stack([checked_pose(matrix, name, what) for matrix, name in zip(matrices, names, strict=True)])
 
 
 def _rotates(lengths: Float[np.ndarray, "*matrices 3"], determinant: Any) -> Any:
     """Whether matrices with these singular values and determinants are rotations up to scale and rounding."""
     return (lengths[..., 2] > (1 - SHEAR_TOLERANCE) * lengths[..., 0]) & (determinant > 0)
+
+
+def outlier_notes(names: Sequence[str], positions: Float[np.ndarray, "photos 3"]) -> list[str]:
+    """What to tell of photos that stand far from all others, see `outlying_positions`.
+
+    Raises:
+        SceneError: one stands so far away that its rays cannot be computed.
+    """
+    outliers = outlying_positions(positions)
+    if len(outliers) == 0:
+        return []
+    away = np.linalg.norm(positions - np.median(positions, axis=0), axis=1)
+    usual, shown = float(np.median(away)), [f"{names[index]} ({away[index]:.3g})" for index in outliers[:3]]
+    worst = int(outliers[away[outliers].argmax()])
+    if away[worst] > bounds.FARTHEST_OUTLIER * usual:
+        raise SceneError(
+            f"Photo {names[worst]} stands {away[worst]:.3g} from the middle of all photos, where {usual:.3g} is usual: "
+            "estimate its pose again or remove the photo."
+        )
+    more = f" and {len(outliers) - 3} more" if len(outliers) > 3 else ""
+    return [
+        f"Far from all other photos, whose usual distance from their middle is {usual:.3g}: {', '.join(shown)}{more}. "
+        "The scene's centre and scale are those of the others; check these poses or remove the photos."
+    ]
 
 
 def checked_size(width: int | float, height: int | float, name: str) -> Size:

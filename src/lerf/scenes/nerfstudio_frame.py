@@ -22,6 +22,8 @@ ORIENTATIONS = ("up", "vertical", "none", "pca")
 """What a transforms.json may say as `orientation_override`."""
 FRAME_ENTRY = "nerfstudio_frame"
 """Entry of `Scene.metadata` with the frame, where the poses of the scene are no longer those of the capture."""
+ASSUMED_ENTRY = "applied_transform_assumed"
+"""Entry of `Scene.metadata` that says that its `applied_transform` is not the file's word."""
 
 _COLMAP_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """COLMAP's world to that of nerfstudio's parser: -y, which COLMAP guesses to be up, becomes +z."""

@@ -21,7 +21,7 @@ from lerf.geometry.bounds import LARGEST_COORDINATE, LARGEST_SCALE
 from lerf.geometry.similarity import is_rotation
 from lerf.scenes.assemble import PhotoFinder, assemble
 from lerf.scenes.listing import Optics, Shot, checked_poses, held_out
-from lerf.scenes.nerfstudio_frame import ORIENTATIONS
+from lerf.scenes.nerfstudio_frame import ASSUMED_ENTRY, ORIENTATIONS
 from lerf.scenes.scene import Scene
 from lerf.scenes.transforms_keys import CARRIED, LENS, unused_notes
 from lerf.scenes.transforms_lens import Lens, doubts, merged, optics_of
@@ -29,8 +29,6 @@ from lerf.scenes.transforms_lens import Lens, doubts, merged, optics_of
 REMEDY = "export the capture again or repair the file"
 ASSUMED_TRANSFORM = [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]]
 """What nerfstudio takes for `applied_transform` where the file has none and lies beside COLMAP's model."""
-ASSUMED_ENTRY = "applied_transform_assumed"
-"""Entry of `Scene.metadata` that says so."""
 
 
 class Document(Lens, kw_only=True):
