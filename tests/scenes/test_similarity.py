@@ -143,7 +143,7 @@ def test_photos_of_several_places_are_no_outliers():
 
 @pytest.mark.parametrize(
     "change",
-    [{"scale": 0.0}, {"scale": -1.0}, {"scale": 1e300}, {"scale": "2"[:0]}, {"translation": [1e200, 0, 0]},
+    [{"scale": 0.0}, {"scale": -1.0}, {"scale": 1e300}, {"scale": "large"}, {"translation": [1e200, 0, 0]},
      {"rotation": (2 * np.eye(3)).tolist()}, {"rotation": np.diag([1.0, 1, -1]).tolist()},
      {"rotation": [[1e200] * 3] * 3}, {"rotation": [[float("nan")] * 3] * 3}],
 )  # fmt: skip

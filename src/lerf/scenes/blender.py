@@ -45,9 +45,9 @@ def load_blender(root: Path, downscale: int | None = None) -> Scene:
 def _refuse_unrendered(shots: Sequence[Shot], root: Path, name: str) -> None:
     """
     Raises:
-        SceneError: none of the photos is there: they were posed and never rendered.
+        SceneError: none of the photos is there, nor a folder of reduced ones: they were posed and never rendered.
     """
-    if not any(is_file(shot.path) for shot in shots):
+    if not any(is_file(shot.path) for shot in shots) and not any(root.glob("images_*")):
         raise SceneError(
             f"None of the {len(shots)} photos of {name} is there ({shots[0].path} for one): render or copy them, or "
             f"move {name} out of {root} to do without them."
