@@ -10,6 +10,7 @@ One camera far from the others decides the scale here, as it does there: paths s
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -53,6 +54,14 @@ def nerfstudio_frame(scene: Scene) -> Similarity:
     if not reach > 0:
         raise SceneError("All photos are taken from one point, so that nerfstudio's frame has no scale: give a frame.")
     return Similarity(rotation @ axes, -(rotation @ centre) / reach, 1.0 / reach)
+
+
+def with_frame(scene: Scene) -> dict[str, Any]:
+    """The metadata of a capture with the frame, which its own poses decide: for a scene whose poses are corrected."""
+    try:
+        return {**scene.metadata, FRAME_ENTRY: nerfstudio_frame(scene).to_dict()}
+    except SceneError:
+        return scene.metadata  # whoever needs the frame is told why there is none
 
 
 def _orientation(poses: Float[np.ndarray, "photos 3 4"], method: object) -> Float[np.ndarray, "3 3"]:

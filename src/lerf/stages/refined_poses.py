@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from lerf.errors import SceneError
 from lerf.files import write_json
 from lerf.radiance.pose_refinement import PoseRefinement
-from lerf.scenes.nerfstudio_frame import FRAME_ENTRY, nerfstudio_frame
+from lerf.scenes.nerfstudio_frame import with_frame
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
 from lerf.stages.stage import Context
@@ -48,14 +46,6 @@ def apply_refined_poses(context: Context, tensors: dict[str, Tensor]) -> Scene:
     photos = list(scene.photos)
     for index, pose in zip(scene.train, scene.similarity.inverse().apply_poses(after), strict=True):
         photos[index] = replace(photos[index], camera=replace(photos[index].camera, camera_to_world=pose))
-    refined = replace(scene, photos=tuple(photos), metadata=_with_frame(scene))
+    refined = replace(scene, photos=tuple(photos), metadata=with_frame(scene))
     write_json(context.run.path / "scene.json", scene_to_plain(refined))
     return refined
-
-
-def _with_frame(scene: Scene) -> dict[str, Any]:
-    """The metadata of a capture with nerfstudio's frame, which its own poses decide and corrected ones do not."""
-    try:
-        return {**scene.metadata, FRAME_ENTRY: nerfstudio_frame(scene).to_dict()}
-    except SceneError:
-        return scene.metadata  # whoever needs the frame is told why there is none
