@@ -7,6 +7,7 @@ refused, so that every number read is finite.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,7 +58,8 @@ def parse_document(
     except msgspec.ValidationError as problem:
         raise error(f"{where} has another content than it should ({_said(problem)}): {remedy}.") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as problem:
-        raise error(f"{where} is not valid JSON ({_said(problem)}): {remedy}.") from None
+        said = _number_that_is_none(data) or _said(problem)
+        raise error(f"{where} is not valid JSON ({said}): {remedy}.") from None
 
 
 def converted(value: Any, kind: type[Content], where: str, *, error: type[LerfError], remedy: str) -> Content:
@@ -70,6 +72,19 @@ def converted(value: Any, kind: type[Content], where: str, *, error: type[LerfEr
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, RecursionError) as problem:
         raise error(f"{where} has another content than it should ({_said(problem)}): {remedy}.") from None
+
+
+_NOT_A_NUMBER = re.compile(rb"[\s:,\[]-?(NaN|Infinity)(?=[\s,\]}])")
+
+
+def _number_that_is_none(data: bytes | str) -> str | None:
+    """Where a document has the NaN or infinity that other programs write and JSON does not know."""
+    data = data.encode("utf-8", "replace") if isinstance(data, str) else data
+    found = _NOT_A_NUMBER.search(data)
+    if found is None:
+        return None
+    line = data.count(b"\n", 0, found.start(1)) + 1
+    return f"{found[1].decode()} in line {line}"
 
 
 def _said(problem: Exception) -> str:

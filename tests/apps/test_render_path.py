@@ -178,6 +178,33 @@ def test_the_frame_of_a_nerfstudio_run(model, drawn_run, path, tmp_path, capsys)
     shown = np.asarray(Image.open(tmp_path / "out" / "rgb" / "00000.png"), float) / 255
     expected = model.render(model.scene.photos[0].camera.scaled_to(48, 36)).picture.colour.numpy()
     assert np.abs(shown - expected).mean() < 0.01
+    # What is written beside the frames is in the frame that was given.
+    beside = json.loads((tmp_path / "out" / "camera_path.json").read_text())["camera_path"]
+    np.testing.assert_allclose(beside[0]["camera_to_world"], saved["camera_path"][0]["camera_to_world"], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["none", "blender"])
+def test_pictures_of_a_path_follow_what_the_capture_says_of_its_frame(model, drawn_run, tmp_path, capsys, kind):
+    """From the run's record of the capture to a picture; the poses of the path are made here, without our code."""
+    run = tmp_path / "run"
+    shutil.copytree(drawn_run, run)
+    record = json.loads((run / "scene.json").read_text())
+    record["metadata"] = {"format": "blender"} if kind == "blender" else {"orientation_override": "none"}
+    (run / "scene.json").write_text(json.dumps(record))
+    positions = np.array([photo["camera"]["camera_to_world"] for photo in record["photos"]])[:, :, 3]
+    pose = np.vstack([record["photos"][3]["camera"]["camera_to_world"], [0, 0, 0, 1]])
+    if kind == "none":
+        away = positions - positions.mean(0)
+        pose[:3, 3] = away[3] / np.abs(away).max()
+    camera = record["photos"][3]["camera"]
+    angle = 2 * np.degrees(np.arctan(0.5 * camera["height"] / camera["fy"]))
+    entry = {"camera_to_world": pose.reshape(-1).tolist(), "fov": angle}
+    content = {"camera_path": [entry], "render_width": 48, "render_height": 36, "fps": 24}
+    (tmp_path / "made.json").write_text(json.dumps(content))
+    run_json(capsys, "render", run, "--path", tmp_path / "made.json", "--output", tmp_path / "out")
+    shown = np.asarray(Image.open(tmp_path / "out" / "rgb" / "00000.png"), float) / 255
+    expected = model.render(model.scene.photos[3].camera.scaled_to(48, 36)).picture.colour.numpy()
+    assert np.abs(shown - expected).mean() < 0.01
 
 
 def test_a_path_through_the_photos(model):

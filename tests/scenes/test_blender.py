@@ -1,10 +1,12 @@
 """Blender captures: splits in files of their own, transparency onto white."""
 
+import json
+
 import numpy as np
 import pytest
 from scene_files import picture, ring, save, write_transforms
 
-from lerf.errors import SceneError
+from lerf.errors import LerfWarning, SceneError
 from lerf.scenes import load_scene
 
 
@@ -71,3 +73,33 @@ def test_same_photo_in_both_splits(tmp_path):
     (tmp_path / "transforms_test.json").write_text((tmp_path / "transforms_train.json").read_text())
     with pytest.raises(SceneError, match=r"train/r_0\.png is listed twice"):
         load_scene(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_photos_that_were_posed_and_never_rendered(tmp_path, split):
+    write_split(tmp_path, "train", 4)
+    write_split(tmp_path, split, 3)
+    for photo in (tmp_path / split).iterdir():
+        photo.unlink()
+    with pytest.raises(SceneError, match=rf"None of the 3 photos of transforms_{split}\.json .*render.*move") as caught:
+        load_scene(tmp_path)
+    assert "restore" not in str(caught.value)
+    (tmp_path / f"transforms_{split}.json").unlink()
+    assert load_scene(tmp_path).test == ()
+
+
+def test_one_photo_that_is_missing_is_named(tmp_path):
+    write_split(tmp_path, "train", 4)
+    write_split(tmp_path, "test", 3)
+    (tmp_path / "test/r_1.png").unlink()
+    with pytest.raises(SceneError, match="test/r_1"):
+        load_scene(tmp_path)
+
+
+def test_keys_of_both_files_are_told(tmp_path):
+    for split in ("train", "test"):
+        document = json.loads((write_split(tmp_path, split, 4) / f"transforms_{split}.json").read_text())
+        write_transforms(tmp_path, {**document, "haze": 1, "frames": document["frames"]}, f"transforms_{split}.json")
+    with pytest.warns(LerfWarning, match="haze") as caught:
+        load_scene(tmp_path)
+    assert {str(each.message).split()[2] for each in caught} == {"transforms_train.json", "transforms_test.json"}

@@ -23,6 +23,7 @@ from lerf.scenes.camera_path import (
     write_camera_path,
 )
 from lerf.scenes.load import load_scene
+from lerf.scenes.nerfstudio_frame import with_frame
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +237,59 @@ def test_another_size_keeps_the_field_of_view(scene):
     path = CameraPath((scene.photos[0].camera,), 24.0).scaled_to(48, 36)
     assert path.size == (48, 36)
     assert path.cameras[0].vertical_angle == pytest.approx(scene.photos[0].camera.vertical_angle)
+
+
+def test_rows_in_place_of_numbers_are_the_same_path(scene, tmp_path):
+    plain = document(scene)
+    rows = [{**f, "camera_to_world": np.reshape(f["camera_to_world"], (4, 4)).tolist()} for f in plain["camera_path"]]
+    ours = read_camera_path(written(tmp_path, plain), scene)
+    theirs = read_camera_path(written(tmp_path, {**plain, "camera_path": rows}), scene)
+    for one, other in zip(ours.cameras, theirs.cameras, strict=True):
+        np.testing.assert_array_equal(one.camera_to_world, other.camera_to_world)
+
+
+BEYOND = {
+    "far": {"camera_path": [{"camera_to_world": [1, 0, 0, 1e200, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], "fov": 50}]},
+    "a narrow view": {"camera_path": [{"camera_to_world": np.eye(4).reshape(-1).tolist(), "fov": 1e-9}]},
+    "fov as text": {"camera_path": [{"camera_to_world": np.eye(4).reshape(-1).tolist(), "fov": "50"}]},
+    "fov as truth": {"camera_path": [{"camera_to_world": np.eye(4).reshape(-1).tolist(), "fov": True}]},
+    "numbers as text": {"camera_path": [{"camera_to_world": ["1"] * 16, "fov": 50}]},
+    "frames as text": {"camera_path": "all"},
+    "no time": {"seconds": 1e-300},
+    "for ever": {"seconds": 1e300},
+    "no speed": {"seconds": ..., "fps": 1e-30},
+    "seconds as text": {"seconds": "4"},
+    "a loop as text": {"is_cycle": "no"},
+    "a camera of another type": {"camera_type": 3},
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_values_of_another_type_or_beyond_bounds(scene, tmp_path, case):
+    with pytest.raises(SceneError, match=r"path\.json"):
+        read_camera_path(written(tmp_path, document(scene, **BEYOND[case])), scene)
+
+
+def test_keyframes_beyond_bounds_are_left(scene, tmp_path):
+    far = document(scene, keyframes=[{"matrix": [1e300] * 16}])
+    assert read_camera_path(written(tmp_path, far), scene).keyframes == ()
+
+
+def test_unknown_keys_are_told(scene, tmp_path):
+    content = document(scene, time_warp=2)
+    content["camera_path"][3]["render_time"] = 0.5
+    with pytest.warns(LerfWarning, match="not used: time_warp, render_time"):
+        read_camera_path(written(tmp_path, content), scene)
+
+
+def test_corrected_poses_keep_the_frame_of_the_capture(scene):
+    """nerfstudio's frame follows from the poses of the files, whatever training makes of them."""
+    moved = [
+        replace(photo, camera=photo.camera.moved(Similarity(np.eye(3), np.array([0.1, 0.0, 0.0]), 1.0)))
+        for photo in scene.photos[:5]
+    ]
+    refined = replace(scene, photos=(*moved, *scene.photos[5:]), metadata=with_frame(scene))
+    assert nerfstudio_frame(refined).to_dict() == nerfstudio_frame(scene).to_dict()
+    assert nerfstudio_frame(replace(refined, metadata=scene.metadata)).to_dict() != nerfstudio_frame(scene).to_dict()
+    unknown = replace(scene, metadata={"orientation_override": "pca"})
+    assert with_frame(unknown) == unknown.metadata

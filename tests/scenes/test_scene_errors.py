@@ -38,8 +38,13 @@ CASES = {
     "no frames": (change("frames", []), "has no frames: export"),
     "frames of another kind": (change("frames", {"a": 1}), "has no frames: export"),
     "frame without a photo": (lambda d: d["frames"][2].pop("file_path"), "Frame 2 of .* has no file_path"),
-    "nan": (change_pose(lambda m: with_entry(m, 0, 3, np.nan)), r"0001\.png contains NaN or infinity: estimate"),
-    "infinite": (change_pose(lambda m: with_entry(m, 1, 1, np.inf)), r"0001\.png contains NaN or infinity"),
+    "nan": (change_pose(lambda m: with_entry(m, 0, 3, np.nan)), r"not valid JSON \(NaN in line 1.*\): export"),
+    "infinite": (
+        change_pose(lambda m: with_entry(m, 1, 1, np.inf)),
+        r"not valid JSON \(Infinity in line 1",
+    ),
+    "enormous": (change_pose(lambda m: with_entry(m, 1, 3, 1e200)), r"0001\.png holds the number 1e\+200, where"),
+    "far": (change_pose(lambda m: with_entry(m, 1, 3, 1e20)), r"0001\.png holds the number 1e\+20, where"),
     "singular": (change_pose(lambda m: (m * [0, 1, 1, 1]).tolist()), r"0001\.png is not a rotation"),
     "all zero": (change_pose(lambda m: (m * 0).tolist()), r"0001\.png is not a rotation"),
     "stretched": (change_pose(scaled_axis), r"0001\.png is not a rotation"),
@@ -50,12 +55,17 @@ CASES = {
     "last row": (change_pose(lambda m: with_entry(m, 3, 0, 2.0)), "row 0 0 0 1"),
     "zero focal": (change("fl_x", 0), r"focal length of photo images/0000\.png is 0 x 11 pixels: give a positive"),
     "negative focal": (change("fl_y", -3.0), "is 10 x -3 pixels: give a positive"),
-    "focal that is not a number": (change("fl_x", float("nan")), "give a positive number"),
-    "focal as text": (change("fl_x", "long"), "fl_x of photo .* is 'long': write a number"),
+    "focal that is not a number": (change("fl_x", float("nan")), r"not valid JSON \(NaN in line 1"),
+    "focal as text": (change("fl_x", "long"), r"transforms\.json has another content .*'str' at '\.fl_x'"),
+    "tiny focal": (change("fl_x", 1e-9), "is 1e-09 x 11 pixels: give a positive"),
+    "huge focal": (change("fl_x", 1e30), r"is 1e\+30 x 11 pixels: give a positive"),
     "no focal": (lambda d: (d.pop("fl_x"), d.pop("fl_y")), "has no focal length: give fl_x"),
-    "principal point": (change("cx", float("inf")), "principal point or distortion .* is not finite"),
-    "distortion": (change("k1", float("nan")), "principal point or distortion .* is not finite"),
+    "principal point": (change("cx", 1e40), r"principal point of photo images/0000\.png is \(1e\+40, 4\.5\), far"),
+    "distortion": (change("k1", -1e9), r"distortion of photo images/0000\.png \(k1 -1e\+09\) cannot be undone"),
+    "a fold in the picture": (change("k1", -100.0), r"\(k1 -100\) cannot be undone within the picture"),
+    "tangential distortion": (change("p1", 3e3), r"\(p1 3000\) cannot be undone within the picture"),
     "size": (change("w", 0), "picture size of photo .* is 0 x 8"),
+    "huge size": (change("w", 1e300), "picture size of photo .* is 1e"),
     "other size": (change("w", 30), r"0000\.png is 12x8 pixels but its camera is for 30x8: use the photos"),
     "model": (change("camera_model", "EQUIRECTANGULAR"), "camera model EQUIRECTANGULAR, which is not supported"),
     "twice": (lambda d: d["frames"][3].update(file_path="./images/0000"), r"0000\.png is listed twice: keep one"),
@@ -100,13 +110,13 @@ def test_one_point(tmp_path):
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe\x00", b"[" * 100000])
 def test_not_json(tmp_path, content):
     (tmp_path / "transforms.json").write_bytes(content)
-    with pytest.raises(SceneError, match=r"transforms\.json is not valid JSON: export"):
+    with pytest.raises(SceneError, match=r"transforms\.json (is not valid JSON|has another content).*: export"):
         load_scene(tmp_path)
 
 
 def test_json_of_another_kind(tmp_path):
     write_transforms(tmp_path, [1, 2])
-    with pytest.raises(SceneError, match="no JSON object with frames"):
+    with pytest.raises(SceneError, match=r"another content than it should \(expected 'object', got 'array'\): export"):
         load_scene(tmp_path)
 
 

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from lerf.errors import SceneError
 from lerf.geometry.camera import Camera
-from lerf.geometry.similarity import Similarity, normalising_similarity
+from lerf.geometry.similarity import Similarity, normalising_similarity, outlying_positions
 
 numbers = st.floats(-50, 50)
 similarities = st.builds(
@@ -103,3 +103,50 @@ def test_map_coordinates_of_millions_of_metres_are_fine():
     poses[:, :, 3] += [5e6, 4e5, 30]
     moved = normalising_similarity(poses).apply_poses(poses)
     np.testing.assert_allclose(np.linalg.norm(moved[:, :, 3], axis=1), 1, atol=1e-6)
+
+
+def with_far_pose(count, far, direction=(0.5, -0.3, 0.8)):
+    """A ring and the same ring with its last pose moved far away."""
+    poses = stacked(ring(count))
+    moved = poses.copy()
+    moved[-1, :, 3] += far * np.array(direction) / np.linalg.norm(direction)
+    return poses, moved
+
+
+@pytest.mark.parametrize("far", [30.0, 880.0, 1e5])
+@pytest.mark.parametrize("count", [4, 6, 12, 100])
+def test_one_pose_does_not_decide_where_and_how_large_the_scene_is(count, far):
+    poses, moved = with_far_pose(count, far)
+    found, expected = normalising_similarity(moved), normalising_similarity(poses[:-1])
+    np.testing.assert_array_equal(found.apply_points(poses[:, :, 3]), expected.apply_points(poses[:, :, 3]))
+    # Which is nearly what the ring as a whole has.
+    whole = normalising_similarity(poses)
+    assert found.scale == pytest.approx(whole.scale, rel=0.05)
+    np.testing.assert_allclose(found.apply_points(np.zeros(3)), whole.apply_points(np.zeros(3)), atol=0.05)
+
+
+def test_one_pose_that_looks_away_does_not_move_the_centre_to_the_cameras():
+    poses = stacked(ring(6))
+    poses[2, :, :3] = poses[2, :, :3] @ np.diag([-1.0, 1, -1])
+    np.testing.assert_allclose(normalising_similarity(poses).apply_points(np.zeros(3)), 0, atol=0.25)
+
+
+def test_photos_of_several_places_are_no_outliers():
+    near, far = np.zeros((6, 3)), np.full((4, 3), 100.0)
+    places = np.concatenate([near, far]) + np.random.default_rng(0).normal(size=(10, 3))
+    assert len(outlying_positions(places)) == 0
+    walk = np.linspace([0, 0, 0], [100, 0, 0], 30)
+    assert len(outlying_positions(walk)) == 0
+    assert len(outlying_positions(np.zeros((5, 3)))) == 0
+    assert outlying_positions(np.concatenate([walk, [[5000, 0, 0], [0, -7000, 0]]])).tolist() == [30, 31]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"scale": 0.0}, {"scale": -1.0}, {"scale": 1e300}, {"scale": "large"}, {"translation": [1e200, 0, 0]},
+     {"rotation": (2 * np.eye(3)).tolist()}, {"rotation": np.diag([1.0, 1, -1]).tolist()},
+     {"rotation": [[1e200] * 3] * 3}, {"rotation": [[float("nan")] * 3] * 3}],
+)  # fmt: skip
+def test_saved_frames_that_cannot_be(change):
+    with pytest.raises(SceneError, match="3x3 rotation"):
+        Similarity.from_dict({**Similarity.identity().to_dict(), **change})

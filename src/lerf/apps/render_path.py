@@ -24,6 +24,7 @@ from lerf.exports.video import require_video_library, write_video
 from lerf.files import sha256_of, write_atomically, write_json
 from lerf.geometry.camera import NO_DISTORTION
 from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.similarity import Similarity, outlying_positions
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.rendering.colour_maps import percentile_limits
@@ -63,12 +64,13 @@ def render_path(command: Render, model: Model, console: Console) -> dict[str, An
         require_video_library()
     if command.features or command.views is not None:
         raise ConfigError("--features and --views belong to the photos' cameras; with --path give --outputs clip dino.")
-    path = _camera_path(command, model.scene)
+    frame = None if command.transforms is None else read_nerfstudio_transform(command.transforms, model.scene)
+    path = _camera_path(command, model.scene, frame)
     outputs = _outputs(command.outputs, len(command.query))
     folder, temporary = _folder(command)
     fixed, asked = _fixed(command, model, path, folder)
     renderer = _Renderer(model, path, asked, tuple(fixed["depth_range"]), outputs, command.npy)
-    write_camera_path(folder / "camera_path.json", path, model.scene)
+    write_camera_path(folder / "camera_path.json", path, model.scene, frame)
     reporter = TerminalReporter(console)
     kept = 0
     try:
@@ -105,15 +107,11 @@ def render_path(command: Render, model: Model, console: Console) -> dict[str, An
     }  # fmt: skip
 
 
-def _camera_path(command: Render, scene: Scene) -> CameraPath:
+def _camera_path(command: Render, scene: Scene, frame: Similarity | None) -> CameraPath:
     assert command.path is not None
     if not command.downscale > 0:
         raise ConfigError(f"The factor --downscale is {command.downscale}; give a positive number.")
-    if str(command.path) == PHOTOS:
-        path = photo_path(scene)
-    else:
-        frame = None if command.transforms is None else read_nerfstudio_transform(command.transforms, scene)
-        path = read_camera_path(command.path, scene, frame)
+    path = photo_path(scene) if str(command.path) == PHOTOS else read_camera_path(command.path, scene, frame)
     if command.downscale == 1:
         return path
     width, height = (max(1, round(side / command.downscale)) for side in path.size)
@@ -123,9 +121,13 @@ def _camera_path(command: Render, scene: Scene) -> CameraPath:
 def photo_path(scene: Scene, frames_a_second: float = 24.0) -> CameraPath:
     """A path through up to `KEYFRAMES` training photos in the order of their names, a second apart.
 
+    Photos whose position is an outlier are passed by.
+
     Lenses are made ideal, so that what is written can be read by nerfstudio as well.
     """
-    order = sorted(scene.train, key=lambda index: scene.photos[index].name)
+    positions = np.stack([scene.photos[index].camera.camera_to_world[:, 3] for index in scene.train])
+    far = {scene.train[place] for place in outlying_positions(positions).tolist()}
+    order = sorted((index for index in scene.train if index not in far), key=lambda index: scene.photos[index].name)
     chosen = np.linspace(0, len(order) - 1, min(KEYFRAMES, len(order))).round().astype(int)
     first = scene.photos[order[0]].camera
     cameras = []

@@ -81,8 +81,10 @@ def undistort_plane(
     beyond = xp.clip(xp.hypot(x, y) / edge, 1.0, None)
     target_x, target_y = x / beyond, y / beyond
     x, y = target_x, target_y
+    radius = xp.clip(xp.hypot(x, y), 1e-12, None)
+    # Where the growth of the image keeps the answer; past it Newton's method would leave the picture for good.
+    reach = xp.clip(radius / LEAST_GROWTH, None, limit)
     if radial_steps:
-        radius = xp.clip(xp.hypot(x, y), 1e-12, None)
         start = _invert_radial(radius, lens, radial_steps) / radius
         x, y = x * start, y * start
     for _ in range(plane_steps):
@@ -103,7 +105,8 @@ def undistort_plane(
         scale = 1 / xp.clip(determinant, 1e-3, None)
         x = x - (j_yy * error_x - j_xy * error_y) * scale
         y = y - (j_xx * error_y - j_xy * error_x) * scale
-        x, y = xp.clip(x, -limit, limit), xp.clip(y, -limit, limit)
+        outside = xp.clip(xp.hypot(x, y) / reach, 1.0, None)
+        x, y = x / outside, y / outside
     return x * beyond, y * beyond
 
 
@@ -127,7 +130,8 @@ def _invert_radial(target: Any, lens: Lens, steps: int) -> Any:
     """The r in 0..limit with r (1 + k1 r^2 + ...) = target, which is at most the edge.
 
     Newton's method kept within a bracket: between the limits the polynomial rises, but where its slope varies much
-    plain Newton steps leap to and fro.
+    Newton steps leap to and fro, even for ever between two points of the bracket. So each step is at most half as long
+    as the one before it, or else it halves the bracket.
     """
     k1, k2, k3, k4, _, _, limit, _ = lens
     xp = _namespace(target)
@@ -135,6 +139,7 @@ def _invert_radial(target: Any, lens: Lens, steps: int) -> Any:
     # Without a limit the slope is at least LEAST_GROWTH everywhere, which bounds the answer.
     high = xp.clip(target / LEAST_GROWTH, None, limit)
     r = xp.clip(target, None, limit)
+    last = high - low
     for _ in range(steps):
         q = r * r
         error = r * (1 + q * (k1 + q * (k2 + q * (k3 + q * k4)))) - target
@@ -142,7 +147,9 @@ def _invert_radial(target: Any, lens: Lens, steps: int) -> Any:
         low = xp.where(error < 0, r, low)
         high = xp.where(error > 0, r, high)
         newton = r - error / xp.clip(slope, 1e-3, None)
-        r = xp.where((newton >= low) & (newton <= high), newton, 0.5 * (low + high))
+        close = (newton >= low) & (newton <= high) & (abs(newton - r) <= 0.5 * abs(last))
+        following = xp.where(close, newton, 0.5 * (low + high))
+        last, r = following - r, following
     return r
 
 

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from lerf.errors import SceneError
+from lerf.geometry.bounds import LARGEST_COORDINATE, LARGEST_SCALE, ROTATION_TOLERANCE, SMALLEST_SPREAD
 
 AXIS_SPREAD = 0.01
 """Optical axes count as converging above this: the mean squared sine of their angles to a common direction."""
 MISS_RATIO = 0.5
 """... and when they miss the common point by less than this share of the cameras' distance to it."""
 FRONT_SHARE = 0.9
-"""... and when it lies in front of at least this share of the cameras."""
+"""... and when it lies in front of at least this share of the cameras, or of all but one of four or more."""
+FAR = 10.0
+"""A position is an outlier further from the middle of all than this many times the usual distance, and when ..."""
+OUTLIER_SHARE = 0.25
+"""... at most this share of the positions are that far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +64,46 @@ class Similarity:
         """Inverse of `to_dict`.
 
         Raises:
-            SceneError: when an entry is missing or has the wrong shape.
+            SceneError: when an entry is missing or has the wrong shape, the rotation is none, or a number is out of
+                the bounds of `lerf.geometry.bounds`.
         """
         try:
             rotation = np.asarray(value["rotation"], np.float64).reshape(3, 3)
             translation = np.asarray(value["translation"], np.float64).reshape(3)
-            return Similarity(rotation, translation, float(value["scale"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise SceneError(
-                "A saved frame needs a 3x3 rotation, 3 numbers of translation and a scale: save it again."
-            ) from error
+            found = Similarity(rotation, translation, float(value["scale"]))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            found = None
+        if found is None or not found.is_sound:
+            raise SceneError("A saved frame needs a 3x3 rotation, 3 numbers of translation and a scale: save it again.")
+        return found
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the rotation is one and all numbers are within the bounds of `lerf.geometry.bounds`."""
+        return (
+            is_rotation(self.rotation)
+            and bool((np.abs(self.translation) <= LARGEST_COORDINATE).all())
+            and 1 / LARGEST_SCALE <= self.scale <= LARGEST_SCALE
+        )
+
+
+def is_rotation(matrix: Float[np.ndarray, "3 3"]) -> bool:
+    """Whether a matrix is a rotation, up to the rounding of text files."""
+    if not (np.abs(matrix) <= 2).all():
+        return False
+    return bool(np.abs(matrix @ matrix.T - np.eye(3)).max() <= ROTATION_TOLERANCE and np.linalg.det(matrix) > 0)
+
+
+def outlying_positions(positions: Float[np.ndarray, "photos 3"]) -> Int[np.ndarray, " outliers"]:
+    """Indices of the few positions that lie far from all others, as one that was estimated wrongly does.
+
+    Distances are measured from the median position and compared with their own median, which such positions do not
+    move. Where many are far, none is an outlier: the photos were taken in several places.
+    """
+    distance = np.linalg.norm(positions - np.median(positions, axis=0), axis=1)
+    far = np.flatnonzero(distance > FAR * np.median(distance))
+    few = len(far) <= OUTLIER_SHARE * len(positions)
+    return far if few and np.median(distance) > 1e-9 * np.abs(positions).max() else far[:0]
 
 
 def normalising_similarity(poses: Float[np.ndarray, "photos 3 4"]) -> Similarity:
@@ -76,17 +111,19 @@ def normalising_similarity(poses: Float[np.ndarray, "photos 3 4"]) -> Similarity
 
     Up is the mean of the cameras' own up axes. The centre is the point closest, in least squares, to all optical axes
     if these converge in front of the cameras; otherwise (a walk through a room, a panorama, parallel views) it is the
-    mean camera position. The scale makes the mean distance from camera to centre 1.
+    mean camera position. The scale makes the mean distance from camera to centre 1. Cameras that `outlying_positions`
+    names take no part: one of them would shrink everything else before the nearest sample.
 
     Raises:
         SceneError: when all photos were taken from one point, so that nothing has depth.
     """
+    poses = np.delete(poses, outlying_positions(poses[:, :, 3]), axis=0)
     positions = poses[:, :, 3]
     mean = positions.mean(0)
     spread = np.linalg.norm(positions - mean, axis=1).max()
     # Relative to the distance from the origin, so that rounding in georeferenced captures is not taken for movement,
     # yet a metre of movement at map coordinates of millions of metres still counts.
-    if spread <= 1e-9 * np.abs(positions).max():
+    if spread <= max(1e-9 * np.abs(positions).max(), SMALLEST_SPREAD):
         raise SceneError(
             "All photos are taken from one point, which gives no depth: add photos taken from other positions."
         )
@@ -111,7 +148,9 @@ def _convergence(positions: np.ndarray, forward: np.ndarray) -> np.ndarray | Non
     depth = np.einsum("ni,ni->n", to_point, forward)
     miss = np.linalg.norm(np.einsum("nij,nj->ni", across, to_point), axis=1)
     distance = np.linalg.norm(to_point, axis=1).mean()
-    if (depth > 0).mean() < FRONT_SHARE or np.sqrt((miss**2).mean()) > MISS_RATIO * distance:
+    # One camera that looks away, or whose pose is wrong, must not decide for all of a few.
+    enough = len(depth) - 1 if len(depth) >= 4 else len(depth)
+    if (depth > 0).sum() < min(FRONT_SHARE * len(depth), enough) or np.sqrt((miss**2).mean()) > MISS_RATIO * distance:
         return None
     return point + origin
 

@@ -9,27 +9,41 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from lerf.documents import read_document
+from lerf.documents import converted, read_document
 from lerf.errors import ConfigError, LerfWarning, SceneError
 from lerf.files import write_json
+from lerf.geometry.bounds import LARGEST_COORDINATE, LONGEST_FOCAL, SHORTEST_FOCAL
 from lerf.geometry.camera import Camera
-from lerf.geometry.similarity import Similarity, normalising_similarity
-from lerf.scenes.listing import checked_pose
+from lerf.geometry.similarity import Similarity
+from lerf.scenes.listing import checked_poses
+from lerf.scenes.nerfstudio_frame import ASSUMED_ENTRY, nerfstudio_frame
 from lerf.scenes.scene import Scene
+from lerf.scenes.transforms_keys import some
 
 FRAMES_A_SECOND = 24.0
 """Of a file that says neither `fps` nor `seconds`."""
 OWN_ENTRY = "capture_to_path"
 """Entry of files written here, which nerfstudio ignores: the similarity from the capture frame to that of the poses."""
 LARGEST_SIDE = 16384
+SLOWEST, FASTEST = 1e-3, 1000.0
+"""Frames a second."""
+KNOWN = {
+    *("camera_path", "render_width", "render_height", "camera_type", "fps", "seconds", "is_cycle", "keyframes"),
+    *("crop", OWN_ENTRY),
+    # What the viewer needs to make a path, all of which is in its frames.
+    *("default_fov", "default_transition_sec", "smoothness_value"),
+}
+KNOWN_IN_FRAMES = {"camera_to_world", "fov", "aspect"}
+AGAIN = "save it again"
 
 
 @dataclass(frozen=True)
@@ -55,27 +69,28 @@ class CameraPath:
         return CameraPath(cameras, self.frames_a_second, self.keyframes, self.loop)
 
 
-def nerfstudio_frame(scene: Scene) -> Similarity:
-    """The capture frame to the one in which nerfstudio trains on the same capture with its default settings.
+class _Transform(msgspec.Struct):
+    transform: list[list[float]]
+    scale: float
 
-    Up is the mean of the cameras' up axes and becomes +z, the origin is the mean camera position, and the largest
-    coordinate of a camera is 1 (nerfstudio's `auto_orient_and_center_poses` with "up" and "poses", and
-    `auto_scale_poses`). A capture's `orientation_override` of "none" is followed.
 
-    Raises:
-        SceneError: when all photos were taken from one point, or the capture overrides the orientation otherwise.
-    """
-    override = scene.metadata.get("orientation_override", "up")
-    if override not in ("up", "none"):
-        raise SceneError(
-            f"The capture asks nerfstudio for the orientation '{override}', which cannot be reproduced here; give "
-            "the dataparser_transforms.json of the nerfstudio run with --transforms."
-        )
-    poses = np.stack([photo.camera.camera_to_world for photo in scene.photos])
-    rotation = normalising_similarity(poses).rotation if override == "up" else np.eye(3)
-    turned = (poses[:, :, 3] - poses[:, :, 3].mean(0)) @ rotation.T
-    scale = 1.0 / float(np.abs(turned).max())
-    return Similarity(rotation, -scale * (rotation @ poses[:, :, 3].mean(0)), scale)
+class _Frame(msgspec.Struct):
+    camera_to_world: list[float | list[float]]
+    """16 numbers, row by row; some programs write the rows."""
+    fov: Annotated[float, msgspec.Meta(gt=0, lt=180)]
+
+
+class _Path(msgspec.Struct):
+    camera_path: list[_Frame]
+    render_width: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_SIDE)]
+    render_height: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_SIDE)]
+    camera_type: str = "perspective"
+    fps: float | None = None
+    seconds: float | None = None
+    is_cycle: bool | None = False
+    keyframes: Any = None
+    crop: Any = None
+    capture_to_path: Any = None
 
 
 def read_nerfstudio_transform(path: Path, scene: Scene) -> Similarity:
@@ -84,22 +99,30 @@ def read_nerfstudio_transform(path: Path, scene: Scene) -> Similarity:
     Raises:
         SceneError: when the file is not such a one.
     """
-    document = read_document(path, dict, error=SceneError, remedy="save it again")
-    try:
-        matrix = np.asarray(document["transform"], np.float64).reshape(3, 4)
-        scale = float(document["scale"])
-        applied = np.asarray(scene.metadata.get("applied_transform", np.eye(4)[:3]), np.float64).reshape(3, 4)
+    remedy = "give the dataparser_transforms.json of a nerfstudio run, with a 3x4 'transform' and a 'scale'"
+    document = read_document(path, _Transform, error=SceneError, remedy=remedy)
+    applied, applied_scale = np.eye(4), 1.0
+    if scene.metadata.get("format") != "blender":  # whose parser does not look at them
+        stated = np.asarray(scene.metadata.get("applied_transform", applied[:3]), np.float64)
+        applied = np.vstack([stated[:3], applied[3:]])
         applied_scale = float(scene.metadata.get("applied_scale", 1.0))
-    except (KeyError, TypeError, ValueError) as error:
-        raise SceneError(
-            f"{path} needs a 3x4 'transform' and a 'scale': give the dataparser_transforms.json of a nerfstudio run."
-        ) from error
-    # nerfstudio's matrix starts from the frame before `applied_transform`, the capture's frame is the one after it.
-    whole = matrix @ np.linalg.inv(np.vstack([applied, [0.0, 0.0, 0.0, 1.0]]))
-    scale /= applied_scale
-    if not (np.allclose(whole[:, :3] @ whole[:, :3].T, np.eye(3), atol=1e-4) and scale > 0 and math.isfinite(scale)):
-        raise SceneError(f"The transform in {path} is not a rotation with a scale: save it again with nerfstudio.")
-    return Similarity(whole[:, :3], scale * whole[:, 3], scale)
+    if scene.metadata.get(ASSUMED_ENTRY):
+        warnings.warn(
+            "The capture does not say its applied_transform; what nerfstudio assumes for captures made by an older "
+            "ns-process-data is assumed here too.",
+            LerfWarning,
+            stacklevel=2,
+        )
+    matrix = np.array(document.transform, np.float64) if {len(row) for row in document.transform} == {4} else applied
+    found = None
+    if len(document.transform) in (3, 4) and (np.abs(matrix) <= LARGEST_COORDINATE).all():
+        # nerfstudio's matrix starts from the frame before `applied_transform`, the capture's frame is the one after it.
+        whole = matrix[:3] @ np.linalg.inv(applied)
+        scale = document.scale / applied_scale
+        found = Similarity(whole[:, :3], scale * whole[:, 3], scale)
+    if found is None or not found.is_sound:
+        raise SceneError(f"The transform in {path} is not a rotation with a scale: {remedy}.")
+    return found
 
 
 def read_camera_path(path: Path, scene: Scene, frame: Similarity | None = None) -> CameraPath:
@@ -114,32 +137,33 @@ def read_camera_path(path: Path, scene: Scene, frame: Similarity | None = None) 
     Raises:
         SceneError: when the file is missing, is no camera path, or uses a camera that cannot be rendered.
     """
-    document = read_document(path, dict, error=SceneError, remedy="save it again")
-    entries = document.get("camera_path")
-    if not isinstance(entries, list) or not entries:
+    content = read_document(path, dict, error=SceneError, remedy=AGAIN)
+    if not content.get("camera_path"):
         raise SceneError(
             f"{path} has no frames in 'camera_path': save the path in the viewer with two keyframes or more."
         )
-    kind = document.get("camera_type", "perspective")
+    document = converted(content, _Path, str(path), error=SceneError, remedy=AGAIN)
+    kind = document.camera_type
     if kind not in ("perspective", "fisheye"):
         raise SceneError(f"{path} is a path of '{kind}' cameras: save it with perspective or fisheye ones.")
-    if document.get("crop"):
-        warnings.warn(f"The crop in {path} is not used.", LerfWarning, stacklevel=2)
+    _tell_unused(content, path)
     if frame is None:
-        saved = document.get(OWN_ENTRY)
+        saved = document.capture_to_path
         frame = nerfstudio_frame(scene) if saved is None else Similarity.from_dict(saved)
-    width, height = _side(document, "render_width", path), _side(document, "render_height", path)
+    width, height = int(document.render_width), int(document.render_height)
     inverse = frame.inverse()
+    names = [f"{number} of {path}" for number in range(len(document.camera_path))]
+    matrices = [_square(entry.camera_to_world, name) for entry, name in zip(document.camera_path, names, strict=True)]
+    poses = inverse.apply_poses(checked_poses(matrices, names, "frame"))
     cameras = []
-    for number, entry in enumerate(entries):
-        pose = _pose(entry, number, path)
-        focal = 0.5 * height / math.tan(0.5 * math.radians(_angle(entry, number, path)))
-        camera = Camera(width, height, focal, focal, 0.5 * width, 0.5 * height, pose, fisheye=kind == "fisheye")
-        cameras.append(camera.moved(inverse))
-    return CameraPath(
-        tuple(cameras), _speed(document, len(entries), path), _keyframes(document, cameras, inverse),
-        bool(document.get("is_cycle", False)),
-    )  # fmt: skip
+    for entry, pose in zip(document.camera_path, poses, strict=True):
+        focal = 0.5 * height / math.tan(0.5 * math.radians(entry.fov))
+        least, most = SHORTEST_FOCAL * max(width, height), LONGEST_FOCAL * max(width, height)
+        if not least <= focal <= most:
+            raise SceneError(f"{path} has the fov {entry.fov:g}, which no picture can show: {AGAIN}.")
+        cameras.append(Camera(width, height, focal, focal, 0.5 * width, 0.5 * height, pose, fisheye=kind == "fisheye"))
+    marks = _keyframes(document.keyframes, poses, inverse)
+    return CameraPath(tuple(cameras), _speed(document, path), marks, bool(document.is_cycle))
 
 
 def write_camera_path(path: Path, camera_path: CameraPath, scene: Scene, frame: Similarity | None = None) -> None:
@@ -161,7 +185,7 @@ def write_camera_path(path: Path, camera_path: CameraPath, scene: Scene, frame: 
     cameras = camera_path.cameras
     if len({(camera.width, camera.height, camera.fisheye) for camera in cameras}) != 1:
         raise ConfigError("A camera path needs one camera or more, all of one size and kind.")
-    frame = nerfstudio_frame(scene) if frame is None else frame
+    frame = _frame_to_write(scene) if frame is None else frame
     width, height = camera_path.size
     aspect = width / height
     frames = [
@@ -200,6 +224,19 @@ def write_camera_path(path: Path, camera_path: CameraPath, scene: Scene, frame: 
     write_json(path, document)
 
 
+def _frame_to_write(scene: Scene) -> Similarity:
+    """nerfstudio's frame, or the capture's where that cannot be known: the file names its frame."""
+    try:
+        return nerfstudio_frame(scene)
+    except SceneError as error:
+        warnings.warn(
+            f"The camera path is saved in the capture's frame, where nerfstudio will not find it in place. {error}",
+            LerfWarning,
+            stacklevel=3,
+        )
+        return Similarity.identity()
+
+
 def _flat(pose: Float[np.ndarray, "3 4"]) -> list[float]:
     return [*pose.reshape(-1).tolist(), 0.0, 0.0, 0.0, 1.0]
 
@@ -210,51 +247,44 @@ def _every_second(frames: int, frames_a_second: float) -> tuple[int, ...]:
     return tuple(sorted({round(mark) for mark in np.linspace(0, frames - 1, count).tolist()}))
 
 
-def _side(document: Mapping[str, Any], name: str, path: Path) -> int:
-    value = document.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= LARGEST_SIDE:
-        raise SceneError(f"The {name} in {path} is {value!r}: write a number of pixels from 1 to {LARGEST_SIDE}.")
-    return int(value)
+def _tell_unused(content: dict[str, Any], path: Path) -> None:
+    """Warn of what a path states and no picture here will show."""
+    if content.get("crop"):
+        warnings.warn(f"The crop in {path} is not used.", LerfWarning, stacklevel=3)
+    in_frames = {key for entry in content["camera_path"] for key in entry}
+    unknown = [*sorted(set(content) - KNOWN), *sorted(in_frames - KNOWN_IN_FRAMES)]
+    if unknown:
+        warnings.warn(f"Keys of {path} not used: {some(unknown)}.", LerfWarning, stacklevel=3)
 
 
-def _pose(entry: Any, number: int, path: Path) -> Float[np.ndarray, "3 4"]:
-    try:
-        matrix = np.asarray(entry["camera_to_world"], np.float64).reshape(4, 4)
-        return checked_pose(matrix, str(number))
-    except (KeyError, TypeError, ValueError, SceneError) as error:
-        raise SceneError(
-            f"Frame {number} of {path} has no camera_to_world of 16 numbers, a rotation and a position: save it again."
-        ) from error
+def _square(numbers: Sequence[float | list[float]], name: str) -> Float[np.ndarray, "4 4"]:
+    flat = [number for row in numbers for number in (row if isinstance(row, list) else [row])]
+    if len(flat) != 16:
+        raise SceneError(f"Frame {name} has no camera_to_world of 16 numbers, a rotation and a position: {AGAIN}.")
+    return np.array(flat, np.float64).reshape(4, 4)
 
 
-def _angle(entry: Mapping[str, Any], number: int, path: Path) -> float:
-    angle = entry.get("fov")
-    if isinstance(angle, bool) or not isinstance(angle, int | float) or not 0 < angle < 180:
-        raise SceneError(f"Frame {number} of {path} has the fov {angle!r}: write degrees between 0 and 180.")
-    return float(angle)
+def _speed(document: _Path, path: Path) -> float:
+    # Seconds are what nerfstudio's renderer goes by, whatever `fps` says.
+    if document.seconds is not None and document.seconds > 0:
+        speed = len(document.camera_path) / document.seconds
+    else:
+        speed = FRAMES_A_SECOND if document.fps is None else document.fps
+    if not SLOWEST <= speed <= FASTEST:
+        raise SceneError(f"The path in {path} has {speed:g} frames a second: {AGAIN} with {SLOWEST:g} to {FASTEST:g}.")
+    return speed
 
 
-def _speed(document: Mapping[str, Any], frames: int, path: Path) -> float:
-    seconds = document.get("seconds")
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0:
-        # What nerfstudio's renderer goes by, whatever `fps` says.
-        return frames / seconds
-    speed = document.get("fps", FRAMES_A_SECOND)
-    if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed <= 1000:
-        raise SceneError(f"The fps in {path} is {speed!r}: write frames a second.")
-    return float(speed)
-
-
-def _keyframes(document: Mapping[str, Any], cameras: Sequence[Camera], inverse: Similarity) -> tuple[int, ...]:
+def _keyframes(listed: Any, poses: Float[np.ndarray, "frames 3 4"], inverse: Similarity) -> tuple[int, ...]:
     """The frames closest to the file's keyframes; a file whose keyframes are of an older form has none."""
     marks = set()
-    positions = np.stack([camera.camera_to_world[:, 3] for camera in cameras])
-    listed = document.get("keyframes")
     for entry in listed if isinstance(listed, list) else []:
         try:
             matrix = np.asarray(entry["matrix"], np.float64).reshape(4, 4)
         except (KeyError, TypeError, ValueError):
             return ()
+        if not (np.abs(matrix) <= LARGEST_COORDINATE).all():
+            return ()
         point = inverse.apply_points(matrix[:3, 3])
-        marks.add(int(np.square(positions - point).sum(-1).argmin()))
+        marks.add(int(np.square(poses[:, :, 3] - point).sum(-1).argmin()))
     return tuple(sorted(marks))

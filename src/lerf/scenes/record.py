@@ -38,6 +38,7 @@ def scene_to_plain(scene: Scene) -> dict[str, Any]:
         "similarity": scene.similarity.to_dict(),
         "background": scene.background,
         "metadata": scene.metadata,
+        "notes": list(scene.notes),
     }
 
 
@@ -67,4 +68,5 @@ def scene_from_plain(value: dict[str, Any]) -> Scene:
         similarity=Similarity.from_dict(value["similarity"]),
         background=value["background"],
         metadata=value["metadata"],
+        notes=tuple(value.get("notes", ())),  # runs of earlier versions have none
     )

@@ -1,27 +1,72 @@
 """Captures in transforms.json: nerfstudio's form and instant-ngp's.
 
-Intrinsics may stand at the top, in each frame, or both (the frame wins). The capture frame is that of the file as
-given: nerfstudio's `applied_transform` is recorded in `Scene.metadata`, not undone.
+Intrinsics may stand at the top, in each frame, or both (the frame wins, a group of keys at a time, see
+`lerf.scenes.transforms_keys`). The capture frame is that of the file as given: nerfstudio's `applied_transform` is
+recorded in `Scene.metadata`, not undone.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lerf.documents import read_document
+import numpy as np
+
+from lerf.documents import converted, read_document
 from lerf.errors import SceneError
+from lerf.files import is_folder
+from lerf.geometry.bounds import LARGEST_COORDINATE, LARGEST_SCALE
+from lerf.geometry.similarity import is_rotation
 from lerf.scenes.assemble import PhotoFinder, assemble
-from lerf.scenes.listing import Optics, Shot, checked_pose, checked_size, held_out
+from lerf.scenes.listing import Optics, Shot, checked_poses, held_out
+from lerf.scenes.nerfstudio_frame import ASSUMED_ENTRY, ORIENTATIONS
 from lerf.scenes.scene import Scene
+from lerf.scenes.transforms_keys import CARRIED, LENS, unused_notes
+from lerf.scenes.transforms_lens import Lens, doubts, merged, optics_of
 
-PERSPECTIVE_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
-"""All of them are OPENCV with some coefficients zero."""
-FISHEYE_MODEL = "OPENCV_FISHEYE"
+REMEDY = "export the capture again or repair the file"
+ASSUMED_TRANSFORM = [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]]
+"""What nerfstudio takes for `applied_transform` where the file has none and lies beside COLMAP's model."""
 
-_RECORDED = ("applied_transform", "applied_scale", "aabb_scale")
+
+class Document(Lens, kw_only=True):
+    """The whole file but for its frames, which are read one by one to say which of them is wrong."""
+
+    frames: Any = None
+    train_filenames: list[str] | None = None
+    val_filenames: list[str] | None = None
+    test_filenames: list[str] | None = None
+    applied_transform: list[list[float]] | None = None
+    applied_scale: float | None = None
+    orientation_override: str | None = None
+    aabb_scale: float | None = None
+
+
+class Frame(Lens, kw_only=True):
+    """One posed photo."""
+
+    file_path: str = ""
+    mask_path: str | None = None
+    transform_matrix: list[list[float]] | None = None
+    transform_matrix_start: list[list[float]] | None = None
+    transform_matrix_end: list[list[float]] | None = None
+
+    def pose(self, where: str) -> list[list[float]] | None:
+        """The matrix, or instant-ngp's two for the start and the end of a moment where they are one.
+
+        Raises:
+            SceneError: the camera moves in between.
+        """
+        ends = [self.transform_matrix_start, self.transform_matrix_end]
+        stated = [matrix for matrix in (self.transform_matrix, *ends) if matrix is not None]
+        if any(matrix != stated[0] for matrix in stated):
+            raise SceneError(
+                f"{where} moves from transform_matrix_start to transform_matrix_end, which is not supported: give one "
+                "transform_matrix."
+            )
+        return stated[0] if stated else None
 
 
 def load_transforms(path: Path, downscale: int | None = None) -> Scene:
@@ -34,12 +79,15 @@ def load_transforms(path: Path, downscale: int | None = None) -> Scene:
     Raises:
         SceneError: for anything in the file or its photos that cannot be used.
     """
-    document = read_frames(path)
-    shots = read_shots(document, path, PhotoFinder())
+    notes: list[str] = []
+    content = read_frames(path)
+    shots = read_shots(content, path, PhotoFinder(), notes)
+    document = _document(content, path)
     split = _split(document, [shot.name for shot in shots], path)
-    metadata: dict[str, Any] = {"format": "transforms.json"}
-    metadata.update({key: document[key] for key in _RECORDED if key in document})
-    return assemble(path.parent, shots, split, downscale, metadata)
+    metadata: dict[str, Any] = {"format": "transforms.json", **carried(content, path)}
+    if document.applied_transform is None and is_folder(path.parent / "colmap/sparse/0"):
+        metadata |= {"applied_transform": ASSUMED_TRANSFORM, ASSUMED_ENTRY: True}
+    return assemble(path.parent, shots, split, downscale, metadata, notes)
 
 
 def read_frames(path: Path) -> dict[str, Any]:
@@ -48,67 +96,110 @@ def read_frames(path: Path) -> dict[str, Any]:
     Raises:
         SceneError: when the file is missing or is not a JSON object.
     """
-    return read_document(path, dict, error=SceneError, remedy="export the capture again or repair the file")
+    return read_document(path, dict, error=SceneError, remedy=REMEDY)
 
 
-def read_shots(document: Mapping[str, Any], path: Path, finder: PhotoFinder) -> list[Shot]:
+def carried(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a file says about its own coordinates (`CARRIED`), checked.
+
+    Raises:
+        SceneError: a value that cannot be.
+    """
+    document = _document(content, path)
+    if document.applied_transform is not None and not _is_rigid(document.applied_transform):
+        raise SceneError(
+            f"The applied_transform of {path} is not a rotation and a position in three rows of four numbers: {REMEDY}."
+        )
+    scale = document.applied_scale
+    if scale is not None and not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
+        raise SceneError(f"The applied_scale of {path} is {scale:g}, where a factor of lengths should be: {REMEDY}.")
+    if document.orientation_override not in (None, *ORIENTATIONS):
+        raise SceneError(
+            f"The orientation_override of {path} is '{document.orientation_override}'; nerfstudio knows "
+            f"{', '.join(ORIENTATIONS)}."
+        )
+    return {key: content[key] for key in CARRIED if content.get(key) is not None}
+
+
+def read_shots(content: Mapping[str, Any], path: Path, finder: PhotoFinder, notes: list[str]) -> list[Shot]:
     """The frames of a document, in the file's order; file names are relative to the folder of `path`.
+
+    What is found and not used is appended to `notes`.
 
     Raises:
         SceneError: when there are no frames, or one has no file name, an impossible pose or impossible intrinsics.
     """
-    frames = document.get("frames")
-    if not isinstance(frames, list) or not frames:
+    entries = content.get("frames")
+    if not isinstance(entries, list) or not entries:
         raise SceneError(f"{path} has no frames: export the capture again with at least two posed photos.")
-    shots = []
-    for number, frame in enumerate(frames):
-        if not isinstance(frame, dict) or not isinstance(frame.get("file_path"), str) or not frame["file_path"]:
-            raise SceneError(f"Frame {number} of {path} has no file_path: add the path of its photo.")
-        photo = finder.find(path.parent / _clean(frame["file_path"]))
-        name = _name(photo, path.parent)
-        pose = checked_pose(frame.get("transform_matrix"), name)
-        mask = frame.get("mask_path")
-        mask_path = finder.find(path.parent / _clean(mask)) if isinstance(mask, str) and mask else None
-        shots.append(Shot(name, photo, pose, _optics({**document, **frame}, name), mask_path))
-    return shots
+    lenses = _Lenses(_document(content, path), path.name)
+    keys: set[str] = set()
+    matrices, photos, names, optics, masks = [], [], [], [], []
+    for number, entry in enumerate(entries):
+        where = f"Frame {number} of {path}"
+        frame = converted(entry, Frame, where, error=SceneError, remedy=REMEDY)
+        if not frame.file_path:
+            raise SceneError(f"{where} has no file_path: add the path of its photo.")
+        keys.update(entry)
+        photo = finder.find(path.parent / _clean(frame.file_path))
+        photos.append(photo)
+        names.append(_name(photo, path.parent))
+        matrices.append(frame.pose(where))
+        optics.append(lenses.of(frame, not LENS.isdisjoint(entry), names[-1]))
+        masks.append(finder.find(path.parent / _clean(frame.mask_path)) if frame.mask_path else None)
+    poses = checked_poses(matrices, names)
+    found = [*lenses.notes, *unused_notes(path.name, content, keys), *_side_files(path.parent, photos, masks)]
+    notes.extend(note for note in dict.fromkeys(found) if note not in notes)
+    return [Shot(*parts) for parts in zip(names, photos, poses, optics, masks, strict=True)]
 
 
-def _optics(values: Mapping[str, Any], name: str) -> Optics:
-    model = values.get("camera_model", FISHEYE_MODEL if values.get("is_fisheye") else "OPENCV")
-    if model not in (*PERSPECTIVE_MODELS, FISHEYE_MODEL):
-        raise SceneError(
-            f"Photo {name} has the camera model {model}, which is not supported: undistort the photos to PINHOLE, or "
-            "use OPENCV or OPENCV_FISHEYE."
+class _Lenses:
+    """Intrinsics of one frame after another; those of frames that state none are made once."""
+
+    def __init__(self, top: Lens, file: str) -> None:
+        self.notes: dict[str, None] = {}
+        self._top, self._file = top, file
+        self._shared: Optics | None = None
+
+    def of(self, frame: Lens, states_any: bool, name: str) -> Optics:
+        if not states_any and self._shared is not None:
+            return self._shared
+        values = merged(self._top, frame)
+        optics = optics_of(values, name)
+        self.notes.update(dict.fromkeys(doubts(values, self._top, self._file)))
+        if not states_any:
+            self._shared = optics
+        return optics
+
+
+def _document(content: Mapping[str, Any], path: Path) -> Document:
+    top = {key: value for key, value in content.items() if key != "frames"}
+    return converted(top, Document, str(path), error=SceneError, remedy=REMEDY)
+
+
+def _is_rigid(matrix: Sequence[Sequence[float]]) -> bool:
+    if [len(row) for row in matrix] not in ([4] * 3, [4] * 4) or list(matrix[3:]) not in ([], [[0, 0, 0, 1]]):
+        return False
+    rows = np.array(matrix[:3], np.float64)
+    return is_rotation(rows[:, :3]) and bool((np.abs(rows[:, 3]) <= LARGEST_COORDINATE).all())
+
+
+def _side_files(root: Path, photos: Sequence[Path], masks: Sequence[Path | None]) -> list[str]:
+    """What to tell of files beside the photos that other programs would use."""
+    notes = []
+    if not any(masks) and is_folder(root / "masks"):
+        notes.append(
+            f"Masks found and not used: no frame names its file in {root / 'masks'}; add mask_path to the frames."
         )
-    fx, fy = _number(values, "fl_x", name), _number(values, "fl_y", name)
-    angle_x, angle_y = _number(values, "camera_angle_x", name), _number(values, "camera_angle_y", name)
-    width, height = _number(values, "w", name), _number(values, "h", name)
-    if fx is None:
-        fx = fy
-    k1, k2, k3, k4, p1, p2 = (_number(values, key, name) or 0.0 for key in ("k1", "k2", "k3", "k4", "p1", "p2"))
-    return Optics(
-        size=None if width is None or height is None else checked_size(width, height, name),
-        focal=None if fx is None else (fx, fx if fy is None else fy),
-        angles=None if angle_x is None else (angle_x, angle_y),
-        centre=(_number(values, "cx", name), _number(values, "cy", name)),
-        distortion=(k1, k2, k3, k4, p1, p2),
-        fisheye=model == FISHEYE_MODEL,
-    )
+    for folder in map(Path, dict.fromkeys(os.path.dirname(photo) for photo in photos)):
+        for start, what in (("dynamic_mask_", "instant-ngp's dynamic masks"), ("rays_", "instant-ngp's rays")):
+            if is_folder(folder) and any(folder.glob(f"{start}*")):
+                advice = "; add mask_path, where white takes part, to the frames" if "mask" in start else ""
+                notes.append(f"Files found and not used: {what}, {folder / start}*{advice}.")
+    return notes
 
 
-def _number(values: Mapping[str, Any], key: str, name: str) -> float | None:
-    value = values.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SceneError(f"The entry {key} of photo {name} is {value!r}: write a number.")
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf  # refused with the other numbers that are not finite
-
-
-def _split(document: Mapping[str, Any], names: list[str], path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _split(document: Document, names: list[str], path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
     train = _listed(document, ("train_filenames",), names, path)
     test = _listed(document, ("val_filenames", "test_filenames"), names, path)
     if train is None and test is None:
@@ -121,25 +212,20 @@ def _split(document: Mapping[str, Any], names: list[str], path: Path) -> tuple[t
     return tuple(sorted(train)), tuple(sorted(test))
 
 
-def _listed(document: Mapping[str, Any], keys: Iterable[str], names: list[str], path: Path) -> set[int] | None:
+def _listed(document: Document, keys: Iterable[str], names: list[str], path: Path) -> set[int] | None:
     """Indices of the photos listed under any of `keys`, None when no such list is there or all are empty."""
-    entries: list[Any] = []
-    for key in keys:
-        value = document.get(key) or []
-        if not isinstance(value, list):
-            raise SceneError(f"{key} in {path} is not a list: list the file_path of each photo.")
-        entries.extend(value)
+    entries: list[str] = [entry for key in keys for entry in getattr(document, key) or ()]
     if not entries:
         return None
     index = {name: number for number, name in enumerate(names)}
     # A list may leave the extension out, as frames may; a stem that two photos share stays ambiguous.
     stems: dict[str, list[int]] = {}
     for number, name in enumerate(names):
-        stems.setdefault(str(PurePosixPath(name).with_suffix("")), []).append(number)
+        stems.setdefault(_stem(name), []).append(number)
     found = set()
     for entry in entries:
-        name = _name(path.parent / _clean(entry), path.parent) if isinstance(entry, str) else ""
-        near = stems.get(name) or stems.get(str(PurePosixPath(name).with_suffix("")) if name else "", [])
+        name = _name(path.parent / _clean(entry), path.parent)
+        near = stems.get(name) or stems.get(_stem(name), [])
         if name in index:
             found.add(index[name])
         elif len(near) == 1:
@@ -149,9 +235,19 @@ def _listed(document: Mapping[str, Any], keys: Iterable[str], names: list[str], 
     return found
 
 
+def _stem(name: str) -> str:
+    folder, _, last = name.rpartition("/")
+    stem = PurePosixPath(last).stem
+    return f"{folder}/{stem}" if folder else stem
+
+
 def _clean(file_path: str) -> PurePosixPath:
     return PurePosixPath(file_path.replace("\\", "/"))
 
 
 def _name(path: Path, root: Path) -> str:
-    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+    # Compared as text: pathlib takes a tenth of a millisecond for it, which is seconds for 100,000 photos.
+    name, folder = path.as_posix(), root.as_posix()
+    if folder == ".":
+        return name
+    return name.removeprefix(folder if folder.endswith("/") else f"{folder}/")

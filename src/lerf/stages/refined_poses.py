@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lerf.files import write_json
 from lerf.radiance.pose_refinement import PoseRefinement
+from lerf.scenes.nerfstudio_frame import with_frame
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
 from lerf.stages.stage import Context
@@ -45,6 +46,6 @@ def apply_refined_poses(context: Context, tensors: dict[str, Tensor]) -> Scene:
     photos = list(scene.photos)
     for index, pose in zip(scene.train, scene.similarity.inverse().apply_poses(after), strict=True):
         photos[index] = replace(photos[index], camera=replace(photos[index].camera, camera_to_world=pose))
-    refined = replace(scene, photos=tuple(photos))
+    refined = replace(scene, photos=tuple(photos), metadata=with_frame(scene))
     write_json(context.run.path / "scene.json", scene_to_plain(refined))
     return refined

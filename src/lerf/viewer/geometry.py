@@ -14,6 +14,7 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from lerf.geometry.camera import Camera
+from lerf.geometry.similarity import outlying_positions
 from lerf.scenes.scene import Scene
 
 FLIP = np.diag([1.0, -1.0, -1.0])
@@ -80,5 +81,6 @@ def photo_viewpoint(scene: Scene, photo: int, look_at: Float[np.ndarray, " 3"] |
 def opening_viewpoint(scene: Scene) -> Viewpoint:
     """The training photo closest to the middle of them all."""
     positions = np.stack([scene.normalised_camera(index).camera_to_world[:, 3] for index in scene.train])
-    middle = int(np.square(positions - positions.mean(0)).sum(-1).argmin())
+    centre = np.delete(positions, outlying_positions(positions), axis=0).mean(0)
+    middle = int(np.square(positions - centre).sum(-1).argmin())
     return photo_viewpoint(scene, scene.train[middle])
