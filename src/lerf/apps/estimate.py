@@ -103,6 +103,7 @@ def describe_capture(settings: TrainSettings) -> dict[str, Any]:
         "sizes": [list(size) for size in sorted({(photo.camera.width, photo.camera.height) for photo in scene.photos})],
         "cameras": sorted({"fisheye" if photo.camera.fisheye else "perspective" for photo in scene.photos}),
         "normalised_units_per_capture_unit": scene.similarity.scale,
+        "notes": list(scene.notes),
         "preset": settings.preset,
         # Table, gradient and two moments, and all but the gradient once more while a checkpoint is written.
         "memory_bytes": int(BASE_BYTES + resident + 7 * tables + _working_bytes(settings)),

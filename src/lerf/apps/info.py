@@ -51,6 +51,8 @@ def info(command: Info, console: Console) -> dict[str, Any]:
     if not command.json:
         table = Table(show_header=False)
         for name, value in facts.items():
+            if name == "notes":
+                continue  # told as warnings while the capture was read
             shown = size_text(value) if name.endswith("_bytes") else str(value)
             table.add_row(name.removesuffix("_bytes").replace("_", " "), shown)
         console.print(table)

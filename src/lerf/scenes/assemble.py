@@ -66,6 +66,7 @@ def assemble(
     split: tuple[tuple[int, ...], tuple[int, ...]],
     downscale: int | None,
     metadata: dict[str, Any],
+    notes: Sequence[str] = (),
 ) -> Scene:
     """Look at every photo's header and build the scene.
 
@@ -76,6 +77,7 @@ def assemble(
         downscale: divide every picture's sides by this; None: per photo, the smallest power of two that brings its
             longest side to `LONGEST_SIDE` pixels or fewer.
         metadata: kept in the scene.
+        notes: what the reader found and did not use, repaired, guessed or left out; see `Scene.notes`.
 
     Raises:
         SceneError: no photos, a photo listed twice, missing or unreadable; a size that contradicts its camera or mask;
@@ -98,7 +100,7 @@ def assemble(
     photos = tuple(_photo(root, shot, downscale, finder) for shot in shots)
     similarity = normalising_similarity(np.stack([shot.pose for shot in shots]))
     background: Literal["alpha"] | None = "alpha" if _is_cut_out([photos[index] for index in train]) else None
-    return Scene(root, photos, train, test, similarity, background, metadata)
+    return Scene(root, photos, train, test, similarity, background, metadata, tuple(notes))
 
 
 def reduced(size: Size, factor: int) -> Size:

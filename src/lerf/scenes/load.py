@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
-from lerf.errors import SceneError
+from lerf.errors import LerfWarning, SceneError
 from lerf.scenes.blender import TRAIN_FILE, load_blender
 from lerf.scenes.colmap import find_model, load_colmap
 from lerf.scenes.scene import Scene
@@ -25,10 +26,23 @@ def load_scene(path: str | os.PathLike[str], downscale: int | None = None) -> Sc
         downscale: divide the sides of every photo by this. None: per photo, the smallest power of two that brings its
             longest side to 1600 pixels or fewer. Ready-made photos in images_2, images_4, ... are used when they match.
 
+    What was found and not used, repaired, guessed or left out (`Scene.notes`) is told as a `LerfWarning` each.
+
     Raises:
         SceneError: when there is no capture or something in it cannot be used; the message says what to do.
     """
-    path = Path(path)
+    scene = read_scene(Path(path), downscale)
+    for note in scene.notes:
+        warnings.warn(note, LerfWarning, stacklevel=2)
+    return scene
+
+
+def read_scene(path: Path, downscale: int | None = None) -> Scene:
+    """As `load_scene`, without a warning: for reading a capture again whose notes have been told.
+
+    Raises:
+        SceneError: as `load_scene`.
+    """
     if not path.exists():
         raise SceneError(f"{path} does not exist: give the folder of a capture.")
     if path.is_file():

@@ -48,6 +48,8 @@ class Scene:
     """"alpha" when photos carry transparency, which `pixels` composites onto white."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Format, and what the file says about its own coordinates (nerfstudio's applied_transform); plain JSON values."""
+    notes: tuple[str, ...] = ()
+    """What readers found and did not use, repaired, guessed or left out: a sentence each, told by `load_scene`."""
 
     def __len__(self) -> int:
         return len(self.photos)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from lerf.pyramids.plan import PyramidOptions, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.run.folder import StageName
 from lerf.run.report import reported
-from lerf.scenes.load import load_scene
+from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import capture_fingerprint
 from lerf.stages.stage import Context
@@ -91,7 +92,7 @@ def _sharp_scene(context: Context) -> Scene:
     if not context.settings.downscale:
         return context.scene
     try:
-        return load_scene(context.settings.data)
+        return read_scene(Path(context.settings.data))
     except SceneError as error:
         _note_reduced(context, error)
         return context.scene

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from lerf.pyramids.lookup import PyramidTable, open_photo_by_photo
 from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
 from lerf.run.settings import TrainSettings
-from lerf.scenes.load import load_scene
+from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
 
 
@@ -42,12 +43,12 @@ def training_pyramids(
         RunError: it has other training photos than the run.
     """
     try:
-        capture = load_scene(settings.data)
+        capture = read_scene(Path(settings.data))
     except SceneError:
         # Where the originals were not shipped, training made do with the reduced photos.
         if not settings.downscale:
             raise
-        capture = load_scene(settings.data, settings.downscale)
+        capture = read_scene(Path(settings.data), settings.downscale)
     theirs, ours = ([each.photos[i] for i in each.train] for each in (capture, scene))
     if [photo.name for photo in theirs] != [photo.name for photo in ours]:
         raise RunError(f"{settings.data} has other training photos than the run; train again into a new folder.")
