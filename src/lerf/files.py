@@ -31,6 +31,17 @@ def is_folder(path: Path) -> bool:
     return _is(path, stat.S_ISDIR)
 
 
+def is_absent(path: Path) -> bool:
+    """Whether there is nothing at a path, as opposed to something that cannot be looked at."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def resolved(path: Path) -> Path:
     """The absolute path without links; with them where they cannot be followed, for example in a loop."""
     try:

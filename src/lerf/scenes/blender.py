@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lerf.files import is_file
 from lerf.scenes.assemble import PhotoFinder, assemble
 from lerf.scenes.listing import Shot
 from lerf.scenes.scene import Scene
@@ -25,12 +26,12 @@ def load_blender(root: Path, downscale: int | None = None) -> Scene:
     Raises:
         SceneError: for anything in the files or their photos that cannot be used.
     """
-    finder = PhotoFinder()
+    finder = PhotoFinder(root)
     train = read_shots(read_frames(root / TRAIN_FILE), root / TRAIN_FILE, finder)
     test: list[Shot] = []
     for name in HELD_OUT_FILES:
-        if (root / name).is_file():
+        if is_file(root / name):
             test = read_shots(read_frames(root / name), root / name, finder)
             break
     split = tuple(range(len(train))), tuple(range(len(train), len(train) + len(test)))
-    return assemble(root, [*train, *test], split, downscale, {"format": "blender"})
+    return assemble(root, [*train, *test], split, downscale, {"format": "blender"}, notes=finder.notes())

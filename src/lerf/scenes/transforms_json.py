@@ -35,11 +35,12 @@ def load_transforms(path: Path, downscale: int | None = None) -> Scene:
         SceneError: for anything in the file or its photos that cannot be used.
     """
     document = read_frames(path)
-    shots = read_shots(document, path, PhotoFinder())
+    finder = PhotoFinder(path.parent)
+    shots = read_shots(document, path, finder)
     split = _split(document, [shot.name for shot in shots], path)
     metadata: dict[str, Any] = {"format": "transforms.json"}
     metadata.update({key: document[key] for key in _RECORDED if key in document})
-    return assemble(path.parent, shots, split, downscale, metadata)
+    return assemble(path.parent, shots, split, downscale, metadata, notes=finder.notes())
 
 
 def read_frames(path: Path) -> dict[str, Any]:
