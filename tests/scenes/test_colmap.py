@@ -117,14 +117,6 @@ def test_photos_beside_the_model(tmp_path):
     assert load_scene(tmp_path).photos[0].path == tmp_path / "sub folder/0.png"
 
 
-@pytest.mark.parametrize("write", [write_colmap_binary, write_colmap_text])
-def test_unknown_model(tmp_path, write):
-    cameras = {1: ("FULL_OPENCV", 12, 8, [10.0, 10, 6, 4, 0, 0, 0, 0, 0, 0, 0, 0])}
-    write(tmp_path / "sparse/0", cameras, posed(4))
-    with pytest.raises(SceneError, match=r"FULL_OPENCV, which is not supported.*colmap image_undistorter"):
-        load_scene(tmp_path)
-
-
 def test_cut_off_binary(tmp_path):
     images = posed(4)
     for name in ("cameras.bin", "images.bin"):

@@ -262,8 +262,8 @@ def _orientation(header: PhotoHeader, stated: Size | None, shot: Shot) -> int:
         assert stated is not None
         raise SceneError(
             f"Photo {shot.name} is {header.size[0]}x{header.size[1]} pixels but its camera is for "
-            f"{stated[0]}x{stated[1]}: use the photos that the poses were estimated from, or, if these are undistorted, "
-            "the cameras that were written with them."
+            f"{stated[0]}x{stated[1]}: use the photos that the poses were estimated from, or, if these "
+            "are undistorted, the cameras that were written with them."
         )
     return orientation
 

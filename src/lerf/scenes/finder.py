@@ -101,8 +101,8 @@ class PhotoFinder:
         for path, found in self._elsewhere.items():
             if path.parent in self._in_place:
                 raise SceneError(
-                    f"{name_in(self._root, path)} is missing while others of its folder are there: restore it or remove "
-                    f"its entry from the capture, or put {name_in(self._root, found)} in its place if that is it."
+                    f"{name_in(self._root, path)} is missing while others of its folder are there: restore it or "
+                    f"remove its entry, or put {name_in(self._root, found)} in its place if that is it."
                 )
         (path, found), count = next(iter(self._elsewhere.items())), len(self._elsewhere)
         files = "One file is" if count == 1 else f"{count} files are"

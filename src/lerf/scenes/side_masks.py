@@ -79,7 +79,7 @@ def with_side_masks(
             f"Masks found and not used: those in {folder} are for other photos, {size[0]}x{size[1]} pixels where the "
             f"camera of {shot.name} is for {stated[0]}x{stated[1]}.",
         )
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(known) < len(shots):
         without = next(name for name, path in zip(names, found, strict=True) if path is None)
         notes = (
