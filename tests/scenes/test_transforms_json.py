@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scene_files import fox_folder, picture, ring, save, transforms, write_capture, write_transforms
 
-from lerf.errors import SceneError
+from lerf.errors import LerfWarning, SceneError
 from lerf.scenes import load_scene
 
 
@@ -145,7 +145,8 @@ def test_ready_made_reductions(tmp_path):
     for number in range(4):
         save(tmp_path / f"images_2/{number:04d}.jpg", picture(6, 4, 50 + number), format="PNG")
     save(tmp_path / "images_2/0003.jpg", picture(9, 6), format="PNG")  # not a half: something else
-    scene = load_scene(tmp_path, downscale=2)
+    with pytest.warns(LerfWarning, match=r"folder images_2 is not used where .*images/0003\.png"):
+        scene = load_scene(tmp_path, downscale=2)
     np.testing.assert_array_equal(scene.pixels(1), picture(6, 4, 51))
     assert scene.photos[1].path == tmp_path / "images_2/0001.jpg"
     assert scene.photos[1].name == "images/0001.png"

@@ -105,7 +105,7 @@ def count_images(folder: Path) -> int:
 
 def _binary_cameras(path: Path, notes: list[str]) -> Iterator[tuple[int, Optics]]:
     with _Reader(path) as reader:
-        for _ in range(reader.count(least=48)):
+        for _ in range(reader.count(least=40)):
             number, kind, width, height = reader.take("<iiQQ")
             model = model_numbered(kind, path)
             yield number, optics_of(model, width, height, reader.take(f"<{len(model.parameters)}d"), path)
@@ -142,20 +142,21 @@ def _text_images(path: Path, notes: list[str]) -> Iterator[ModelImage]:
     """Two lines are an image: the second lists its observations, and is blank or left out where there are none."""
     lines = _Lines(path)
     count = bare = 0
-    after_image = False
+    awaits_observations = is_bare = False
     for line in lines:
-        if after_image and (not line or _is_observations(line)):
-            after_image = False
-            continue
         if not line:
-            continue
-        image = _image_of(line)
-        if image is None:
-            raise SceneError(f"{path} has a line that is not an image ({line[:80]!r}): {_AGAIN}.")
-        bare += after_image
-        yield image
-        count, after_image = count + 1, True
+            is_bare = False
+        elif awaits_observations and _is_observations(line):
+            awaits_observations = is_bare = False
+        else:
+            image = _image_of(line)
+            if image is None:
+                raise SceneError(f"{path} has a line that is not an image ({line[:80]!r}): {_AGAIN}.")
+            yield image
+            bare += is_bare
+            count, awaits_observations, is_bare = count + 1, True, True
     if bare:
+        bare += is_bare  # of the last image alone it may be a blank line that an editor cut off
         notes.append(f"{path} lacks the line of observations of {bare} of its {count} images: all {count} are used.")
     lines.finish(count, "images", notes)
 

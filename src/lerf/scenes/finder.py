@@ -124,7 +124,7 @@ class PhotoFinder:
         return same[0] if same else None
 
     def _under_root(self, path: Path) -> Path | None:
-        if self._root is None or not path.name:
+        if self._root is None or not self._relative(path):
             return None
         if self._names is None:
             self._names = {}
