@@ -144,8 +144,10 @@ def mask_file(folder, kind):
 @pytest.mark.parametrize(
     "kind",
     [
-        *(f"16 bits of {top}" for top in (1, 255, 4095, 65535)), "tiff float32 <", "tiff float32 >",
-        "tiff uint16 <", "tiff uint16 >", "tiff uint32 <", "1", "palette", "labels", "grey and alpha", "cut-out", "CMYK",
+        *(f"16 bits of {top}" for top in (1, 255, 4095, 65535)),
+        "tiff float32 <", "tiff float32 >",
+        "tiff uint16 <", "tiff uint16 >", "tiff uint32 <",
+        "1", "palette", "labels", "grey and alpha", "cut-out", "CMYK",
     ],
 )  # fmt: skip
 def test_masks_of_any_kind(tmp_path, kind):

@@ -7,6 +7,7 @@ from scene_files import fox_folder, picture, ring, save, transforms, write_captu
 
 from lerf.errors import LerfWarning, SceneError
 from lerf.scenes import load_scene
+from lerf.scenes.load import read_scene
 
 
 def test_fox():
@@ -155,7 +156,7 @@ def test_ready_made_reductions(tmp_path):
     assert load_scene(tmp_path, downscale=4).pixels(1).shape == (2, 3, 3)
     # Captures are often shipped without the full-size photos.
     (tmp_path / "images/0001.png").unlink()
-    np.testing.assert_array_equal(load_scene(tmp_path, downscale=2).pixels(1), picture(6, 4, 51))
+    np.testing.assert_array_equal(read_scene(tmp_path, downscale=2).pixels(1), picture(6, 4, 51))
     with pytest.raises(SceneError, match=r"0001\.png is missing"):
         load_scene(tmp_path, downscale=4)
 
