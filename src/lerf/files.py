@@ -42,6 +42,15 @@ def is_absent(path: Path) -> bool:
     return False
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; none where it cannot be listed."""
+    try:
+        names = sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        return []
+    return [folder / name for name in names if is_folder(folder / name)]
+
+
 def resolved(path: Path) -> Path:
     """The absolute path without links; with them where they cannot be followed, for example in a loop."""
     try:
