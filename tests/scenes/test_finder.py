@@ -130,7 +130,7 @@ def test_files_beside_photos_are_never_taken_for_them(tmp_path, folder):
     write_poses(tmp_path, "transforms.json", [f"images/{i}.png" for i in range(COUNT)])
     photos(tmp_path, [f"{folder}/{i}.png" for i in range(COUNT)])
     with pytest.raises(
-        SceneError, match=r"None of the 5 photos is where .*images/0\.png, images/1\.png, images/2\.png"
+        SceneError, match=r"Each of the 5 photos is missing from where .*images/0\.png, images/1\.png, images/2\.png"
     ):
         load_scene(tmp_path)
 
@@ -153,7 +153,9 @@ def test_the_cause_decides_the_remedy(tmp_path, form, remedy):
     ):
         load_scene(tmp_path)
     shutil.rmtree(tmp_path / "images")
-    with pytest.raises(SceneError, match=r"None of the 5 photos is where .*: put them there, or correct the paths"):
+    with pytest.raises(
+        SceneError, match=r"Each of the 5 photos is missing from where .*: put them there, or correct the paths"
+    ):
         load_scene(tmp_path)
 
 

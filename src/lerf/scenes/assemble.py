@@ -174,8 +174,8 @@ class _Builder:
                 f"({some_of(missing)}): restore them or {remove.format('their entries')}."
             )
         raise SceneError(
-            f"None of the {len(shots)} photos is where the capture {self._root} says ({some_of(missing)}): put them "
-            "there, or correct the paths."
+            f"Each of the {len(shots)} photos is missing from where the capture {self._root} says "
+            f"({some_of(missing)}): put them there, or correct the paths."
         )
 
     def photo(self, shot: Shot) -> Photo:
