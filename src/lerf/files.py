@@ -31,6 +31,26 @@ def is_folder(path: Path) -> bool:
     return _is(path, stat.S_ISDIR)
 
 
+def is_absent(path: Path) -> bool:
+    """Whether there is nothing at a path, as opposed to something that cannot be looked at."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; none where it cannot be listed."""
+    try:
+        names = sorted(os.listdir(folder))
+    except (OSError, ValueError):
+        return []
+    return [folder / name for name in names if is_folder(folder / name)]
+
+
 def resolved(path: Path) -> Path:
     """The absolute path without links; with them where they cannot be followed, for example in a loop."""
     try:

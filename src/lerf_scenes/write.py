@@ -18,7 +18,7 @@ from PIL import Image
 from lerf.errors import ConfigError
 from lerf.evaluation.annotations import VERSION as ANNOTATION_VERSION
 from lerf.evaluation.annotations import Annotation
-from lerf.files import write_atomically, write_json
+from lerf.files import is_absent, is_file, read_bytes, write_atomically, write_json
 from lerf_scenes.arrange import compose, drawn_setting
 from lerf_scenes.composition import Composition, Setting
 from lerf_scenes.path import Camera, capture_cameras
@@ -31,6 +31,8 @@ DEPTH_UNIT = 1e-4
 """Metres that one step of a depth picture stands for."""
 FEWEST_PIXELS = 60
 """An object that fewer pixels of all views together show is left out of the annotation."""
+LARGEST_RECORD = 1_000_000
+"""Bytes of scene.json."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _photographed(
     photographer: Photographer | None = None
     pixels = np.zeros(256, dtype=np.int64)
     for number, (name, camera, _) in enumerate(shots):
-        if not all(path.exists() for path in _files(folder, name)):
+        if not all(is_file(path) for path in _files(folder, name)):
             photographer = photographer or Photographer(composition)
             noise = composition.seed * 1000 + number
             picture = photographer.picture(
@@ -144,14 +146,16 @@ def _claim(folder: Path, arguments: dict[str, Any]) -> None:
         ConfigError: when it holds another scene or capture.
     """
     path = folder / "scene.json"
-    if path.exists():
+    if not is_absent(path):
+        remedy = "choose a new folder or delete it"
+        data = read_bytes(path, error=ConfigError, remedy=remedy, largest=LARGEST_RECORD)
         try:
-            recorded = json.loads(path.read_text())
-        except (OSError, ValueError):
+            recorded = json.loads(data)
+        except (ValueError, RecursionError):
             recorded = None
         if recorded != arguments:
             raise ConfigError(f"{folder} holds a scene made with other settings; choose a new folder or delete it.")
-    elif (folder / "transforms.json").exists() or (folder / "images").exists():
+    elif not (is_absent(folder / "transforms.json") and is_absent(folder / "images")):
         raise ConfigError(f"{folder} holds another capture; choose a new folder.")
     else:
         write_json(path, arguments)

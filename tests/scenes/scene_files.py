@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
-MODEL_NUMBERS = {"SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2, "RADIAL": 3, "OPENCV": 4, "OPENCV_FISHEYE": 5}
+MODEL_NUMBERS = {
+    "SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2, "RADIAL": 3, "OPENCV": 4, "OPENCV_FISHEYE": 5,
+    "FULL_OPENCV": 6, "FOV": 7, "SIMPLE_RADIAL_FISHEYE": 8, "RADIAL_FISHEYE": 9, "THIN_PRISM_FISHEYE": 10,
+    "RAD_TAN_THIN_PRISM_FISHEYE": 11, "SIMPLE_DIVISION": 12, "DIVISION": 13, "SIMPLE_FISHEYE": 14, "FISHEYE": 15,
+    "EUCM": 16, "EQUIRECTANGULAR": 17, "BROWN_CONRADY": 18,
+}  # fmt: skip
+"""As COLMAP numbers its camera models."""
 
 
 def fox_folder() -> Path:
@@ -56,6 +64,21 @@ def save(path: Path, pixels: np.ndarray, orientation: int | None = None, **optio
     return path
 
 
+def save_deep_png(path: Path, values: np.ndarray) -> Path:
+    """Write a PNG of 16 bits a value: [height, width, channel], grey, grey and alpha, colour, or colour and alpha."""
+    height, width, channels = values.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    return path
+
+
 def transforms(count: int = 4, width: int = 12, height: int = 8, **extra: Any) -> dict[str, Any]:
     """A valid document with photos images/0000.png, ..."""
     frames = [
@@ -85,6 +108,19 @@ Cameras = dict[int, tuple[str, int, int, list[float]]]
 Images = list[tuple[int, list[float], list[float], int, str]]
 
 
+def colmap_images(count: int, names: list[str] | None = None, cameras: tuple[int, ...] = (1,)) -> Images:
+    """COLMAP's images for the poses of a ring: world to camera, y down, z forwards; cameras take turns."""
+    images = []
+    for number, pose in enumerate(ring(count)):
+        rotation = (pose[:3, :3] * [1, -1, -1]).T
+        x, y, z, w = Rotation.from_matrix(rotation).as_quat()
+        translation = -rotation @ pose[:3, 3]
+        name = names[number] if names else f"{number:04d}.png"
+        quaternion = [float(value) for value in (w, x, y, z)]
+        images.append((number + 1, quaternion, translation.tolist(), cameras[number % len(cameras)], name))
+    return images
+
+
 def write_colmap_text(folder: Path, cameras: Cameras, images: Images) -> None:
     """cameras.txt and images.txt; every other image has an empty line of observations."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +140,7 @@ def write_colmap_binary(folder: Path, cameras: Cameras, images: Images) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     data = struct.pack("<Q", len(cameras))
     for number, (model, width, height, values) in cameras.items():
-        kind = MODEL_NUMBERS.get(model, 6)
+        kind = MODEL_NUMBERS[model]
         data += struct.pack(f"<iiQQ{len(values)}d", number, kind, width, height, *values)
     (folder / "cameras.bin").write_bytes(data)
     data = struct.pack("<Q", len(images))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scene_files import picture, ring, save, write_colmap_binary, write_colmap_text
+from scene_files import colmap_images, picture, ring, save, write_colmap_binary, write_colmap_text
 from scipy.spatial.transform import Rotation
 
 from lerf.errors import SceneError
@@ -21,16 +21,7 @@ CAMERAS = {
 
 
 def posed(count, names=None):
-    """COLMAP's images for the poses of a ring: world to camera, y down, z forwards."""
-    images = []
-    for number, pose in enumerate(ring(count)):
-        rotation = (pose[:3, :3] * [1, -1, -1]).T
-        x, y, z, w = Rotation.from_matrix(rotation).as_quat()
-        translation = -rotation @ pose[:3, 3]
-        camera = list(CAMERAS)[number % len(CAMERAS)]
-        name = names[number] if names else f"sub folder/{number}.png"
-        images.append((number + 1, [float(value) for value in (w, x, y, z)], translation.tolist(), camera, name))
-    return images
+    return colmap_images(count, names or [f"sub folder/{number}.png" for number in range(count)], tuple(CAMERAS))
 
 
 def write_photos(folder, images):
@@ -115,14 +106,6 @@ def test_photos_beside_the_model(tmp_path):
     write_colmap_text(tmp_path, CAMERAS, images)
     write_photos(tmp_path, images)
     assert load_scene(tmp_path).photos[0].path == tmp_path / "sub folder/0.png"
-
-
-@pytest.mark.parametrize("write", [write_colmap_binary, write_colmap_text])
-def test_unknown_model(tmp_path, write):
-    cameras = {1: ("FULL_OPENCV", 12, 8, [10.0, 10, 6, 4, 0, 0, 0, 0, 0, 0, 0, 0])}
-    write(tmp_path / "sparse/0", cameras, posed(4))
-    with pytest.raises(SceneError, match=r"FULL_OPENCV, which is not supported.*colmap image_undistorter"):
-        load_scene(tmp_path)
 
 
 def test_cut_off_binary(tmp_path):

@@ -1,5 +1,7 @@
 """Every way a capture can be unusable gives one sentence that names the culprit and says what to do."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -143,3 +145,39 @@ def test_rounded_and_scaled_poses_are_repaired(seed, scale):
     pose = checked_pose(given_pose.tolist(), "a")
     np.testing.assert_allclose(pose[:, :3].T @ pose[:, :3], np.eye(3), atol=1e-12)
     np.testing.assert_allclose(pose, truth[:3], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("loop", r"cannot be opened \(.*symbolic links"),
+        ("long", r"cannot be opened \(file name too long"),
+        ("nul", "cannot be a path"),
+        ("pipe", "is neither a file nor a folder"),
+        ("dangling", "does not exist"),
+        ("below a file", r"cannot be opened \(not a directory"),
+    ],
+)
+def test_a_path_that_leads_nowhere_says_why(tmp_path, kind, message):
+    place = tmp_path / {"long": "n" * 300, "nul": "a\0b", "below a file": "file/below"}.get(kind, kind)
+    if kind == "loop":
+        place.symlink_to("loop")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "dangling":
+        place.symlink_to("nowhere")
+    elif kind == "below a file":
+        (tmp_path / "file").write_text("")
+    with pytest.raises(SceneError, match=message):
+        load_scene(place)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_without_permission_says_so(tmp_path):
+    folder = write_capture(tmp_path / "capture")
+    folder.chmod(0)
+    try:
+        with pytest.raises(SceneError, match=r"cannot be opened \(permission denied\)"):
+            load_scene(folder)
+    finally:
+        folder.chmod(0o700)

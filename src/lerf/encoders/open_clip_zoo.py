@@ -17,7 +17,7 @@ from lerf.encoders.hub import Files, find_files
 from lerf.encoders.preprocessing import BICUBIC, BILINEAR, OPENAI_MEAN, OPENAI_STD, Preprocessing
 from lerf.encoders.two_towers import TowerOptions, TwoTowers
 from lerf.errors import EncoderError
-from lerf.files import sha256_of
+from lerf.files import is_file, sha256_of
 
 FILTERS = {"bicubic": BICUBIC, "bilinear": BILINEAR}
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
@@ -118,7 +118,7 @@ def _weights(
     known = open_clip.list_pretrained_tags_by_model(model)
     trained = open_clip.get_pretrained_cfg(model, pretrained) if pretrained in known else {}
     given = weights or (Path(pretrained).expanduser() if pretrained else None)
-    if given is not None and given.is_file():
+    if given is not None and is_file(given):
         return given, "not stated", trained
     if weights is not None:
         raise EncoderError(f"{weights} is not a file; give --weights a file of weights of open_clip's {model}.")

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf.errors import ConfigError, EncoderError
+from lerf.files import is_file, is_folder
 
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
@@ -142,19 +143,19 @@ def load_lpips(path: Path, device: str = "cpu") -> Lpips:
 
 def _read_state(path: Path) -> dict[str, Any]:
     """All arrays of a file or of the two files of a folder, by name."""
-    if not path.is_dir():
+    if not is_folder(path):
         return _read_file(path)
     networks, weights = sorted(path.glob("alexnet-*.pth")), path / "alex.pth"
-    if len(networks) != 1 or not weights.is_file():
+    if len(networks) != 1 or not is_file(weights):
         raise EncoderError(
-            f"The folder {path} holds {len(networks)} alexnet-*.pth and {int(weights.is_file())} alex.pth instead of "
+            f"The folder {path} holds {len(networks)} alexnet-*.pth and {int(is_file(weights))} alex.pth instead of "
             f"one each; {WANTED}."
         )
     return {**_read_file(networks[0]), **_read_file(weights)}
 
 
 def _read_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not is_file(path):
         raise EncoderError(f"There is no file or folder {path}; {WANTED}.")
     try:
         if path.suffix == ".safetensors":

@@ -26,6 +26,7 @@ from torch import Tensor
 from lerf.errors import ConfigError
 from lerf.evaluation.baseline import pyramid_maps
 from lerf.evaluation.truth import check_aspect
+from lerf.files import is_absent, is_folder, read_bytes
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.scenes.scene import Scene
@@ -63,6 +64,10 @@ class PyramidMaps:
         return list(pyramid_maps(self.model, _subset(self.phrases, texts)[0], photo, self.capture))
 
 
+LARGEST_MAP = 2_000_000_000
+"""Bytes of a stored map."""
+
+
 class StoredMaps:
     """Another method's maps."""
 
@@ -82,12 +87,12 @@ class StoredMaps:
 
     def _read(self, photo: int, text: str) -> Float[Tensor, "height width"]:
         path = self._view_folder(photo) / map_name(text)
+        if is_absent(path):
+            raise ConfigError(f"There is no map {path}; write the relevancy of {text!r} in that view there.")
+        content = read_bytes(path, error=ConfigError, remedy="write it with numpy.save", largest=LARGEST_MAP)
         try:
-            content = path.read_bytes()
             array = np.load(BytesIO(content), allow_pickle=False)
-        except FileNotFoundError:
-            raise ConfigError(f"There is no map {path}; write the relevancy of {text!r} in that view there.") from None
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, MemoryError) as error:
             raise ConfigError(f"The map {path} cannot be read ({error}); write it with numpy.save.") from error
         if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise ConfigError(
@@ -100,7 +105,7 @@ class StoredMaps:
     def _view_folder(self, photo: int) -> Path:
         name = self.scene.photos[photo].name
         whole, stem = self.folder / name, PurePosixPath(name).stem
-        if whole.is_dir():
+        if is_folder(whole):
             return whole
         if self._stems[stem] > 1:
             raise ConfigError(f"Several photos are called {stem!r}; write the maps of {name} into {whole}.")

@@ -52,7 +52,7 @@ from lerf.evaluation.protocol import (
     embedded,
 )
 from lerf.evaluation.truth import MIN_PIXELS, AnnotatedTruth, LabelledTruth, SceneTruth, find_truth
-from lerf.files import sha256_of
+from lerf.files import resolved, sha256_of
 from lerf.model import Model
 from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
@@ -181,8 +181,8 @@ def _known_truth(
             "Absent phrases are only given with label files, by --labels; leave --absent out: "
             + ("no labels are known." if truth is None else "a generated scene knows its own.")
         )
-    if isinstance(truth, AnnotatedTruth) and truth.folder.resolve() != model.scene.root.resolve():
-        source = scene if truth.folder.resolve() == scene.root.resolve() else load_scene(truth.folder)
+    if isinstance(truth, AnnotatedTruth) and resolved(truth.folder) != resolved(model.scene.root):
+        source = scene if resolved(truth.folder) == resolved(scene.root) else load_scene(truth.folder)
         check_cameras(source, model.scene, truth.folder)
     return truth
 

@@ -22,6 +22,7 @@ from lerf.evaluation.annotations import Phrase as AnnotatedPhrase
 from lerf.evaluation.labels import PhotoLabels
 from lerf.evaluation.lerf_boxes import Box, PhotoBoxes
 from lerf.evaluation.lerf_boxes import read_photo as read_labelled_photo
+from lerf.files import folders_in, is_file, resolved
 from lerf.scenes.scene import Scene
 
 MIN_PIXELS = 30
@@ -213,7 +214,7 @@ def find_truth(scene: Scene, labels: str | Path | None, absent: Sequence[str] | 
         SceneError: when it is there and cannot be read.
     """
     folder = scene.root if labels is None else Path(labels)
-    if (folder / "annotation.json").is_file():
+    if is_file(folder / "annotation.json"):
         return AnnotatedTruth(folder, read_annotation(folder), scene)
     return None if labels is None else labelled_truth(folder, scene, absent)
 
@@ -267,8 +268,8 @@ def photo_of(scene: Scene, name: str, what: str) -> int:
 
 def other_categories(folder: Path) -> list[str]:
     """Categories of the label folders beside this one, by folder and file: what other scenes hold."""
-    folder = Path(folder).resolve()
-    beside = [other for other in sorted(folder.parent.iterdir()) if other.is_dir() and other != folder]
+    folder = resolved(Path(folder))
+    beside = [other for other in folders_in(folder.parent) if other != folder]
     names: list[str] = []
     for other in beside:
         for path in sorted(other.glob("*.json")):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lerf.errors import ConfigError
+from lerf.files import resolved
 from lerf.run.checks import OPTION_NAMES, check_value, hints_of
 from lerf.run.settings import PRESETS, PresetName, TrainSettings
 
@@ -107,11 +108,11 @@ def completed(settings: TrainSettings) -> TrainSettings:
     """Settings as they are saved and compared: paths absolute, tile ratios smallest first."""
 
     def absolute(path: str | None) -> str | None:
-        return str(Path(path).resolve()) if path else None
+        return str(resolved(Path(path))) if path else None
 
     return replace(
         settings,
-        data=str(Path(settings.data).resolve()),
+        data=str(resolved(Path(settings.data))),
         weights=absolute(settings.weights),
         radiance_run=absolute(settings.radiance_run),
         tile_ratios=None if settings.tile_ratios is None else tuple(sorted(map(float, settings.tile_ratios))),

@@ -3,61 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from lerf.errors import SceneError
+from lerf.files import is_absent, is_file, resolved
 from lerf.geometry.similarity import normalising_similarity
+from lerf.scenes.finder import PhotoFinder, some_of
 from lerf.scenes.listing import Shot, outlier_notes
-from lerf.scenes.photos import PhotoHeader, Size, orientation_in_use, read_header, read_photo, sizes_fit
+from lerf.scenes.photos import (
+    PhotoHeader,
+    Size,
+    mask_values,
+    orientation_in_use,
+    read_header,
+    read_photo,
+    sizes_fit,
+    white_of,
+)
 from lerf.scenes.scene import Photo, Scene
+
+Item = TypeVar("Item")
 
 LONGEST_SIDE = 1600
 """Without a stated downscale a photo is halved until its longest side is at most this, as nerfstudio does."""
 
 TRANSPARENT_SHARE = 0.01
 """Training photos show a cut-out when more than this share of their pixels lets something through."""
-ALPHA_SAMPLE = 16
-"""Photos whose transparency is looked at, evenly spread over those that have an alpha channel."""
-
-EXTENSIONS = (".png", ".jpg", ".jpeg")
-
-
-class PhotoFinder:
-    """Finds files whose extension is left out, or written in another case; each folder is listed once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[Path, dict[str, list[Path]]] = {}
-
-    def find(self, path: Path) -> Path:
-        """The file meant by `path`, or `path` itself when there is none, so that the error can name it."""
-        if path.is_file():
-            return path
-        similar = self._listing(path.parent)
-        if path.suffix.lower() in EXTENSIONS:
-            same = [found for found in similar.get(path.stem, ()) if found.suffix.lower() == path.suffix.lower()]
-            return same[0] if same else path
-        candidates = similar.get(path.name, ())
-        return candidates[0] if candidates else path
-
-    def find_reduced(self, path: Path) -> Path | None:
-        """A file of the same stem as `path`, in any format; None when there is none."""
-        if path.is_file():
-            return path
-        candidates = self._listing(path.parent).get(path.stem, ())
-        return candidates[0] if candidates else None
-
-    def _listing(self, folder: Path) -> dict[str, list[Path]]:
-        if folder not in self._folders:
-            stems: dict[str, list[Path]] = {}
-            if folder.is_dir():
-                files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in EXTENSIONS]
-                for file in sorted(files, key=lambda file: EXTENSIONS.index(file.suffix.lower())):
-                    stems.setdefault(file.stem, []).append(file)
-            self._folders[folder] = stems
-        return self._folders[folder]
+SAMPLE = 16
+"""Photos whose transparency is looked at, and masks whose white is, evenly spread over those that have any."""
 
 
 def assemble(
@@ -96,13 +73,15 @@ def assemble(
     train, test = split
     if not train:
         raise SceneError(f"The capture {root} leaves no photo to train on: list fewer in its test split.")
-    finder = PhotoFinder()
-    photos = tuple(_photo(root, shot, downscale, finder) for shot in shots)
+    builder = _Builder(root, downscale, PhotoFinder())
+    builder.refuse_missing(shots, metadata)
+    photos, told = _with_whites([builder.photo(shot) for shot in shots], builder.deep)
     poses = np.stack([shot.pose for shot in shots])
     similarity = normalising_similarity(poses)
     outliers = outlier_notes([shot.name for shot in shots], poses[:, :, 3])
     background: Literal["alpha"] | None = "alpha" if _is_cut_out([photos[index] for index in train]) else None
-    return Scene(root, photos, train, test, similarity, background, metadata, (*notes, *outliers))
+    said = (*notes, *outliers, *builder.notes(), *told)
+    return Scene(root, photos, train, test, similarity, background, metadata, said)
 
 
 def reduced(size: Size, factor: int) -> Size:
@@ -115,51 +94,168 @@ def _is_cut_out(photos: Sequence[Photo]) -> bool:
     with_alpha = [photo for photo in photos if photo.has_alpha]
     if len(with_alpha) <= TRANSPARENT_SHARE * len(photos):
         return False
-    count = min(len(with_alpha), ALPHA_SAMPLE)
-    chosen = [with_alpha[number * len(with_alpha) // count] for number in range(count)]
+    chosen = _sample(with_alpha)
+    count = len(chosen)
     clear = 0.0
     for photo in chosen:
-        clear += float((read_photo(photo.path)[..., 3] < 255).mean())
+        clear += float((read_photo(photo.path, white=photo.white)[..., 3] < 255).mean())
         # Few photos decide it where most of a photo is transparent.
         if clear / count * len(with_alpha) > TRANSPARENT_SHARE * len(photos):
             return True
     return False
 
 
+def _with_whites(photos: Sequence[Photo], deep: Sequence[bool]) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
+    """Photos that know which values are white in them and in their masks, and what there is to tell of that."""
+    notes = []
+    white = Photo.white
+    if any(deep):
+        white = white_of(photo.path for photo, is_one in zip(photos, deep, strict=True) if is_one)
+        if white != Photo.white:
+            notes.append(
+                f"{sum(deep)} photos have files of more than 8 bits whose largest value, over all of them, calls for "
+                f"{white.bit_length()} bits: {white} is shown as white."
+            )
+    masks = sorted({photo.mask_path for photo in photos if photo.mask_path is not None})
+    largest = [float(mask_values(path).max()) for path in _sample(masks)]
+    mask_white = max(largest, default=0.0)
+    if masks and mask_white not in (0.0, 1.0, 255.0, 65535.0):
+        notes.append(
+            f"The largest value in the masks is {mask_white:g}: pixels of at least half of it take part, darker ones "
+            "are ignored."
+        )
+    return tuple(replace(photo, white=white, mask_white=mask_white) for photo in photos), tuple(notes)
+
+
+def _sample(items: Sequence[Item]) -> list[Item]:
+    count = min(len(items), SAMPLE)
+    return [items[number * len(items) // count] for number in range(count)]
+
+
 def _refuse_repeats(shots: Sequence[Shot]) -> None:
     seen: set[Path] = set()
     for shot in shots:
-        resolved = shot.path.resolve()
-        if resolved in seen:
+        place = resolved(shot.path)
+        if place in seen:
             raise SceneError(f"Photo {shot.name} is listed twice: keep one of its poses.")
-        seen.add(resolved)
+        seen.add(place)
 
 
-def _photo(root: Path, shot: Shot, downscale: int | None, finder: PhotoFinder) -> Photo:
-    stated = shot.optics.size
-    header: PhotoHeader | None = None
-    if shot.path.is_file() or stated is None:
-        header = read_header(shot.path)
-        full = header.size_when(_orientation(header, stated, shot))
-    else:
-        full = stated  # the full-size photo was not shipped; its reductions may have been
-    factor = _automatic_downscale(full) if downscale is None else downscale
-    path = shot.path
-    size = reduced(full, factor)
-    ready = _ready_made(root, shot.path, factor, finder)
-    if ready is not None:
-        ready_header = read_header(ready)
-        ready_size = ready_header.size_when(_orientation(ready_header, stated or full, shot))
-        # A folder called images_4 whose pictures are not a quarter of the full size is something else.
-        if abs(ready_size[0] - full[0] / factor) <= 1 and abs(ready_size[1] - full[1] / factor) <= 1:
-            path, header, size = ready, ready_header, ready_size
-    if header is None:
-        header = read_header(path)
-    orientation = _orientation(header, stated or full, shot)
-    # Without a stated size the numbers refer to the full-size photo, whatever file is decoded.
-    camera = shot.optics.camera(full, shot.pose, shot.name).scaled_to(*size)
-    mask_path = _mask(root, shot, full, size, factor, finder)
-    return Photo(shot.name, path, camera, full, mask_path, orientation, header.has_alpha)
+class _Builder:
+    """Looks at the files of one shot after the other."""
+
+    def __init__(self, root: Path, downscale: int | None, finder: PhotoFinder) -> None:
+        self._root, self._downscale, self._finder = root, downscale, finder
+        self._unfit: dict[str, list[str]] = {}
+        self.deep: list[bool] = []
+        """Of each photo so far, whether the file that is decoded has more than 8 bits a value."""
+
+    def notes(self) -> tuple[str, ...]:
+        """What was found and not used."""
+        return tuple(
+            f"The folder {folder} is not used where its pictures are not the listed ones reduced by its factor: "
+            f"{some_of(names)}."
+            for folder, names in self._unfit.items()
+        )
+
+    def refuse_missing(self, shots: Sequence[Shot], metadata: dict[str, Any]) -> None:
+        """
+        Raises:
+            SceneError: photos are neither where the capture says nor reduced in a folder such as images_4.
+        """
+        missing = [shot.name for shot in shots if self._is_missing(shot)]
+        if not missing:
+            return
+        model = metadata.get("format") == "colmap"
+        remove = "remove {} from the model with `colmap image_deleter`" if model else "remove {} from the capture"
+        if len(missing) == 1:
+            raise SceneError(f"Photo {missing[0]} is missing: restore it or {remove.format('its entry')}.")
+        if len(missing) < len(shots):
+            raise SceneError(
+                f"{len(missing)} of the {len(shots)} photos are not where the capture {self._root} says "
+                f"({some_of(missing)}): restore them or {remove.format('their entries')}."
+            )
+        raise SceneError(
+            f"Each of the {len(shots)} photos is missing from where the capture {self._root} says "
+            f"({some_of(missing)}): put them there, or correct the paths."
+        )
+
+    def photo(self, shot: Shot) -> Photo:
+        """The photo of a shot, at the resolution in use.
+
+        Raises:
+            SceneError: see `assemble`.
+        """
+        stated = shot.optics.size
+        header: PhotoHeader | None = None
+        if is_file(shot.path) or stated is None:
+            header = read_header(shot.path)
+            full = header.size_when(_orientation(header, stated, shot))
+        else:
+            full = stated  # the full-size photo was not shipped; its reductions may have been
+        factor = self._factor(full)
+        path = shot.path
+        size = reduced(full, factor)
+        ready = self._ready_made(shot.path, factor)
+        if ready is not None:
+            ready_header = read_header(ready)
+            turn = orientation_in_use(ready_header, stated or full)
+            # A folder called images_4 whose pictures are not a quarter of the full size is something else.
+            if turn is not None and _is_reduction(ready_header.size_when(turn), full, factor):
+                path, header, size = ready, ready_header, ready_header.size_when(turn)
+            elif is_file(shot.path):
+                self._unfit.setdefault(ready.relative_to(self._root).parts[0], []).append(shot.name)
+            else:
+                width, height = ready_header.size
+                raise SceneError(
+                    f"Photo {ready} is {width}x{height} pixels, which is not {full[0]}x{full[1]}, the size that its "
+                    f"camera is for, reduced by {factor}: restore {shot.name}."
+                )
+        if header is None:
+            header = read_header(path)
+        orientation = _orientation(header, stated or full, shot)
+        # Without a stated size the numbers refer to the full-size photo, whatever file is decoded.
+        camera = shot.optics.camera(full, shot.pose, shot.name).scaled_to(*size)
+        self.deep.append(header.deep)
+        return Photo(shot.name, path, camera, full, self._mask(shot, full, size, factor), orientation, header.has_alpha)
+
+    def _factor(self, full: Size) -> int:
+        return _automatic_downscale(full) if self._downscale is None else self._downscale
+
+    def _is_missing(self, shot: Shot) -> bool:
+        if not is_absent(shot.path):
+            return False
+        stated = shot.optics.size
+        return stated is None or self._ready_made(shot.path, self._factor(stated)) is None
+
+    def _ready_made(self, path: Path, factor: int) -> Path | None:
+        """The file that images_4 or masks_4 holds for one in images or masks: images/a/1.jpg -> images_4/a/1.jpg."""
+        if factor == 1 or not path.is_relative_to(self._root):
+            return None
+        parts = list(path.relative_to(self._root).parts)
+        places = [number for number, part in enumerate(parts[:-1]) if part in ("images", "masks")]
+        if not places:
+            return None
+        parts[places[0]] += f"_{factor}"
+        return self._finder.find_reduced(self._root.joinpath(*parts))
+
+    def _mask(self, shot: Shot, full: Size, size: Size, factor: int) -> Path | None:
+        if shot.mask_path is None:
+            return None
+        mask_path = shot.mask_path
+        if not is_file(mask_path):
+            mask_path = self._ready_made(mask_path, factor) or mask_path
+        found = read_header(mask_path, "Mask").size
+        if found not in (full, size, shot.optics.size) or not sizes_fit(found, full):
+            raise SceneError(
+                f"Mask {mask_path} is {found[0]}x{found[1]} pixels but photo {shot.name} is {full[0]}x{full[1]}: save "
+                "the mask at the photo's size."
+            )
+        return mask_path
+
+
+def _is_reduction(size: Size, full: Size, factor: int) -> bool:
+    return all(abs(side - whole / factor) < 1 for side, whole in zip(size, full, strict=True))
 
 
 def _orientation(header: PhotoHeader, stated: Size | None, shot: Shot) -> int:
@@ -168,7 +264,8 @@ def _orientation(header: PhotoHeader, stated: Size | None, shot: Shot) -> int:
         assert stated is not None
         raise SceneError(
             f"Photo {shot.name} is {header.size[0]}x{header.size[1]} pixels but its camera is for "
-            f"{stated[0]}x{stated[1]}: use the photos that the poses were estimated from."
+            f"{stated[0]}x{stated[1]}: use the photos that the poses were estimated from, or, if these "
+            "are undistorted, the cameras that were written with them."
         )
     return orientation
 
@@ -178,28 +275,3 @@ def _automatic_downscale(size: Size) -> int:
     while max(size) / factor > LONGEST_SIDE:
         factor *= 2
     return factor
-
-
-def _ready_made(root: Path, path: Path, factor: int, finder: PhotoFinder) -> Path | None:
-    """The file that images_4 or masks_4 holds for one in images or masks: images/a/1.jpg -> images_4/a/1.jpg."""
-    if factor == 1 or not path.is_relative_to(root):
-        return None
-    folder, *rest = path.relative_to(root).parts
-    if folder not in ("images", "masks") or not rest:
-        return None
-    return finder.find_reduced(root.joinpath(f"{folder}_{factor}", *rest))
-
-
-def _mask(root: Path, shot: Shot, full: Size, size: Size, factor: int, finder: PhotoFinder) -> Path | None:
-    if shot.mask_path is None:
-        return None
-    mask_path = shot.mask_path
-    if not mask_path.is_file():
-        mask_path = _ready_made(root, mask_path, factor, finder) or mask_path
-    found = read_header(mask_path, "Mask").size
-    if found not in (full, size, shot.optics.size) or not sizes_fit(found, full):
-        raise SceneError(
-            f"Mask {mask_path} is {found[0]}x{found[1]} pixels but photo {shot.name} is {full[0]}x{full[1]}: save the "
-            "mask at the photo's size."
-        )
-    return mask_path

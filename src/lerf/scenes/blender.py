@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lerf.errors import SceneError
 from lerf.files import is_file
-from lerf.scenes.assemble import PhotoFinder, assemble
+from lerf.scenes.assemble import assemble
+from lerf.scenes.finder import PhotoFinder
 from lerf.scenes.listing import Shot
 from lerf.scenes.scene import Scene
 from lerf.scenes.transforms_json import carried, read_frames, read_shots
@@ -28,7 +29,7 @@ def load_blender(root: Path, downscale: int | None = None) -> Scene:
     Raises:
         SceneError: for anything in the files or their photos that cannot be used.
     """
-    finder, notes = PhotoFinder(), list[str]()
+    finder, notes = PhotoFinder(root), list[str]()
     content = read_frames(root / TRAIN_FILE)
     train = read_shots(content, root / TRAIN_FILE, finder, notes)
     metadata = {"format": "blender", **carried(content, root / TRAIN_FILE)}
@@ -39,7 +40,7 @@ def load_blender(root: Path, downscale: int | None = None) -> Scene:
             _refuse_unrendered(test, root, name)
             break
     split = tuple(range(len(train))), tuple(range(len(train), len(train) + len(test)))
-    return assemble(root, [*train, *test], split, downscale, metadata, notes)
+    return assemble(root, [*train, *test], split, downscale, metadata, [*notes, *finder.notes()])
 
 
 def _refuse_unrendered(shots: Sequence[Shot], root: Path, name: str) -> None:

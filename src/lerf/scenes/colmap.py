@@ -1,103 +1,180 @@
-"""Captures posed by COLMAP: cameras and images, binary or text.
+"""Captures posed by COLMAP.
 
 The capture frame is COLMAP's world. COLMAP stores world-to-camera with x right, y down, z forwards; poses here are
-camera-to-world with y up and z backwards. File layout as documented at https://colmap.github.io/format.html.
+camera-to-world with y up and z backwards.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 
 from lerf.errors import SceneError
-from lerf.scenes.assemble import PhotoFinder, assemble
-from lerf.scenes.listing import Optics, Shot, checked_pose, checked_size, held_out
+from lerf.files import is_file, is_folder, resolved
+from lerf.scenes.assemble import assemble
+from lerf.scenes.colmap_files import Model, ModelImage, count_images, files_of, read_model
+from lerf.scenes.finder import PhotoFinder, as_written, name_in
+from lerf.scenes.listing import Shot, checked_pose, held_out
 from lerf.scenes.scene import Scene
+from lerf.scenes.side_masks import with_side_masks
 
-MODEL_FOLDERS = (".", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse")
-"""Where cameras and images are looked for under a capture."""
+PREFERRED = (".", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse")
+"""Where models are looked for under a capture first; of models with equally many photos the first here is used."""
+DEEPEST = 4
+"""Levels of folders in which models are looked for, as in dense/0/sparse/0."""
+MOST_FOLDERS = 20_000
+"""Folders that are looked into."""
+PHOTO_FOLDERS = ("images", "input")
 
-_MODELS = (
-    ("SIMPLE_PINHOLE", 3),
-    ("PINHOLE", 4),
-    ("SIMPLE_RADIAL", 4),
-    ("RADIAL", 5),
-    ("OPENCV", 8),
-    ("OPENCV_FISHEYE", 8),
-    ("FULL_OPENCV", 12),
-    ("FOV", 5),
-    ("SIMPLE_RADIAL_FISHEYE", 4),
-    ("RADIAL_FISHEYE", 5),
-    ("THIN_PRISM_FISHEYE", 12),
-    ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
-)
-"""Name and number of parameters; the position is the number that binary files use."""
-_PARAMETERS = dict(_MODELS)
-_SUPPORTED = _MODELS[:6]
+_BESIDE = re.compile(r"(images|input|masks?|depths?|normals|labels|stereo|videos?)(_.*)?")
+"""Folders that hold many pictures and no models."""
+_OF_A_MODEL = re.compile(r"\d+|sparse|dense|distorted|undistorted|colmap|model")
+"""Folders of a capture in which models lie; a user may give one of these as well."""
+UNIT_TOLERANCE = 1e-2
+"""By how much the length of a rotation's quaternion may differ from 1 before it is told."""
 
 
-@dataclass(frozen=True)
-class _Image:
-    name: str
-    camera: int
-    quaternion: tuple[float, ...]
-    """World to camera; w, x, y, z."""
-    translation: tuple[float, ...]
-
-
-def find_model(path: Path) -> Path | None:
-    """The folder under `path` that holds a COLMAP model, None when there is none."""
-    for name in MODEL_FOLDERS:
-        folder = path / name
-        if any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
-            return folder
-    return None
+def find_models(path: Path) -> list[Path]:
+    """All folders at or under `path` that hold a COLMAP model, those in `PREFERRED` first."""
+    found: list[tuple[int, int, list[str], Path]] = []
+    waiting: list[tuple[Path, tuple[str, ...]]] = [(path, ())]
+    looked = 0
+    while waiting and looked < MOST_FOLDERS:
+        folder, parts = waiting.pop(0)
+        looked += 1
+        if files_of(folder) is not None:
+            name = "/".join(parts) or "."
+            rank = PREFERRED.index(name) if name in PREFERRED else len(PREFERRED)
+            found.append((rank, len(parts), [part.zfill(9) for part in parts], folder))
+        if len(parts) < DEEPEST:
+            waiting += [(folder / inner, (*parts, inner)) for inner in _inner_folders(folder)]
+    return [folder for *_, folder in sorted(found, key=lambda one: one[:3])]
 
 
 def load_colmap(path: Path, downscale: int | None = None) -> Scene:
-    """Read the COLMAP model at or under `path`, photos in the order of their names.
+    """Read the COLMAP model with the most photos at or under `path`, photos in the order of their names.
 
-    Photos are looked for in the folder `images` of the capture, or else in the capture's folder itself. When `path` is
-    the model's own folder, the capture is the nearest folder above it with a folder `images`. Every 8th photo is held
-    out, see `held_out`.
+    Photos are looked for in the folder `images` beside the model, else in that of the capture, else in `input`, else in
+    the capture's folder itself, and else as `PhotoFinder` does; masks in `masks` beside them. When `path` is the
+    model's own folder, the capture is the nearest folder above it with a folder `images`. Every 8th photo is held out,
+    see `held_out`.
 
     Raises:
-        SceneError: when the model is incomplete or cut off, uses an unsupported camera model, or a photo is missing.
+        SceneError: when no model is complete, a camera is not supported, or a photo is missing.
     """
-    model = find_model(path)
-    if model is None:
-        raise SceneError(f"{path} holds no COLMAP model: give the folder with cameras.bin and images.bin.")
-    cameras = _read_cameras(model)
-    images = sorted(_read_images(model), key=lambda image: image.name)
-    root = _capture_folder(path, model)
-    folder = root / "images" if (root / "images").is_dir() else root
-    finder = PhotoFinder()
+    model, notes = _largest(path)
+    images = sorted(model.images, key=lambda image: image.name)
+    root = _capture_folder(path, model.folder)
+    places = _photo_places(root, model.folder)
+    finder = PhotoFinder(root)
     shots = []
     for image in images:
-        if image.camera not in cameras:
-            raise SceneError(f"Photo {image.name} uses camera {image.camera}, which {model} lacks: export it again.")
-        photo = finder.find(folder / image.name)
-        name = photo.relative_to(root).as_posix()
-        shots.append(Shot(name, photo, _pose(image), cameras[image.camera]))
+        if image.camera not in model.cameras:
+            raise SceneError(
+                f"Photo {image.name} uses camera {image.camera}, which {model.folder} lacks: export it again."
+            )
+        if not image.name:
+            raise SceneError(f"A photo in {model.folder} has no name: export it again.")
+        photo = finder.find(
+            places[0] / as_written(image.name), [place / as_written(image.name) for place in places[1:]]
+        )
+        shots.append(Shot(name_in(root, photo), photo, _pose(image), model.cameras[image.camera]))
     split = held_out([shot.name for shot in shots])
-    return assemble(root, shots, split, downscale, {"format": "colmap", "model": str(model)})
+    beside = [folder for folder in (_base(root, model.folder), root) if is_folder(folder)]
+    shots, told = with_side_masks(shots, [image.name for image in images], beside)
+    said = (*notes, *model.notes, *_odd_rotations(images), *finder.notes(), *told)
+    return assemble(root, shots, split, downscale, {"format": "colmap", "model": str(model.folder)}, notes=said)
+
+
+def _largest(path: Path) -> tuple[Model, tuple[str, ...]]:
+    """The model with the most photos, and what there is to tell of the others."""
+    folders = find_models(path)
+    if not folders:
+        raise SceneError(f"{path} holds no COLMAP model: give the folder with cameras.bin and images.bin.")
+    whole = [folder for folder in folders if (files := files_of(folder)) is not None and is_file(files[1])]
+    folders = whole or folders[:1]
+    if len(folders) == 1:
+        return read_model(folders[0]), ()
+    counts: dict[Path, int] = {}
+    broken: dict[Path, SceneError] = {}
+    for folder in folders:
+        try:
+            counts[folder] = count_images(folder)
+        except SceneError as error:
+            broken[folder] = error
+    if not counts:
+        raise broken[folders[0]]
+    chosen = max(counts, key=lambda folder: counts[folder])
+    others = [f"{_shown(path, folder)} ({counts.get(folder, 'broken')})" for folder in folders if folder != chosen]
+    note = (
+        f"{path} has {len(folders)} COLMAP models: {_shown(path, chosen)} with {counts[chosen]} photos is used, "
+        f"{', '.join(others[:4])}{', ...' if len(others) > 4 else ''} is not. Give a model's own folder to use another."
+    )
+    return read_model(chosen), (note,)
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return "that of the folder itself" if folder == path else name_in(path, folder)
+
+
+def _inner_folders(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if _is_plain_folder(entry)]
+    except (OSError, ValueError):
+        return []
+    return sorted(name for name in names if not name.startswith(".") and not _BESIDE.fullmatch(name.lower()))
+
+
+def _is_plain_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
 
 
 def _capture_folder(path: Path, model: Path) -> Path:
-    if model.resolve() != path.resolve():
+    if resolved(model) != resolved(path) and not _OF_A_MODEL.fullmatch(path.name.lower()):
         return path
-    above = [path, *path.resolve().parents[:3]]
-    return next((folder for folder in above if (folder / "images").is_dir()), path)
+    above = [path, *resolved(path).parents[:3]]
+    return next((folder for folder in above if any(is_folder(folder / name) for name in PHOTO_FOLDERS)), path)
 
 
-def _pose(image: _Image) -> np.ndarray:
+def _base(root: Path, model: Path) -> Path:
+    """The folder whose `sparse` a model is in."""
+    folder = model
+    while folder != root and (folder.name.isdigit() or folder.name == "sparse"):
+        folder = folder.parent
+    return folder
+
+
+def _photo_places(root: Path, model: Path) -> list[Path]:
+    """Folders that the names of a model's photos may be relative to, the likeliest first."""
+    base = _base(root, model)
+    # Gaussian splatting's layout: `distorted` was estimated from `input`, and `images` are undistorted.
+    order = PHOTO_FOLDERS[::-1] if base.name == "distorted" else PHOTO_FOLDERS
+    folders = [base / order[0], *(root / name for name in order)]
+    there = [folder for folder in folders if is_folder(folder)]
+    if not there and any(is_folder(root / f"images_{factor}") for factor in (2, 4, 8)):
+        there = [root / "images"]  # only reductions were shipped
+    return list(dict.fromkeys([*there, root, base]))
+
+
+def _odd_rotations(images: list[ModelImage]) -> tuple[str, ...]:
+    odd = [image.name for image in images if abs(math.hypot(*image.quaternion) - 1) > UNIT_TOLERANCE]
+    if not odd:
+        return ()
+    return (f"The rotations of {len(odd)} photos, {odd[0]} for one, are not unit quaternions: they are normalised.",)
+
+
+def _pose(image: ModelImage) -> np.ndarray:
     w, x, y, z = image.quaternion
-    length = np.sqrt(w * w + x * x + y * y + z * z)
-    if not length > 0 or not np.isfinite(length):
+    length = math.hypot(w, x, y, z)
+    if not 0 < length < math.inf:
         raise SceneError(f"The pose of photo {image.name} has no valid rotation: register the photo again.")
     w, x, y, z = (value / length for value in (w, x, y, z))
     rotation = np.array(
@@ -107,126 +184,6 @@ def _pose(image: _Image) -> np.ndarray:
             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
         ]
     )
-    position = -rotation.T @ np.array(image.translation)
+    with np.errstate(all="ignore"):  # positions that are not finite are refused next
+        position = -rotation.T @ np.array(image.translation)
     return checked_pose(np.column_stack([rotation.T * [1, -1, -1], position]), image.name)
-
-
-def _optics(model: str, width: int, height: int, values: Sequence[float], where: Path) -> Optics:
-    if model not in dict(_SUPPORTED):
-        raise SceneError(
-            f"{where} uses the camera model {model}, which is not supported: convert the capture with `colmap "
-            "image_undistorter`, or estimate it with OPENCV or OPENCV_FISHEYE."
-        )
-    if len(values) != _PARAMETERS[model]:
-        raise SceneError(f"A {model} camera in {where} needs {_PARAMETERS[model]} parameters: export the model again.")
-    one_focal = model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
-    fx, fy, cx, cy, *rest = [values[0], *values] if one_focal else values
-    k1, k2, third, fourth = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
-    fisheye = model == "OPENCV_FISHEYE"
-    # The third and fourth number are tangential in OPENCV, and two more radial terms in OPENCV_FISHEYE.
-    distortion = (k1, k2, third, fourth, 0.0, 0.0) if fisheye else (k1, k2, 0.0, 0.0, third, fourth)
-    size = checked_size(width, height, f"of camera in {where}")
-    return Optics(size, (fx, fy), centre=(cx, cy), distortion=distortion, fisheye=fisheye)
-
-
-def _read_cameras(model: Path) -> dict[int, Optics]:
-    binary = model / "cameras.bin"
-    return dict(_binary_cameras(binary) if binary.is_file() else _text_cameras(model / "cameras.txt"))
-
-
-def _read_images(model: Path) -> list[_Image]:
-    binary = model / "images.bin"
-    return list(_binary_images(binary) if binary.is_file() else _text_images(model / "images.txt"))
-
-
-def _binary_cameras(path: Path) -> Iterator[tuple[int, Optics]]:
-    reader = _Reader(path)
-    for _ in range(reader.take("<Q")[0]):
-        number, kind, width, height = reader.take("<iiQQ")
-        if not 0 <= kind < len(_MODELS):
-            yield number, _optics(f"number {kind}", width, height, (), path)
-        model, count = _MODELS[kind]
-        yield number, _optics(model, width, height, reader.take(f"<{count}d"), path)
-
-
-def _binary_images(path: Path) -> Iterator[_Image]:
-    reader = _Reader(path)
-    for _ in range(reader.take("<Q")[0]):
-        _, *numbers, camera = reader.take("<i7di")
-        name = reader.text()
-        reader.skip(24 * reader.take("<Q")[0])  # x, y and the 3D point of each observation
-        yield _Image(name, camera, tuple(numbers[:4]), tuple(numbers[4:]))
-
-
-def _text_cameras(path: Path) -> Iterator[tuple[int, Optics]]:
-    for line in _lines(path):
-        if not line.strip():
-            continue
-        try:
-            number, model, width, height, *values = line.split()
-            fields = int(number), model, int(width), int(height), [float(value) for value in values]
-        except ValueError as error:
-            raise SceneError(f"{path} has a line that is not a camera ({line.strip()!r}): export it again.") from error
-        yield fields[0], _optics(*fields[1:], path)
-
-
-def _text_images(path: Path) -> Iterator[_Image]:
-    lines = iter(_lines(path))
-    for line in lines:
-        if not line.strip():
-            continue
-        try:
-            _, *numbers, camera, name = line.strip().split(maxsplit=9)
-            values = [float(number) for number in numbers]
-            image = _Image(name, int(camera), tuple(values[:4]), tuple(values[4:]))
-        except ValueError as error:
-            raise SceneError(f"{path} has a line that is not an image ({line.strip()!r}): export it again.") from error
-        if len(values) != 7:
-            raise SceneError(f"{path} has a line that is not an image ({line.strip()!r}): export it again.")
-        yield image
-        # The second line of each image lists its observations; it is there even when it is empty.
-        next(lines, None)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise SceneError(f"{path} cannot be read: export the COLMAP model again.") from error
-    return [line for line in text.splitlines() if not line.startswith("#")]
-
-
-class _Reader:
-    """Takes packed numbers and texts off a file, front to back."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-        try:
-            self._data = path.read_bytes()
-        except OSError as error:
-            raise SceneError(f"{path} cannot be read: export the COLMAP model again.") from error
-
-    def take(self, form: str) -> tuple:
-        try:
-            values = struct.unpack_from(form, self._data, self._offset)
-        except struct.error as error:
-            raise self._cut_off() from error
-        self._offset += struct.calcsize(form)
-        return values
-
-    def text(self) -> str:
-        end = self._data.find(b"\0", self._offset)
-        if end < 0:
-            raise self._cut_off()
-        value = self._data[self._offset : end].decode("utf-8", "replace")
-        self._offset = end + 1
-        return value
-
-    def skip(self, count: int) -> None:
-        self._offset += count
-        if self._offset > len(self._data):
-            raise self._cut_off()
-
-    def _cut_off(self) -> SceneError:
-        return SceneError(f"{self._path} is cut off: copy it again or export the COLMAP model again.")

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from lerf.errors import SceneError
+from lerf.files import is_file
 
 SEED, SETTING, VIEWS, HELD_OUT, SPP = 27, "table", 60, 8, 48
 """What `make demo-scene` makes it from."""
@@ -18,6 +19,6 @@ def demo_capture() -> Path:
         SceneError: when the package was installed without it.
     """
     folder = Path(str(files("lerf.scenes").joinpath("demo_scene")))
-    if not (folder / "transforms.json").is_file():
+    if not is_file(folder / "transforms.json"):
         raise SceneError(f"{folder} is missing from this installation of lerf; install the package again.")
     return folder

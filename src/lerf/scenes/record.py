@@ -28,6 +28,8 @@ def scene_to_plain(scene: Scene) -> dict[str, Any]:
                 "mask_path": str(photo.mask_path) if photo.mask_path else None,
                 "orientation": photo.orientation,
                 "has_alpha": photo.has_alpha,
+                "white": photo.white,
+                "mask_white": photo.mask_white,
             }
         )
     return {
@@ -58,6 +60,8 @@ def scene_from_plain(value: dict[str, Any]) -> Scene:
                 mask_path=Path(item["mask_path"]) if item["mask_path"] else None,
                 orientation=item["orientation"],
                 has_alpha=item["has_alpha"],
+                white=item.get("white", Photo.white),
+                mask_white=item.get("mask_white", Photo.mask_white),
             )
         )
     return Scene(

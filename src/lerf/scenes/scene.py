@@ -30,6 +30,10 @@ class Photo:
     orientation: int = 1
     """EXIF orientation that is applied on decoding; 1 where the intrinsics refer to unrotated pixels."""
     has_alpha: bool = False
+    white: int = 65535
+    """Value that is white in the file, if it has more than 8 bits; see `lerf.scenes.photos.white_of`."""
+    mask_white: float = 0.0
+    """Value that is white in the masks of the capture."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Scene:
         photo = self.photos[index]
         if photo.mask_path is None:
             return None
-        return read_mask(photo.mask_path, (photo.camera.width, photo.camera.height))
+        return read_mask(photo.mask_path, (photo.camera.width, photo.camera.height), photo.mask_white)
 
     def normalised_camera(self, index: int) -> Camera:
         """A photo's camera in the normalised frame."""
@@ -100,4 +104,4 @@ class Scene:
 
     def _decoded(self, index: int) -> UInt8[np.ndarray, "height width channel"]:
         photo = self.photos[index]
-        return read_photo(photo.path, (photo.camera.width, photo.camera.height), photo.orientation)
+        return read_photo(photo.path, (photo.camera.width, photo.camera.height), photo.orientation, photo.white)

@@ -19,7 +19,8 @@ from lerf.errors import SceneError
 from lerf.files import is_folder
 from lerf.geometry.bounds import LARGEST_COORDINATE, LARGEST_SCALE
 from lerf.geometry.similarity import is_rotation
-from lerf.scenes.assemble import PhotoFinder, assemble
+from lerf.scenes.assemble import assemble
+from lerf.scenes.finder import PhotoFinder
 from lerf.scenes.listing import Optics, Shot, checked_poses, held_out
 from lerf.scenes.nerfstudio_frame import ASSUMED_ENTRY, ORIENTATIONS
 from lerf.scenes.scene import Scene
@@ -79,15 +80,15 @@ def load_transforms(path: Path, downscale: int | None = None) -> Scene:
     Raises:
         SceneError: for anything in the file or its photos that cannot be used.
     """
-    notes: list[str] = []
+    notes, finder = list[str](), PhotoFinder(path.parent)
     content = read_frames(path)
-    shots = read_shots(content, path, PhotoFinder(), notes)
+    shots = read_shots(content, path, finder, notes)
     document = _document(content, path)
     split = _split(document, [shot.name for shot in shots], path)
     metadata: dict[str, Any] = {"format": "transforms.json", **carried(content, path)}
     if document.applied_transform is None and is_folder(path.parent / "colmap/sparse/0"):
         metadata |= {"applied_transform": ASSUMED_TRANSFORM, ASSUMED_ENTRY: True}
-    return assemble(path.parent, shots, split, downscale, metadata, notes)
+    return assemble(path.parent, shots, split, downscale, metadata, [*notes, *finder.notes()])
 
 
 def read_frames(path: Path) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""Paths of every kind are looked at without an error, and say what they are."""
+
+import os
+
+import pytest
+
+from lerf.errors import SceneError
+from lerf.files import folders_in, is_absent, is_file, is_folder, read_bytes, resolved
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Paths by kind: what hostile or damaged captures may hold."""
+    (tmp_path / "file").write_bytes(b"abc")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    names = ("file", "folder", "loop", "dangling", "link", "pipe", "missing", "file/below", "a\0b", "n" * 300)
+    return {name[:10]: tmp_path / name for name in names}
+
+
+def test_what_a_path_is(places):
+    assert {name for name, path in places.items() if is_file(path)} == {"file", "link"}
+    assert {name for name, path in places.items() if is_folder(path)} == {"folder"}
+    assert {name for name, path in places.items() if is_absent(path)} == {"missing", "file/below"}
+    for path in places.values():
+        assert resolved(path).is_absolute()
+        assert folders_in(path) == []
+
+
+def test_reading_ends_in_one_sentence(places):
+    for name, path in places.items():
+        if name in ("file", "link"):
+            assert read_bytes(path, error=SceneError, remedy="restore it", largest=3) == b"abc"
+            continue
+        with pytest.raises(SceneError, match=r": restore it\.$"):
+            read_bytes(path, error=SceneError, remedy="restore it", largest=3)
+    with pytest.raises(SceneError, match="has 3 bytes where 2 are the most"):
+        read_bytes(places["file"], error=SceneError, remedy="restore it", largest=2)
+
+
+def test_folders_are_sorted_and_links_followed(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "c").symlink_to("a")
+    (tmp_path / "d").write_text("")
+    assert [path.name for path in folders_in(tmp_path)] == ["a", "b", "c"]
