@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import threading
 import time
 from urllib.parse import urlsplit
@@ -55,8 +57,9 @@ class RawPage:
 
     def __init__(self, url, **options):
         self.socket = connect(
-            url.replace("http", "ws", 1), subprotocols=[PROTOCOL], max_size=None, compression=None, **options
-        )
+            url.replace("http", "ws", 1), subprotocols=[PROTOCOL], max_size=None, compression=None,
+            close_timeout=1.0, **options,
+        )  # fmt: skip
         self.received, self.labels, self.forms, self.pictures, self.closed = [], {}, [], 0, None
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -67,6 +70,11 @@ class RawPage:
     def __exit__(self, *_):
         self.socket.close()
         self._thread.join(PATIENCE)
+
+    def cut(self):
+        """End without a goodbye, which would come after all that was sent."""
+        with contextlib.suppress(OSError):
+            self.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, **message):
         self.send_bytes(msgspec.msgpack.encode(message))

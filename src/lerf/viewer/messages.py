@@ -17,8 +17,10 @@ from lerf.viewer.prompt import MOST_LETTERS
 
 MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 100.0, 200.0
 """Of one page; more must wait. A page sends some 70 a second while somebody drags in it."""
-COSTLY_BYTES = 16_384
-"""A message counts as one more for so many bytes."""
+MOST_WAITED_SECONDS = 5.0
+"""How long messages of one page may have had to wait, all together, before it counts as none."""
+COSTLY_BYTES, MOST_COST = 16_384, 50.0
+"""A message counts as one more for so many bytes, but never as more than so many."""
 MOST_BYTES = 1 << 20
 """Of a message, but for a screenshot."""
 MOST_SCREENSHOT_BYTES = 48 << 20
@@ -110,14 +112,24 @@ class Allowance:
     """How many messages a page may still send without waiting."""
 
     def __init__(self, now: float) -> None:
-        self._left, self._at = MESSAGES_AT_ONCE, now
+        self._left, self._at, self._waited = MESSAGES_AT_ONCE, now, 0.0
 
     def wait_for(self, size: int, now: float) -> float:
-        """Seconds until a message of so many bytes may be read; `now` is in seconds too."""
+        """Seconds until a message of so many bytes may be read; `now` is in seconds too.
+
+        Raises:
+            RefusedMessageError: messages have come too fast for long.
+        """
         self._left = min(MESSAGES_AT_ONCE, self._left + (now - self._at) * MESSAGES_A_SECOND)
-        self._left -= 1.0 + size / COSTLY_BYTES
+        if self._left == MESSAGES_AT_ONCE:
+            self._waited = 0.0
+        self._left -= min(1.0 + size / COSTLY_BYTES, MOST_COST)
         self._at = now
-        return max(0.0, -self._left / MESSAGES_A_SECOND)
+        wait = max(0.0, -self._left / MESSAGES_A_SECOND)
+        self._waited += wait
+        if self._waited > MOST_WAITED_SECONDS:
+            raise RefusedMessageError("No page sends so much.")
+        return wait
 
 
 def decode(data: bytes) -> Message:

@@ -233,9 +233,9 @@ def _connection_class(page: PageServer) -> Any:
             while True:
                 data = await super().recv(decode)
                 self.allowance = self.allowance or messages.Allowance(time.monotonic())
-                # Also without a wait others have their turn here: what has arrived already would be read at once.
-                await asyncio.sleep(self.allowance.wait_for(len(data), time.monotonic()))
                 try:
+                    # Also without a wait others have their turn here: what has arrived already would be read at once.
+                    await asyncio.sleep(self.allowance.wait_for(len(data), time.monotonic()))
                     admitted = page.admitted(self, data)
                 except messages.RefusedMessageError as error:
                     await self.close(AGAINST_POLICY, str(error)[:100])
