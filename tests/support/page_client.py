@@ -95,6 +95,11 @@ class RawPage:
         self.set("LERF Positives", text)
         self.send(type="GuiFormSubmitMessage", uuid=self.forms[0])
 
+    def ask_and_be_gone(self, text):
+        """Ask, and do not mind when the connection ends over it."""
+        with contextlib.suppress(websockets.ConnectionClosed, OSError):
+            self.ask(text)
+
     def seconds_to_answer(self, text):
         """How long a prompt takes until its folder is there."""
         start = time.perf_counter()

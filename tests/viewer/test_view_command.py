@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
 from page_support import wait_for
 
 from lerf.apps.main import main
@@ -29,11 +32,13 @@ def test_the_address_is_printed_the_next_port_taken_and_ctrl_c_is_no_error(drawn
     first, one = start(drawn_run, "--port", "0")
     second, two = start(drawn_run, "--port", str(one["port"]))
     try:
-        assert one["url"] == f"http://127.0.0.1:{one['port']}"
+        assert re.fullmatch(rf"http://127.0.0.1:{one['port']}/[A-Za-z0-9_-]{{22}}", one["url"])
         assert two["port"] > one["port"]
         for facts in (one, two):
             body = urllib.request.urlopen(facts["url"]).read()
             assert b"<script" in body
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(facts["url"].rsplit("/", 1)[0])
     finally:
         for process in (first, second):
             process.send_signal(signal.SIGINT)
