@@ -20,7 +20,8 @@ SUPPORT = Path(__file__).parents[1] / "support"
 
 def start(run, *options):
     """The command in a process of its own that knows the encoders of the tests; and what it says on stdout."""
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    found = [str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found)}
     command = [sys.executable, "-m", "lerf", "view", str(run), "--device", "cpu", "--json", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
