@@ -101,7 +101,14 @@ def test_the_page_is_served_at_its_address_and_to_nobody_else(small):
     asked = urllib.request.Request(small.url, headers={"Accept-Encoding": "gzip, br"})
     with urllib.request.urlopen(asked) as answer:
         assert gzip.decompress(answer.read()).decode() == text
-    for path in ("/index.html/..", "/../viser/__init__.py", "/%2e%2e/%2e%2e/__init__.py", "/nothing"):
+    for path in (
+        "/index.html/..",
+        "/../viser/__init__.py",
+        "/%2e%2e/%2e%2e/__init__.py",
+        "/nothing",
+        "/%00",
+        f"/{'x' * 300}",
+    ):
         assert request(small.url, f"/{small.access.token}{path}")[0] == 404
 
 
@@ -307,6 +314,9 @@ def test_what_strangers_send_is_not_in_the_terminal(small, caplog, capfd):
     with socket.create_connection(("127.0.0.1", small.port)) as raw:
         raw.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         raw.recv(1000)
+    with socket.create_connection(("127.0.0.1", small.port)) as raw:
+        raw.sendall(b"GET /\xff\xfe HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert b" 403 " in raw.recv(1000)
     request(small.url, "/")
     with caplog.at_level(logging.WARNING):
         with RawPage(small.url) as page:

@@ -68,7 +68,8 @@ class Access:
         """What of a path follows the token, with its query; None without the token."""
         first, slash, rest = path.removeprefix("/").partition("/")
         given, mark, query = first.partition("?")
-        if not path.startswith("/") or not hmac.compare_digest(given.encode(), self.token.encode()):
+        given_bytes = given.encode(errors="surrogateescape")
+        if not path.startswith("/") or not hmac.compare_digest(given_bytes, self.token.encode()):
             return None
         return f"/{rest}" if slash and not mark else f"/{mark}{query}{slash}{rest}"
 
@@ -111,9 +112,10 @@ def _user_key() -> bytes:
     """Random bytes that only this user can read, drawn once."""
     path = cache_root() / KEY_FILE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            _write_private(path, secrets.token_bytes(KEY_BYTES))
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                _write_private(path, secrets.token_bytes(KEY_BYTES))
         key = read_bytes(path, error=LerfError, remedy="delete it", largest=KEY_BYTES)
         if len(key) == KEY_BYTES and _is_private(path):
             return key

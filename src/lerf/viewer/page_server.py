@@ -43,6 +43,7 @@ MOST_UNDELIVERED = 20_000
 AGAINST_POLICY = 1008
 """Why a connection is closed, RFC 6455."""
 _CLIENT = re.compile(r"viser-v[0-9A-Za-z.+-]{1,32}")
+_FILE = re.compile(r"/[A-Za-z0-9._/-]{0,200}")
 # viser writes the address of the websocket into that of the page, where it would be wrong as soon as the port changes.
 _KEEP_ADDRESS = b"<head><script>history.replaceState = function () {};</script>"
 _starting = threading.Lock()
@@ -117,6 +118,8 @@ class PageServer:
         from websockets.http11 import Request
 
         path = (self.access.path_behind_token(request.path) or "/").partition("?")[0]
+        if not _FILE.fullmatch(path):
+            return sentence(http.HTTPStatus.NOT_FOUND, "There is no such file.")
         response = viser_answers(connection, Request(path, Headers()))
         if response.status_code == http.HTTPStatus.OK and path == "/":
             small = "gzip" in ",".join(request.headers.get_all("Accept-Encoding"))
