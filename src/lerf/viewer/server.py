@@ -6,11 +6,14 @@ import threading
 from typing import Any
 
 from lerf.run.open_run import IndexUse
+from lerf.viewer.address import announced_url, free_port, require_viser
 from lerf.viewer.geometry import opening_viewpoint
 from lerf.viewer.jobs import Scheduler, Urgency
 from lerf.viewer.page_server import PageServer
 from lerf.viewer.scene_state import SceneState
 from lerf.viewer.session import Session
+
+__all__ = ["Viewer", "announced_url", "free_port", "require_viser"]
 
 
 class Viewer:
