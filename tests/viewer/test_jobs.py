@@ -1,6 +1,7 @@
 """The scheduler: turns, urgency, replacement, shelter, failure."""
 
 import threading
+import time
 
 import pytest
 
@@ -120,6 +121,48 @@ def test_who_has_gone_is_not_worked_for(scheduler):
     gate.opened.set()
     assert done.wait(10)
     assert log == [("b", 0)]
+
+
+def prompts_without_end(stop):
+    while not stop.is_set():
+        time.sleep(0.01)
+        yield Urgency.ANSWER
+
+
+def pictures(steps_left, done):
+    for _ in range(steps_left):
+        time.sleep(0.01)
+        yield Urgency.REFINING
+    done.set()
+
+
+def test_who_asks_without_end_does_not_keep_others_waiting(scheduler):
+    stop, done = threading.Event(), threading.Event()
+    scheduler.submit("greedy", "answer", prompts_without_end(stop), Urgency.ANSWER, unexpected)
+    scheduler.submit("greedy", "click", prompts_without_end(stop), Urgency.ANSWER, unexpected)
+    try:
+        scheduler.submit("other", "draw", pictures(50, done), Urgency.REFINING, unexpected)
+        assert done.wait(10)
+    finally:
+        stop.set()
+
+
+def test_who_works_alone_is_not_greedy_when_others_come(scheduler):
+    log, done, alone = [], threading.Event(), threading.Event()
+
+    def long():
+        time.sleep(1.5)
+        alone.set()
+        yield Urgency.MOVING
+        log.append("old")
+
+    scheduler.submit("old", "draw", long(), Urgency.MOVING, unexpected)
+    assert alone.wait(10)
+    gate = Gate(scheduler)
+    scheduler.submit("new", "draw", steps(log, "new", 1, done=done), Urgency.REFINING, unexpected)
+    gate.opened.set()
+    assert done.wait(10)
+    assert log[0] == "old"
 
 
 def test_a_closed_scheduler_takes_nothing(scheduler):

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
 from page_support import wait_for
 
 from lerf.apps.main import main
@@ -17,7 +20,8 @@ SUPPORT = Path(__file__).parents[1] / "support"
 
 def start(run, *options):
     """The command in a process of its own that knows the encoders of the tests; and what it says on stdout."""
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    found = [str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(found)}
     command = [sys.executable, "-m", "lerf", "view", str(run), "--device", "cpu", "--json", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -29,11 +33,13 @@ def test_the_address_is_printed_the_next_port_taken_and_ctrl_c_is_no_error(drawn
     first, one = start(drawn_run, "--port", "0")
     second, two = start(drawn_run, "--port", str(one["port"]))
     try:
-        assert one["url"] == f"http://127.0.0.1:{one['port']}"
+        assert re.fullmatch(rf"http://127.0.0.1:{one['port']}/[A-Za-z0-9_-]{{22}}", one["url"])
         assert two["port"] > one["port"]
         for facts in (one, two):
             body = urllib.request.urlopen(facts["url"]).read()
             assert b"<script" in body
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(facts["url"].rsplit("/", 1)[0])
     finally:
         for process in (first, second):
             process.send_signal(signal.SIGINT)

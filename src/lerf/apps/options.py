@@ -82,6 +82,6 @@ class PageOptions:
     """Where a page for the browser is served."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 lets other machines in."""
+    """Address to listen on; 0.0.0.0 lets other machines in that know the page's address."""
     port: int = 7007
     """Port to listen on; the next free one if it is taken."""

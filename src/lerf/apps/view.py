@@ -32,8 +32,9 @@ class View(RunOptions, PageOptions):
 
 def view(command: View, console: Console) -> dict[str, Any] | None:
     """Serve until Ctrl-C."""
+    from lerf.viewer.address import require_viser
     from lerf.viewer.scene_state import open_scene_state
-    from lerf.viewer.server import Viewer, require_viser
+    from lerf.viewer.server import Viewer
 
     require_viser()
     scene = open_scene_state(command.run, weights=command.weights, offline=command.offline, device=command.device)
@@ -54,11 +55,13 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
         if command.port not in (0, viewer.port):
             console.print(f"Port {command.port} is taken.")
         console.print(f"{command.run} is at {viewer.url} (stop with Ctrl-C)")
+        if command.host in ("0.0.0.0", "::"):
+            console.print("From another machine, write this one's name or IP address in place of localhost.")
         if scene.lacking:
             console.print(scene.lacking)
         if command.share:
-            shared = viewer.server.request_share_url(verbose=False)
-            console.print(f"Anybody can open it at {shared}" if shared else "It could not be shared.")
+            shared = viewer.page.share()
+            console.print(f"Whoever has this address can open it: {shared}" if shared else "It could not be shared.")
         threading.Event().wait()
     except KeyboardInterrupt:
         console.print("Stopped.")

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from lerf.queries.result import Answer
+from lerf.viewer.errands import Errands
 from lerf.viewer.prompt import escaped, label
 from lerf.viewer.scene_state import PhraseState
 from lerf.viewer.scene_view import PHRASE_COLOURS
@@ -44,9 +45,9 @@ class _Row:
 class AnswersPanel:
     """Keeps the folders of the answers up to date. Its methods may be called from any thread."""
 
-    def __init__(self, client: Any, actions: AnswerActions, scales: tuple[float, float]) -> None:
-        """`scales` are the smallest and the largest in capture units."""
-        self.client, self.actions, self.scales = client, actions, scales
+    def __init__(self, client: Any, actions: AnswerActions, errands: Errands, scales: tuple[float, float]) -> None:
+        """What takes a while is done by `errands`; `scales` are the smallest and the largest in capture units."""
+        self.client, self.actions, self.scales, self._errands = client, actions, scales, errands
         self.folder = client.gui.add_folder("Answers", visible=False)
         self._rows: list[_Row] = []
 
@@ -95,7 +96,8 @@ class AnswersPanel:
                 button = self.client.gui.add_button(
                     f"Fly to {place + 1} · {instance.relevancy:.2f}", hint=f"{where}", disabled=False
                 )
-                clicked(button, partial(self.actions.fly_to_instance, number, place))
+                fly = partial(self.actions.fly_to_instance, number, place)
+                clicked(button, partial(self._errands.run, fly))
                 row.buttons.append(button)
 
 

@@ -21,12 +21,14 @@ from lerf.rendering.pca import apply_pca_basis
 from lerf.steps import Steps
 from lerf.viewer import frames
 from lerf.viewer.frames import Frame
-from lerf.viewer.geometry import Pose
+from lerf.viewer.geometry import SMALLEST_SIDE, Pose
 from lerf.viewer.jobs import Urgency
 from lerf.viewer.scene_state import PhraseState, SceneState
 
 LEAST_HEIGHT, LEAST_WIDTH = 60, 80
 """Of a picture while the camera moves."""
+MOST_PIXELS = 4_000_000
+"""Of a picture, whatever the shape of the window."""
 MOVING_SECONDS = 0.12
 """What a picture may take while the camera moves, if it need not be smaller than the least for it."""
 T = TypeVar("T")
@@ -144,6 +146,7 @@ class Drawer:
     def _heights(self, pose: Pose, page_height: int, display: Display) -> list[int]:
         """Rows of the pictures to make."""
         limit = max(LEAST_HEIGHT, min(self.limit, 4 * page_height))
+        limit = min(limit, max(SMALLEST_SIDE, math.isqrt(int(MOST_PIXELS / pose.aspect))))
         least = min(limit, max(LEAST_HEIGHT, math.ceil(LEAST_WIDTH / pose.aspect)))
         existing = sorted(self.frames) if self._frames_of is pose else []
         affordable = math.sqrt(self._rates.get(_work(display), 0.0) * MOVING_SECONDS / pose.aspect)

@@ -1,13 +1,15 @@
 """Everybody's work in small steps on one thread, so that no page waits for another page's picture.
 
 A job is an iterator: each `next` is one step of some tens of milliseconds. Between two steps the most urgent job that
-has waited longest goes on, and a job that was replaced is given up.
+has waited longest goes on, and a job that was replaced is given up. Who has lately had much more than others while they
+waited comes after them, however urgent.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -26,6 +28,10 @@ class Urgency(IntEnum):
     """Sharper pictures of a camera at rest."""
 
 
+GREEDY_SECONDS, GREEDY_TIMES = 1.0, 2.0
+"""How much more than the others' least somebody may have had, and how many times that, before others go first."""
+FORGOTTEN_SECONDS = 10.0
+"""After which half of what somebody has had is forgotten."""
 Steps = Iterator[Urgency]
 """Each step says how urgent the next one is."""
 
@@ -49,6 +55,8 @@ class Scheduler:
         self._changed = threading.Condition()
         self._jobs: dict[tuple[Hashable, str], _Job] = {}
         self._counter = itertools.count()
+        self._had: dict[Hashable, tuple[float, float]] = {}
+        """Seconds of work that an owner had while others waited, and when that was true."""
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="lerf-view-jobs", daemon=True)
         self._thread.start()
@@ -102,6 +110,7 @@ class Scheduler:
         with self._changed:
             for key in [key for key in self._jobs if key[0] == owner]:
                 self._jobs.pop(key).cancelled = True
+            self._had.pop(owner, None)
 
     def busy(self, owner: Hashable) -> bool:
         """Whether an owner has jobs that are not finished."""
@@ -131,9 +140,10 @@ class Scheduler:
                     self._changed.wait()
                 if self._closed:
                     return
-                key = min(self._jobs, key=lambda k: (self._jobs[k].urgency, self._jobs[k].served))
+                key = self._next()
                 job = self._jobs[key]
                 job.served = next(self._counter)
+            start = time.monotonic()
             urgency: Urgency | None = None
             try:
                 urgency = next(job.steps, None)
@@ -141,9 +151,31 @@ class Scheduler:
                 if not job.cancelled:
                     job.failed(error)
             with self._changed:
+                self._charge(key[0], time.monotonic() - start)
                 self._settle(key, job, urgency)
             # While the thread waits, nothing of who may have gone is held.
             del job
+
+    def _next(self) -> tuple[Hashable, str]:
+        """The job whose turn it is."""
+        had = {owner: self._had_lately(owner) for owner, _ in self._jobs}
+        most = GREEDY_SECONDS + GREEDY_TIMES * min(had.values())
+
+        def turn(key: tuple[Hashable, str]) -> tuple[Urgency, bool, int]:
+            job, greedy = self._jobs[key], had[key[0]] > most
+            return Urgency.REFINING if greedy else job.urgency, greedy, job.served
+
+        return min(self._jobs, key=turn)
+
+    def _had_lately(self, owner: Hashable) -> float:
+        seconds, at = self._had.get(owner, (0.0, 0.0))
+        return seconds * 0.5 ** ((time.monotonic() - at) / FORGOTTEN_SECONDS)
+
+    def _charge(self, owner: Hashable, seconds: float) -> None:
+        """Note that an owner had a step, if it kept others waiting."""
+        owners = {key[0] for key in self._jobs}
+        if owner in owners and len(owners) > 1:
+            self._had[owner] = (self._had_lately(owner) + seconds, time.monotonic())
 
     def _settle(self, key: tuple[Hashable, str], job: _Job, urgency: Urgency | None) -> None:
         """After a step: the job goes on, ends, or makes way for its successor."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from PIL import Image
 from lerf.errors import LerfError, QueryError
 from lerf.queries.result import Geometry
 from lerf.viewer.geometry import Pose, Viewpoint, opening_viewpoint, photo_viewpoint
+from lerf.viewer.page_server import waits_for_file
 from lerf.viewer.recording import Recording
 from lerf.viewer.scene_state import SceneState
 from lerf.viewer.scene_view import SceneView
@@ -43,6 +45,7 @@ class Navigation:
         self.client, self.scene, self.view, self._failed = client, scene, view, failed
         self.opening = opening_viewpoint(scene.scene)
         self.recording = Recording(scene.scene)
+        self._shooting = threading.Lock()
 
     def fly_to_photo(self, photo: int) -> None:
         """To where a photo was taken."""
@@ -89,7 +92,14 @@ class Navigation:
         self.client.camera.fov = math.radians(degrees)
 
     def save_screenshot(self) -> None:
-        """Download what the page shows."""
+        """Download what the page shows; one picture after another."""
+        if self._shooting.acquire(blocking=False):
+            try:
+                self._save_screenshot()
+            finally:
+                self._shooting.release()
+
+    def _save_screenshot(self) -> None:
         camera = self.client.camera
         try:
             image = self.client.get_render(
@@ -101,11 +111,15 @@ class Navigation:
             return
         data = io.BytesIO()
         Image.fromarray(image[..., :3]).save(data, format="PNG")
-        self.client.send_file_download("lerf.png", data.getvalue(), save_immediately=True)
+        self._send("lerf.png", data.getvalue())
 
     def add_keyframe(self) -> None:
         """This view becomes part of the path."""
-        self.recording.add(Pose.of(self.client.camera))
+        try:
+            self.recording.add(Pose.of(self.client.camera))
+        except LerfError as error:
+            self._failed(error)
+            return
         self._path_changed()
 
     def remove_keyframe(self, everything: bool) -> None:
@@ -131,4 +145,11 @@ class Navigation:
         except LerfError as error:
             self._failed(error)
             return
-        self.client.send_file_download("camera_path.json", data, save_immediately=True)
+        self._send("camera_path.json", data)
+
+    def _send(self, name: str, data: bytes) -> None:
+        """Let the page download a file; not while another one waits for a page that takes nothing in."""
+        if waits_for_file(self.client):
+            self._failed(QueryError("The last file has not arrived yet; wait for it and try again."))
+            return
+        self.client.send_file_download(name, data, save_immediately=True)

@@ -6,7 +6,7 @@ Everything that people typed is escaped before it is written as HTML; labels and
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,9 +14,10 @@ from lerf.queries.result import QueryDefaults
 from lerf.rendering.colour_maps import COLORMAPS, RANGES, Legend, color_table
 from lerf.rendering.outputs import Display
 from lerf.viewer.answers_panel import AnswerActions, AnswersPanel
+from lerf.viewer.errands import Errands
 from lerf.viewer.navigation import UPS, Navigation
 from lerf.viewer.prompt import escaped, label
-from lerf.viewer.widgets import GREY, changed, changed_slowly, clicked, small
+from lerf.viewer.widgets import GREY, changed, clicked, small
 
 START = Display(range="normalised", opacity=0.8)
 """How a page shows things at first."""
@@ -76,8 +77,12 @@ class PanelStart:
 class Panel:
     """Builds the controls and keeps them up to date. Its methods may be called from any thread."""
 
-    def __init__(self, client: Any, actions: Actions, navigation: Navigation, start: PanelStart) -> None:
+    def __init__(
+        self, client: Any, actions: Actions, navigation: Navigation, errands: Errands, start: PanelStart
+    ) -> None:
+        """What takes a while is done by `errands`."""
         self.client, self.actions, self.navigation, self.start = client, actions, navigation, start
+        self._errands = errands
         gui = client.gui
         gui.set_panel_label(label(f"lerf · {start.title}", 40))
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="medium")
@@ -89,7 +94,7 @@ class Panel:
         self.say("Type what to look for and press Enter; ; separates phrases.")
         self.output = gui.add_dropdown("Output Render", start.outputs, initial_value="rgb")
         self.legend = gui.add_html("", visible=False)
-        self.answers = AnswersPanel(client, actions, start.scales)
+        self.answers = AnswersPanel(client, actions, errands, start.scales)
         self.picked = gui.add_html("", visible=False)
         self._add_display_controls()
         self._add_query_controls()
@@ -129,8 +134,9 @@ class Panel:
                 self.canonical = gui.add_text(
                     "Canonical", "; ".join(defaults.canonical), hint="Phrases that a phrase must beat, separated by ;"
                 )
+            temperature = float(defaults.temperature)
             self.temperature = gui.add_number(
-                "Temperature", float(defaults.temperature), min=0.1, step=0.1, hint="Factor on cosines"
+                "Temperature", temperature, min=0.1, max=max(1e4, temperature), step=0.1, hint="Factor on cosines"
             )
             self.threshold = gui.add_slider(
                 "Threshold", 0.0, 1.0, 0.01, float(defaults.threshold),
@@ -170,12 +176,12 @@ class Panel:
             self.point_size = gui.add_slider("Point size", 0.002, 0.05, 0.001, 0.009)
         changed(self.show, lambda: self.actions.set_show(self.show.value, self.point_size.value))
         changed(self.point_size, lambda: self.actions.set_show(self.show.value, self.point_size.value))
-        changed_slowly(self.photos, lambda: self.actions.set_photos(self.photos.value))
+        changed(self.photos, self._slowly(lambda: self.actions.set_photos(self.photos.value)))
         changed(self.limit, lambda: self.actions.set_limit(self.limit.value))
-        changed_slowly(self.up, lambda: self.navigation.set_up(self.up.value))
-        changed_slowly(self.angle, lambda: self.navigation.set_angle(self.angle.value))
-        clicked(reset, self.navigation.reset_view)
-        clicked(screenshot, self.navigation.save_screenshot)
+        changed(self.up, self._slowly(lambda: self.navigation.set_up(self.up.value)))
+        changed(self.angle, self._slowly(lambda: self.navigation.set_angle(self.angle.value)))
+        clicked(reset, self._slowly(self.navigation.reset_view))
+        clicked(screenshot, self._slowly(self.navigation.save_screenshot))
 
     def _add_path_controls(self) -> None:
         gui = self.client.gui
@@ -184,22 +190,25 @@ class Panel:
             add = gui.add_button("Add this view")
             drop = gui.add_button("Remove the last")
             clear = gui.add_button("Remove all")
-            self.seconds = gui.add_number("Seconds a leg", 2.0, min=0.1, step=0.1)
-            self.rate = gui.add_number("Frames a second", 24.0, min=1.0, step=1.0)
+            self.seconds = gui.add_number("Seconds a leg", 2.0, min=0.1, max=600.0, step=0.1)
+            self.rate = gui.add_number("Frames a second", 24.0, min=1.0, max=240.0, step=1.0)
             self.path_height = gui.add_number("Rows", 480, min=16, max=4320, step=2, hint="Height of the video")
             self.loop = gui.add_checkbox("Loop", False)
             play = gui.add_button("Play")
             save = gui.add_button("Download camera_path.json")
-        clicked(add, self.navigation.add_keyframe)
-        clicked(drop, lambda: self.navigation.remove_keyframe(False))
-        clicked(clear, lambda: self.navigation.remove_keyframe(True))
-        clicked(play, lambda: self.navigation.play_path(self.seconds.value, self.loop.value))
-        clicked(
-            save,
-            lambda: self.navigation.save_path(
-                self.seconds.value, self.rate.value, self.loop.value, int(self.path_height.value)
-            ),
-        )
+        clicked(add, self._slowly(self.navigation.add_keyframe))
+        clicked(drop, self._slowly(lambda: self.navigation.remove_keyframe(False)))
+        clicked(clear, self._slowly(lambda: self.navigation.remove_keyframe(True)))
+        clicked(play, self._slowly(lambda: self.navigation.play_path(self.seconds.value, self.loop.value)))
+        clicked(save, self._slowly(self._save_path))
+
+    def _save_path(self) -> None:
+        height = int(self.path_height.value)
+        self.navigation.save_path(self.seconds.value, self.rate.value, self.loop.value, height)
+
+    def _slowly(self, act: Callable[[], None]) -> Callable[[], None]:
+        """As an errand."""
+        return lambda: self._errands.run(act)
 
     @property
     def display(self) -> Display:

@@ -9,6 +9,8 @@ from lerf.errors import QueryError
 
 SEPARATOR = ";"
 MOST_PHRASES = 16
+MOST_LETTERS = 2000
+"""Of what is typed at once."""
 LABEL_LETTERS = 32
 SHOWN_LETTERS = 120
 
@@ -30,8 +32,10 @@ def split_phrases(text: str) -> tuple[str, ...]:
     """Phrases of a prompt, white space tidied and blanks left out; none for a blank prompt.
 
     Raises:
-        QueryError: more than `MOST_PHRASES`.
+        QueryError: more than `MOST_LETTERS`, or than `MOST_PHRASES`.
     """
+    if len(text) > MOST_LETTERS:
+        raise QueryError(f"This has more than {MOST_LETTERS:,} characters; ask something shorter.")
     phrases = tuple(" ".join(part.split()) for part in text.split(SEPARATOR))
     phrases = tuple(phrase for phrase in phrases if phrase)
     if len(phrases) > MOST_PHRASES:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from lerf.errors import ConfigError
 from lerf.geometry.camera import Camera
 from lerf.scenes.camera_path import CameraPath, write_camera_path
 from lerf.scenes.keyframes import through_keyframes
@@ -17,6 +18,9 @@ from lerf.viewer.geometry import Pose, Viewpoint
 
 PREVIEW_RATE = 15.0
 """Frames a second while a path is played in the page."""
+MOST_KEYFRAMES = 200
+MOST_FRAMES = 20_000
+"""Of a path: eleven minutes at thirty a second."""
 
 
 class Recording:
@@ -30,7 +34,13 @@ class Recording:
         return len(self._poses)
 
     def add(self, pose: Pose) -> None:
-        """One more keyframe."""
+        """One more keyframe.
+
+        Raises:
+            ConfigError: there are `MOST_KEYFRAMES`.
+        """
+        if len(self._poses) >= MOST_KEYFRAMES:
+            raise ConfigError(f"A path has at most {MOST_KEYFRAMES} keyframes here; remove some.")
         self._poses.append(pose)
 
     def remove(self, everything: bool = False) -> None:
@@ -51,8 +61,14 @@ class Recording:
             height: of its pictures in pixels; all are as wide as the first keyframe's view.
 
         Raises:
-            ConfigError: fewer than two keyframes, or a time that is not positive.
+            ConfigError: fewer than two keyframes, a time that is not positive, or more than `MOST_FRAMES`.
         """
+        frames = max(0, len(self) - (not loop)) * seconds * rate
+        if frames > MOST_FRAMES:
+            raise ConfigError(
+                f"This path has {frames:,.0f} frames where {MOST_FRAMES:,} are the most; lower 'Seconds a leg' or "
+                "'Frames a second'."
+            )
         return through_keyframes(self._cameras(height), seconds, rate, loop)
 
     def _cameras(self, height: int) -> list[Camera]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,8 +105,10 @@ class SceneView:
         return [tag, ball]
 
     def show_frustums(self, chosen: Callable[[int], None]) -> int:
-        """Frustums of the training photos with small copies of them; `chosen` hears of a click. Returns how many photos
-        could not be read."""
+        """Frustums of the training photos with small copies of them. Returns how many photos could not be read.
+
+        `chosen` hears of a click, on the server's loop, and must be quick.
+        """
         scene, missing = self.scene.scene, 0
         train = scene.train[:: -(-len(scene.train) // MOST_FRUSTUMS)]
         for photo in train:
@@ -119,7 +121,7 @@ class SceneView:
                 wxyz=wxyz_of(camera.camera_to_world), position=tuple(camera.camera_to_world[:, 3].tolist()),
                 cast_shadow=False,
             )  # fmt: skip
-            handle.on_click(lambda _, photo=photo: chosen(photo))
+            handle.on_click(_calling(chosen, photo))
             with self._lock:
                 handle.visible = photo != self._entered
                 self._frustums[photo] = handle
@@ -191,6 +193,11 @@ class SceneView:
             if step < steps:
                 time.sleep(seconds / steps)
 
+    def stop_flight(self) -> None:
+        """Leave the camera where it is."""
+        with self._lock:
+            self._flight += 1
+
     def play(self, viewpoints: Sequence[Viewpoint], rate: float = PREVIEW_RATE) -> None:
         """Fly through viewpoints, so many a second; a later flight takes over. Blocks its own thread while it lasts."""
         with self._lock:
@@ -207,6 +214,13 @@ class SceneView:
                 camera.fov = to.angle
             self.client.flush()
             time.sleep(1.0 / rate)
+
+
+def _calling(chosen: Callable[[int], None], photo: int) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    async def click(_: Any) -> None:
+        chosen(photo)
+
+    return click
 
 
 def _remove(handles: list[Any]) -> None:

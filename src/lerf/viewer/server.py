@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import io
-import socket
 import threading
 from typing import Any
 
-from lerf.errors import ConfigError
 from lerf.run.open_run import IndexUse
+from lerf.viewer.address import announced_url, free_port, require_viser
 from lerf.viewer.geometry import opening_viewpoint
 from lerf.viewer.jobs import Scheduler, Urgency
+from lerf.viewer.page_server import PageServer
 from lerf.viewer.scene_state import SceneState
 from lerf.viewer.session import Session
 
-PORTS = 100
-"""How many ports are tried, from the one asked for."""
+__all__ = ["Viewer", "announced_url", "free_port", "require_viser"]
 
 
 class Viewer:
@@ -46,18 +42,13 @@ class Viewer:
         Raises:
             ConfigError: when viser is not installed, or the address cannot be listened on.
         """
-        viser = require_viser()
         self.scene, self.title = scene, title
         self.limit = limit or (360 if scene.device == "cpu" else 720)
-        chosen = free_port(host, port)
+        self.page = PageServer(host=host, port=port, label="lerf", title=title)
+        self.server, self.host, self.port = self.page.server, self.page.host, self.page.port
         self.scheduler = Scheduler()
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()
-        # viser announces itself on the terminal, with an address of its own choosing.
-        with contextlib.redirect_stdout(io.StringIO()):
-            self.server = viser.ViserServer(host=host, port=chosen, label="lerf", verbose=False)
-        close_share(self.server)
-        self.host, self.port = host, int(self.server.get_port())
         self._open_view()
         self.server.on_client_connect(self._connected)
         self.server.on_client_disconnect(self._disconnected)
@@ -65,8 +56,8 @@ class Viewer:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
-        return announced_url(self.host, self.port)
+        """Where the page is; whoever has it can open it."""
+        return self.page.url
 
     @property
     def sessions(self) -> list[Session]:
@@ -76,8 +67,7 @@ class Viewer:
 
     def close(self) -> None:
         """Stop serving."""
-        with contextlib.redirect_stdout(io.StringIO()):
-            self.server.stop()
+        self.page.close()
         for session in self.sessions:
             session.close()
         self.scheduler.close()
@@ -107,58 +97,3 @@ class Viewer:
     def _unprepared(self, error: Exception) -> None:
         for session in self.sessions:
             session._fail(error)
-
-
-def require_viser() -> Any:
-    """The viser package.
-
-    Raises:
-        ConfigError: when it is not installed.
-    """
-    try:
-        import viser
-    except ImportError:
-        raise ConfigError("The viewer needs viser; install it with: pip install 'lerf[viewer]'.") from None
-    return viser
-
-
-def announced_url(host: str, port: int) -> str:
-    """An address that opens the page on this machine."""
-    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
-    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
-
-
-def free_port(host: str, port: int) -> int:
-    """The first port from `port` on that can be listened on; any free one for 0.
-
-    Raises:
-        ConfigError: when the address is not one of this machine's, or no port is free.
-    """
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"--port must lie in 0..65535, not {port}.")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(
-            f"There is no address '{host}' ({error}); use --host 127.0.0.1, or 0.0.0.0 for all."
-        ) from None
-    for candidate in range(port, min(port + PORTS, 65536)):
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((address[0], candidate))
-            except OSError as error:
-                if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                    continue
-                raise ConfigError(
-                    f"Cannot listen on '{host}' ({error.strerror}); use --host 127.0.0.1, or 0.0.0.0 for all."
-                ) from None
-            return int(trial.getsockname()[1])
-    raise ConfigError(f"None of the {PORTS} ports from {port} on is free; choose another --port.")
-
-
-def close_share(server: Any) -> None:
-    """Pages may not ask for a tunnel to the world: viser opens one for any client that sends the message."""
-    from viser import _messages
-
-    server._websock_server.unregister_handler(_messages.ShareUrlRequest)

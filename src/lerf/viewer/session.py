@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from lerf.errors import LerfError, LerfWarning
 from lerf.queries.result import QueryDefaults
 from lerf.rendering.outputs import Display, names, parse
 from lerf.viewer.drawing import AskedPhrases, Drawer, Drawn, Timings, urgencies
+from lerf.viewer.errands import Errands
 from lerf.viewer.geometry import Pose
 from lerf.viewer.jobs import Scheduler, Urgency
 from lerf.viewer.navigation import Navigation
@@ -43,11 +45,12 @@ class Session:
         self._message = ""
         self._complaint = False
         self._waiting_query = False
+        self._errands = Errands(self._fail)
         self.view = SceneView(client, scene)
         self.navigation = Navigation(client, scene, self.view, self._fail)
         # The page sees its controls when all of them listen, not before: nobody is too quick for them.
         with client.atomic():
-            self.panel = Panel(client, self, self.navigation, self._start(title))
+            self.panel = Panel(client, self, self.navigation, self._errands, self._start(title))
             self.navigation.panel = self.panel
         self._stop_listening = scene.listen(self._prepared)
 
@@ -65,6 +68,8 @@ class Session:
     def close(self) -> None:
         """The page has gone."""
         self._stop_listening()
+        self._errands.close()
+        self.view.stop_flight()
         self.scheduler.drop(self)
 
     @property
@@ -213,7 +218,8 @@ class Session:
     def set_photos(self, visible: bool) -> None:
         self.view.hide_frustums()
         if visible:
-            missing = self.view.show_frustums(self.navigation.fly_to_photo)
+            fly = self.navigation.fly_to_photo
+            missing = self.view.show_frustums(lambda photo: self._errands.run(partial(fly, photo)))
             if missing:
                 self._say(f"{missing} photos are not where they were when the run was trained.")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
-import io
 import signal
 import threading
 import time
@@ -15,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lerf.run.report import Reporter
-from lerf.viewer.server import announced_url, close_share, free_port, require_viser
+from lerf.viewer.page_server import PageServer
 
 POINTS = 400
 """Most points of a curve; older ones are thinned."""
@@ -26,7 +24,7 @@ LINE = "#1c7ed6"
 
 
 class TrainingPage:
-    """Implements `Reporter`: tells another reporter everything, and a page that any number of people may open.
+    """Implements `Reporter`: tells another reporter everything, and a page that those may open who have its address.
 
     Steps wait inside `advance` while the page holds them, so that nothing of the training is lost or repeated.
     """
@@ -37,13 +35,9 @@ class TrainingPage:
         Raises:
             ConfigError: when viser is not installed, or the address cannot be listened on.
         """
-        viser = require_viser()
         self.inner, self.title = inner, title
-        chosen = free_port(host, port)
-        with contextlib.redirect_stdout(io.StringIO()):
-            self.server = viser.ViserServer(host=host, port=chosen, label=f"lerf train · {title}", verbose=False)
-        close_share(self.server)
-        self.url = announced_url(host, int(self.server.get_port()))
+        self.page = PageServer(host=host, port=port, label=f"lerf train · {title}", title=title)
+        self.server, self.url = self.page.server, self.page.url
         self.stage, self.total, self.done = "starting", 0, 0
         self._facts: dict[str, float] = {}
         self._series: dict[str, list[tuple[float, float]]] = {}
@@ -114,8 +108,7 @@ class TrainingPage:
     def close(self) -> None:
         """Stop serving."""
         self.go_on()
-        with contextlib.redirect_stdout(io.StringIO()):
-            self.server.stop()
+        self.page.close()
 
     def _wait(self) -> None:
         self._draw()

@@ -18,20 +18,11 @@ def changed(widget: Any, act: Callable[[], None]) -> None:
             act()
 
 
-def changed_slowly(widget: Any, act: Callable[[], None]) -> None:
-    """As `changed`, on a thread of its own."""
-
-    @widget.on_update
-    def _(event: Any) -> None:
-        if event.client is not None:
-            act()
-
-
 def clicked(button: Any, act: Callable[[], None]) -> None:
-    """Call when a button is clicked, on a thread of its own."""
+    """Call when a button is clicked; as `changed`."""
 
     @button.on_click
-    def _(_: Any) -> None:
+    async def _(_: Any) -> None:
         act()
 
 
