@@ -26,8 +26,6 @@ from lerf.scenes.scene import Scene
 
 MIN_PIXELS = 30
 """A phrase is asked of a generated view that shows at least so many pixels of what it is true of."""
-ASPECT_TOLERANCE = 0.02
-"""By how much the aspect ratios of a photo, its labels and its maps may differ: sizes are rounded."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,7 @@ class AnnotatedTruth:
 
     def _labels(self, photo: int) -> UInt8[np.ndarray, "height width"]:
         name = Path(self.scene.photos[photo].name).stem
-        try:
-            labels = read_labels_of_view(self.folder, name)
-        except (OSError, ValueError) as error:
-            raise SceneError(
-                f"Cannot read the labels {self.folder / 'labels' / name}.png ({error}); make the scene again."
-            ) from error
+        labels = read_labels_of_view(self.folder, name)
         height, width = labels.shape
         check_aspect(self.scene, photo, width, height, f"The labels of {name}")
         return labels
@@ -299,13 +292,15 @@ def read_absent(path: Path) -> list[str]:
 def check_aspect(
     scene: Scene, photo: int, width: int, height: int, what: str, error: type[LerfError] = SceneError
 ) -> None:
-    """Refuse a picture that cannot lie over a photo.
+    """Refuse a picture that cannot lie over a photo: one of its size, or enlarged or reduced and rounded to pixels.
 
     Raises:
         LerfError: of the type `error`, when its aspect ratio is another.
     """
     camera = scene.photos[photo].camera
-    if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
+    # Factors that give either side up to one pixel; both sides must have one in common.
+    low = max((width - 1) / camera.width, (height - 1) / camera.height)
+    if low > min((width + 1) / camera.width, (height + 1) / camera.height):
         raise error(
             f"{what} have {width}x{height} pixels and the photo {camera.width}x{camera.height}: the shapes differ; "
             "give those of this photo."
