@@ -19,7 +19,9 @@ from lerf.errors import LerfError
 from lerf.files import is_file, write_atomically
 
 CHECKSUM = "sha256"
-"""Entry of a safetensors header: `digest_of` the rest of the header and the tensors."""
+"""Entry of a safetensors header: `digest_of` the other entries and the tensors."""
+VERSION = "format"
+"""Entry that the checksum leaves out, so that a file of a newer version is said to be that and not damaged."""
 
 
 def read_npy(data: bytes) -> np.ndarray:
@@ -86,12 +88,9 @@ def read_tensors(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, AttributeError, KeyError) as problem:
         raise error(f"{path} is damaged ({str(problem) or type(problem).__name__}); {remedy}.") from None
-    stated = header.pop(CHECKSUM, None)
-    if stated is not None and stated != digest_of(tensors, header):
+    if CHECKSUM in header and header[CHECKSUM] != digest_of(tensors, header):
         raise error(f"{path} is damaged (it is not what was written: its checksum is another); {remedy}.")
-    return {name: tensor.to(device) for name, tensor in tensors.items()}, header | (
-        {} if stated is None else {CHECKSUM: stated}
-    )
+    return {name: tensor.to(device) for name, tensor in tensors.items()}, header
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
@@ -109,8 +108,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]
 
 
 def digest_of(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
-    """Hexadecimal SHA-256 over a header and tensors, in the order of their names."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    """Hexadecimal SHA-256 over tensors and the entries of a header, but `VERSION` and `CHECKSUM`, in the order of their
+    names."""
+    entries = {name: text for name, text in header.items() if name not in (VERSION, CHECKSUM)}
+    digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
