@@ -110,7 +110,9 @@ def changed(path, change) -> None:
     del header["sha256"]
     about = json.loads(header["index"])
     change(about, tensors)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, {**header, "index": json.dumps(about)})
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, path, {**header, "index": json.dumps(about)}
+    )
 
 
 def put(name: str, value: float):
@@ -129,7 +131,10 @@ def tensor(name: str, make):
 
 
 DAMAGES = {
-    **{f"{name} NaN": put(name, math.nan) for name in ("positions", "weights", "low", "high", "basis", "codes", "norms")},
+    **{
+        f"{name} NaN": put(name, math.nan)
+        for name in ("positions", "weights", "low", "high", "basis", "codes", "norms")
+    },
     "infinite": put("positions", math.inf),
     "negative weight": put("weights", -1.0),
     "norms of other codes": put("norms", 30.0),

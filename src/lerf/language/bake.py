@@ -65,7 +65,9 @@ def gather_cells(rays: TracedRays, size: float, min_light: float = MIN_LIGHT) ->
         RunError: when no cell has `min_light`.
     """
     if not SMALLEST <= size <= LARGEST:
-        raise ConfigError(f"The size of cells is {size}; give one from {SMALLEST} to {LARGEST:g}, in the contracted frame.")
+        raise ConfigError(
+            f"The size of cells is {size}; give one from {SMALLEST} to {LARGEST:g}, in the contracted frame."
+        )
     keys = cell_keys(rays.median_position, size)
     here = cell_keys(rays.positions.reshape(-1, 3), size).view(rays.weights.shape) == keys[:, None]
     within = rays.weights * here

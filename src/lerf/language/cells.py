@@ -198,7 +198,7 @@ def _misfit(tensors: dict[str, Tensor]) -> str:
     if tensors["codes"].ndim != 3 or tensors["basis"].ndim != 2:
         return "its codes or its basis have another shape"
     (scales, count, rank), width = tensors["codes"].shape, tensors["basis"].shape[1]
-    shapes = {name: (count,) for name in CELLS} | {"positions": (count, 3), "scales": (scales,)}
+    shapes = dict.fromkeys(CELLS, (count,)) | {"positions": (count, 3), "scales": (scales,)}
     shapes |= {"basis": (rank, width), "codes": (scales, count, rank), "norms": (scales, count)}
     for name, tensor in tensors.items():
         kind = {"keys": torch.int64, "codes": torch.float16}.get(name, torch.float32)
