@@ -162,9 +162,13 @@ def _contradiction(annotation: Annotation) -> str:
     for what, counted in (("thing", counts), ("label", labels)):
         if counted and max(counted.values()) > 1:
             return f"two have the {what} {counted.most_common(1)[0][0]}"
-    for box in (box for thing in annotation.things for box in (thing, *thing.parts)):
-        if any(low > high for low, high in zip(box.minimum, box.maximum, strict=True)):
-            return "a box is turned inside out"
+    boxes = [
+        (box.minimum, box.maximum)
+        for thing in annotation.things
+        for box in (thing, *thing.parts)  # type: ignore[attr-defined]
+    ]
+    if any(low > high for minimum, maximum in boxes for low, high in zip(minimum, maximum, strict=True)):
+        return "a box is turned inside out"
     for phrase in annotation.phrases:
         if not set(phrase.things) <= set(counts):
             return f"{phrase.text!r} is said to be true of a thing that is not there"
