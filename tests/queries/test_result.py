@@ -33,8 +33,9 @@ def test_the_json_is_the_contract() -> None:
                 "relevancy": 0.75,
                 **fields,
                 "instances": [{"relevancy": 0.75, **fields}],
+                "known": None,
             },
-            {"text": "pizza", "present": False, "relevancy": 0.25, **nothing, "instances": []},
+            {"text": "pizza", "present": False, "relevancy": 0.25, **nothing, "instances": [], "known": False},
         ],
     }
     assert result.to_dict() == expected

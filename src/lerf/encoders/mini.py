@@ -22,11 +22,12 @@ from torch import Tensor
 
 from lerf.arrays import read_tensors
 from lerf.documents import converted, parse_document
-from lerf.encoders.mini_text import MODEL_WIDTH, TextTower, Vocabulary
+from lerf.encoders.known import STOP_WORDS, UnknownWordsWarning, content_words
+from lerf.encoders.mini_text import LONGEST, MODEL_WIDTH, TextTower, Vocabulary, words_of
 from lerf.encoders.mini_tower import CHANNELS, MARGIN, STRIDE, WINDOW, ImageTower, framed, tent
 from lerf.encoders.nearest_words import nearest_words
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
-from lerf.errors import ConfigError, EncoderError, LerfWarning
+from lerf.errors import ConfigError, EncoderError
 from lerf.files import is_file, read_bytes
 
 CODE_VERSION = "mini-4"
@@ -51,10 +52,6 @@ class _About(msgspec.Struct):
 
     vocabulary: list[Annotated[str, msgspec.Meta(min_length=1)]]
     width: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,4}$")]
-
-
-class UnknownWordsWarning(LerfWarning):
-    """A phrase has words that the encoder never learnt."""
 
 
 class _Weights:
@@ -107,6 +104,11 @@ class _Weights:
         finite = all(bool(tensor.isfinite().all()) for tensor in tensors.values())
         if not finite or not bool((tensors["map.deviation"] > 0).all()):
             raise EncoderError(f"{source} is damaged (it has numbers that no weights are); {REMEDY}.")
+
+
+def _spelt(word: str) -> bool:
+    """Whether a word is in the letters that the vocabulary is in; of others only parts are read, or nothing."""
+    return word.isascii() and bool(words_of(word))
 
 
 MAP_ZOOM = 2.0
@@ -175,13 +177,30 @@ class Mini:
         with torch.inference_mode():
             return self._towers.text(self._towers.vocabulary.encode(list(phrases)).to(self._device))
 
+    def known(self, phrases: Sequence[str]) -> tuple[bool, ...]:
+        """For each phrase whether all its content words are in the vocabulary, and none of it is in other letters."""
+        vocabulary = self._towers.vocabulary
+        return tuple(
+            bool(content_words(phrase))
+            and all(_spelt(word) and not vocabulary.unknown(word) for word in content_words(phrase))
+            for phrase in phrases
+        )
+
     def _warn_of_unknown(self, phrase: str) -> None:
-        unknown = self._towers.vocabulary.unknown(phrase)
-        if not unknown and self._towers.vocabulary.encode([phrase])[0].ne(1).any():
+        if len(words_of(phrase)) > LONGEST:
+            warnings.warn(
+                f'The encoder mini reads the first {LONGEST} words of a phrase; write a shorter one than "{phrase}".',
+                UnknownWordsWarning,
+                stacklevel=3,
+            )
+        unknown = [word for word in self._towers.vocabulary.unknown(phrase) if word not in STOP_WORDS]
+        unknown += [word for word in content_words(phrase) if not _spelt(word)]
+        # Whoever asks is told of a phrase without content words (`known.py`).
+        if not unknown:
             return
         near = [nearest_words(word, self._towers.vocabulary.words) for word in unknown]
         listed = "; ".join(f"{', '.join(words)} (in {sense})" for words, sense in near) or "none"
-        said = ", ".join(f'"{word}"' for word in unknown) or f'anything in "{phrase}"'
+        said = ", ".join(f'"{word}"' for word in unknown)
         warnings.warn(
             f"The encoder mini never learnt {said}; the nearest words that it knows: {listed}. "
             f"Encoders that know more: {OTHERS}.",

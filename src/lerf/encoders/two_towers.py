@@ -126,6 +126,20 @@ class TwoTowers:
             ]
             return _unit(parts, self.width, self._device)
 
+    def known(self, phrases: Sequence[str]) -> tuple[bool | None, ...]:
+        """False for a phrase of which the tokenizer reads a part as nothing; else None: captions teach any word."""
+        return tuple(None if self._reads(phrase) else False for phrase in phrases)
+
+    def why_unknown(self, phrase: str) -> str:
+        """See `ExplainsUnknown.why_unknown`."""
+        return f'The tokenizer of the encoder {self.name} has no words for a part of "{phrase}"'
+
+    def _reads(self, phrase: str) -> bool:
+        tokenizer = self._tokenizer
+        tokens = tokenizer(phrase, add_special_tokens=False)["input_ids"]
+        special = set(tokenizer.all_special_ids)
+        return any(token not in special for token in tokens) and tokenizer.unk_token_id not in tokens
+
     def encode_tiles(self, tiles: Float[Tensor, "tiles 3 size size"]) -> Float[Tensor, "tiles width"]:
         """Unit embeddings of tiles; RGB in 0..1. Tiles of another size than `input_size` are resized as Pillow does."""
         with torch.inference_mode():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -75,7 +75,9 @@ def answer_steps(
         yield
     answers = []
     for row, text in enumerate(phrases.texts):
-        answers.append(_answer(surface, text, relevancy[row], scales[row], cameras, settings.threshold))
+        own = _answer(surface, text, relevancy[row], scales[row], cameras, settings.threshold)
+        known = phrases.known[row] if phrases.known else None
+        answers.append(replace(own, answer=replace(own.answer, known=known)))
         yield
     return answers
 
