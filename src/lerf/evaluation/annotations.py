@@ -162,11 +162,8 @@ def _contradiction(annotation: Annotation) -> str:
     for what, counted in (("thing", counts), ("label", labels)):
         if counted and max(counted.values()) > 1:
             return f"two have the {what} {counted.most_common(1)[0][0]}"
-    boxes = [
-        (box.minimum, box.maximum)
-        for thing in annotation.things
-        for box in (thing, *thing.parts)  # type: ignore[attr-defined]
-    ]
+    parts = [part for thing in annotation.things for part in thing.parts]
+    boxes = [(box.minimum, box.maximum) for listed in (annotation.things, parts) for box in listed]
     if any(low > high for minimum, maximum in boxes for low, high in zip(minimum, maximum, strict=True)):
         return "a box is turned inside out"
     for phrase in annotation.phrases:

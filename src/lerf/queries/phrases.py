@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from torch import Tensor
 from lerf.encoders.known import known_phrases
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import EncoderError, QueryError
+from lerf.queries.relevancy import LARGEST_TEMPERATURE
 
 PEAK_SHARE = 1e-3
 """A scale's peak is the mean over this share of the points: one stray point must not choose the scale."""
@@ -65,8 +65,10 @@ def embed_phrases(
         EncoderError: the encoder gives numbers that are not finite.
     """
     cleaned, negatives = clean_phrases(texts), clean_phrases(list(canonical))
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise QueryError(f"The temperature must be a positive number, not {temperature}.")
+    if not 0 < temperature <= LARGEST_TEMPERATURE:
+        raise QueryError(
+            f"The temperature must be a positive number of at most {LARGEST_TEMPERATURE:g}, not {temperature}."
+        )
     known = known_phrases(encoder, cleaned)
     embedded = encoder.encode_text([*cleaned, *negatives]).to(device)
     if not bool(embedded.isfinite().all()):
