@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 from urllib.parse import quote
@@ -23,12 +22,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.arrays import read_npy
 from lerf.errors import ConfigError
 from lerf.evaluation.baseline import pyramid_maps
 from lerf.evaluation.truth import check_aspect
+from lerf.files import is_file, is_folder, read_bytes
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.scenes.scene import Scene
+
+LARGEST_MAP = 1_000_000_000
+"""Bytes of one map."""
 
 
 @runtime_checkable
@@ -82,12 +86,12 @@ class StoredMaps:
 
     def _read(self, photo: int, text: str) -> Float[Tensor, "height width"]:
         path = self._view_folder(photo) / map_name(text)
+        if not is_file(path):
+            raise ConfigError(f"There is no map {path}; write the relevancy of {text!r} in that view there.")
+        content = read_bytes(path, error=ConfigError, remedy="write a smaller map", largest=LARGEST_MAP)
         try:
-            content = path.read_bytes()
-            array = np.load(BytesIO(content), allow_pickle=False)
-        except FileNotFoundError:
-            raise ConfigError(f"There is no map {path}; write the relevancy of {text!r} in that view there.") from None
-        except (OSError, ValueError, EOFError) as error:
+            array = read_npy(content)
+        except ValueError as error:
             raise ConfigError(f"The map {path} cannot be read ({error}); write it with numpy.save.") from error
         if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise ConfigError(
@@ -95,12 +99,14 @@ class StoredMaps:
             )
         check_aspect(self.scene, photo, array.shape[1], array.shape[0], f"The maps like {path}", ConfigError)
         self._digests[path.relative_to(self.folder).as_posix()] = hashlib.sha256(content).hexdigest()
+        if float(np.abs(array).max()) > np.finfo(np.float32).max:
+            raise ConfigError(f"The map {path} holds numbers beyond single precision; write relevancies about 0 to 1.")
         return torch.from_numpy(array.astype(np.float32))
 
     def _view_folder(self, photo: int) -> Path:
         name = self.scene.photos[photo].name
         whole, stem = self.folder / name, PurePosixPath(name).stem
-        if whole.is_dir():
+        if is_folder(whole):
             return whole
         if self._stems[stem] > 1:
             raise ConfigError(f"Several photos are called {stem!r}; write the maps of {name} into {whole}.")

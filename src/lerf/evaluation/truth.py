@@ -6,6 +6,7 @@ pixel lies in a box when its column and row do, as in LangSplat's evaluation.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,8 +23,11 @@ from lerf.evaluation.annotations import Phrase as AnnotatedPhrase
 from lerf.evaluation.labels import PhotoLabels
 from lerf.evaluation.lerf_boxes import Box, PhotoBoxes
 from lerf.evaluation.lerf_boxes import read_photo as read_labelled_photo
+from lerf.files import is_file, is_folder, read_bytes, resolved
 from lerf.scenes.scene import Scene
 
+LARGEST_TEXT = 16_000_000
+"""Bytes of a file of absent phrases."""
 MIN_PIXELS = 30
 """A phrase is asked of a generated view that shows at least so many pixels of what it is true of."""
 
@@ -193,7 +197,7 @@ def read_label_folder(folder: Path) -> list[PhotoLabels | PhotoBoxes]:
     Raises:
         SceneError: when there is none, or one cannot be read.
     """
-    paths = sorted(Path(folder).glob("*.json"))
+    paths = [path for path in _entries(Path(folder)) if path.suffix == ".json"]
     if not paths:
         raise SceneError(f"{folder} holds no label file; give a folder with one JSON a labelled photo.")
     return [read_labelled_photo(path) for path in paths]
@@ -206,7 +210,7 @@ def find_truth(scene: Scene, labels: str | Path | None, absent: Sequence[str] | 
         SceneError: when it is there and cannot be read.
     """
     folder = scene.root if labels is None else Path(labels)
-    if (folder / "annotation.json").is_file():
+    if is_file(folder / "annotation.json"):
         return AnnotatedTruth(folder, read_annotation(folder), scene)
     return None if labels is None else labelled_truth(folder, scene, absent)
 
@@ -260,17 +264,24 @@ def photo_of(scene: Scene, name: str, what: str) -> int:
 
 def other_categories(folder: Path) -> list[str]:
     """Categories of the label folders beside this one, by folder and file: what other scenes hold."""
-    folder = Path(folder).resolve()
-    beside = [other for other in sorted(folder.parent.iterdir()) if other.is_dir() and other != folder]
+    folder = resolved(Path(folder))
     names: list[str] = []
-    for other in beside:
-        for path in sorted(other.glob("*.json")):
-            try:
-                names += categories_of(read_labelled_photo(path))
-            except SceneError:
-                # What lies beside the labels need not be labels.
-                continue
+    for other in _entries(folder.parent):
+        if other == folder or not is_folder(other):
+            continue
+        for path in _entries(other):
+            # What lies beside the labels need not be labels.
+            with contextlib.suppress(SceneError):
+                names += categories_of(read_labelled_photo(path)) if path.suffix == ".json" else []
     return list(dict.fromkeys(names))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, by name; nothing of one that may not be looked into."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def read_absent(path: Path) -> list[str]:
@@ -279,10 +290,14 @@ def read_absent(path: Path) -> list[str]:
     Raises:
         ConfigError: when it cannot be read or is empty.
     """
+    remedy = "give a text file with a phrase a line"
+    if not is_file(Path(path)):
+        raise ConfigError(f"Cannot read the absent phrases {path}: there is no such file; {remedy}.")
+    data = read_bytes(Path(path), error=ConfigError, remedy=remedy, largest=LARGEST_TEXT)
     try:
-        lines = [" ".join(line.split()) for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the absent phrases {path} ({error}); give a text file.") from error
+        lines = [" ".join(line.split()) for line in data.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text in UTF-8; {remedy}.") from None
     phrases = [line for line in lines if line]
     if not phrases:
         raise ConfigError(f"{path} holds no phrase; write one a line.")
