@@ -29,7 +29,8 @@ def asked(encoder, *phrases):
 @pytest.mark.parametrize(
     ("phrase", "words"),
     [
-        ("the of a", []), ("!!!", []), ("__", []), ("What is it?", []), ("The mug's", ["mug"]), ("2 mugs", ["2", "mugs"]),
+        ("the of a", []), ("!!!", []), ("__", []), ("What is it?", []), ("The mug's", ["mug"]),
+        ("2 mugs", ["2", "mugs"]),
         ("狐狸", ["狐狸"]), ("the 🦊", ["🦊"]), ("Éclair", ["éclair"]), ("on top", ["top"]),
     ],
 )  # fmt: skip
@@ -65,7 +66,9 @@ def test_conse_knows_names_and_what_is_near_them():
     encoder = load_encoder("conse", offline=True)
     known, said = asked(encoder, "fox", "red mug", "bulldozer", "推土机", "qwxzv", "a thing to sit on")
     assert known == (True, True, False, False, False, True)
-    assert [f'"{word}"' in line for word, line in zip(("bulldozer", "推土机", "qwxzv"), said, strict=True)] == [True] * 3
+    assert [f'"{word}"' in line for word, line in zip(("bulldozer", "推土机", "qwxzv"), said, strict=True)] == [
+        True
+    ] * 3
     assert all("nearest names" in line for line in said)
 
 

@@ -44,7 +44,7 @@ class Siglip(DenseTowers):
         limit = self._network.config.text_config.max_position_embeddings  # type: ignore[union-attr]
         lower = [phrase.lower() for phrase in phrases]
         tokens = self._tokenizer(lower, padding="max_length", truncation=True, max_length=limit, return_tensors="pt")
-        return self._features("text", input_ids=tokens["input_ids"])
+        return self._features("text", input_ids=self._of_tower(tokens))
 
     def _values(self, picture: Tensor) -> Tensor:
         # The tower ends in a head with one query of its own, whose attention takes the place of CLIP's last one.

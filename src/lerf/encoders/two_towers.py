@@ -16,7 +16,7 @@ from lerf.encoders.dense_towers import encode_levels
 from lerf.encoders.preprocessing import Preprocessing
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
 from lerf.encoders.templates import TEMPLATES, ensemble
-from lerf.errors import ConfigError
+from lerf.errors import ConfigError, EncoderError
 
 DEFAULTS = EncoderDefaults(
     tile_ratios=(0.05, 0.125, 0.2, 0.275, 0.35, 0.425, 0.5), temperature=10.0, threshold=0.5, features="tiles"
@@ -164,7 +164,21 @@ class TwoTowers:
         """(phrases, width), of any length each."""
         limit = self._network.config.text_config.max_position_embeddings  # type: ignore[union-attr]
         tokens = self._tokenizer(phrases, padding=True, truncation=True, max_length=limit, return_tensors="pt")
-        return self._features("text", input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
+        return self._features("text", input_ids=self._of_tower(tokens), attention_mask=tokens["attention_mask"])
+
+    def _of_tower(self, tokens: Any) -> Tensor:
+        """Token numbers of phrases.
+
+        Raises:
+            EncoderError: the text tower has no such tokens.
+        """
+        numbers, size = tokens["input_ids"], self._network.config.text_config.vocab_size  # type: ignore[union-attr]
+        if int(numbers.max()) >= size:
+            raise EncoderError(
+                f"The tokenizer of {self.name} is of another model: it gives token {int(numbers.max())}, and the text "
+                f"tower has {size}; fetch the whole folder of the model."
+            )
+        return numbers
 
     def _embed_pictures(self, pictures: Tensor) -> Tensor:
         """(pictures, width), of any length each, from normalised pictures (pictures, 3, size, size)."""
