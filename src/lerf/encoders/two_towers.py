@@ -172,11 +172,12 @@ class TwoTowers:
         Raises:
             EncoderError: the text tower has no such tokens.
         """
-        numbers, size = tokens["input_ids"], self._network.config.text_config.vocab_size  # type: ignore[union-attr]
-        if int(numbers.max()) >= size:
+        numbers, config = tokens["input_ids"], self._network.config
+        largest, size = int(numbers.max()), int(config.text_config.vocab_size)  # type: ignore[union-attr, arg-type]
+        if largest >= size:
             raise EncoderError(
-                f"The tokenizer of {self.name} is of another model: it gives token {int(numbers.max())}, and the text "
-                f"tower has {size}; fetch the whole folder of the model."
+                f"The tokenizer of {self.name} is of another model: it gives token {largest}, and the text tower has "
+                f"{size}; fetch the whole folder of the model."
             )
         return numbers
 
