@@ -7,7 +7,6 @@ import io
 import json
 import math
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ def map_npy(path: Path) -> np.memmap:
     return np.memmap(path, kind, "r", start, shape, "F" if fortran else "C")
 
 
-def _npy_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+def _npy_header(file: io.BufferedIOBase, size: int) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """Shape, whether columns come first, type, and where the numbers begin in a file of `size` bytes."""
     try:
         version = np.lib.format.read_magic(file)

@@ -99,7 +99,7 @@ class StoredMaps:
             )
         check_aspect(self.scene, photo, array.shape[1], array.shape[0], f"The maps like {path}", ConfigError)
         self._digests[path.relative_to(self.folder).as_posix()] = hashlib.sha256(content).hexdigest()
-        if float(np.abs(array).max()) > np.finfo(np.float32).max:
+        if float(np.abs(array).max()) > float(np.finfo(np.float32).max):
             raise ConfigError(f"The map {path} holds numbers beyond single precision; write relevancies about 0 to 1.")
         return torch.from_numpy(array.astype(np.float32))
 
