@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lerf.errors import RunError
 from lerf.model import Model
 from lerf.queries.result import QueryDefaults
 from lerf.run.device import choose_device
 from lerf.run.folder import RunFolder
-from lerf.run.open_run import open_encoder, open_language, open_radiance
+from lerf.run.open_run import TRAIN_AGAIN, open_encoder, open_language, open_radiance
 
 
 def load(
@@ -30,11 +31,19 @@ def load(
     folder, device = RunFolder(Path(run)), choose_device(device)
     config = folder.read_config()
     settings, scene = config["settings"], folder.read_scene()
+    radiance = open_radiance(folder, settings, scene, device)
+    language = open_language(folder, settings, device)
+    encoder = open_encoder(folder, config, Path(weights) if weights else None, offline, device)
+    if language.width != encoder.width:
+        raise RunError(
+            f"{folder.path / 'language.safetensors'} is damaged (its embeddings have {language.width} numbers, those "
+            f"of '{encoder.name}' {encoder.width}); {TRAIN_AGAIN}."
+        )
     return Model(
         scene,
-        open_radiance(folder, settings, scene, device),
-        open_language(folder, settings, device),
-        open_encoder(folder, config, Path(weights) if weights else None, offline, device),
+        radiance,
+        language,
+        encoder,
         defaults=QueryDefaults(tuple(config["canonical"]), config["temperature"], config["threshold"]),
         device=device,
         folder=folder.path,

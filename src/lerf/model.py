@@ -190,9 +190,6 @@ class Model:
         not lie on a surface.
         """
         array = np.asarray(points.cpu() if isinstance(points, Tensor) else points, dtype=np.float64)
-        if array.ndim != 2 or array.shape[1] != 3 or not np.isfinite(array).all():
-            raise QueryError(f"Points must be finite numbers of shape [points, 3], not of shape {list(array.shape)}.")
-        inside = self.scene.similarity.apply_points(array)
-        rays = TracedRays.at_points(torch.from_numpy(inside.astype(np.float32)).to(self.device))
+        rays = TracedRays.at_points(self.photos.normalised_points(array).to(self.device))
         latent = self.language.encode(rays)
         return relevancy_at(self.language, latent, self.phrases(query), self.photos.normalised_scale(scale))[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
+from lerf.documents import read_document
 from lerf.errors import ConfigError
 from lerf.evaluation.annotations import VERSION as ANNOTATION_VERSION
-from lerf.evaluation.annotations import Annotation
-from lerf.files import is_absent, is_file, read_bytes, write_atomically, write_json
+from lerf.evaluation.annotations import Annotation, read_labels_of_view
+from lerf.files import is_absent, is_file, write_atomically, write_json
 from lerf_scenes.arrange import compose, drawn_setting
 from lerf_scenes.composition import Composition, Setting
 from lerf_scenes.path import Camera, capture_cameras
@@ -27,6 +27,8 @@ from lerf_scenes.render import Photographer, Picture
 
 VERSION = 1
 """Of the scenes that seeds give: a folder of another version is not completed with pictures of this one."""
+LARGEST_RECORD = 1_000_000
+"""Bytes of `scene.json`."""
 DEPTH_UNIT = 1e-4
 """Metres that one step of a depth picture stands for."""
 FEWEST_PIXELS = 60
@@ -132,7 +134,11 @@ def _photographed(
                 camera.pose, camera.fov, photography.width, photography.height, photography.spp, noise
             )
             _save(folder, name, picture)
-        labels = np.asarray(Image.open(folder / "labels" / f"{name}.png"))
+        labels = read_labels_of_view(folder, name)
+        if labels.shape != (photography.height, photography.width):
+            raise ConfigError(
+                f"The labels of {name} in {folder} have another size; delete them, and they are made again."
+            )
         pixels += np.bincount(labels.ravel(), minlength=256)
         if report is not None:
             report(number + 1, len(shots))
@@ -148,13 +154,11 @@ def _claim(folder: Path, arguments: dict[str, Any]) -> None:
     path = folder / "scene.json"
     if not is_absent(path):
         remedy = "choose a new folder or delete it"
-        data = read_bytes(path, error=ConfigError, remedy=remedy, largest=LARGEST_RECORD)
-        try:
-            recorded = json.loads(data)
-        except (ValueError, RecursionError):
-            recorded = None
-        if recorded != arguments:
-            raise ConfigError(f"{folder} holds a scene made with other settings; choose a new folder or delete it.")
+        recorded = read_document(path, dict, error=ConfigError, remedy=remedy, largest=LARGEST_RECORD)
+        others = [name for name in {**arguments, **recorded} if recorded.get(name) != arguments.get(name)]
+        if others:
+            told = ", ".join(f"{name} {recorded.get(name)} and not {arguments.get(name)}" for name in others)
+            raise ConfigError(f"{folder} holds a scene made with other settings ({told}); {remedy}.")
     elif not (is_absent(folder / "transforms.json") and is_absent(folder / "images")):
         raise ConfigError(f"{folder} holds another capture; choose a new folder.")
     else:

@@ -136,3 +136,27 @@ def test_prune_removes_what_nothing_can_use_and_spares_what_is_in_use(drawn, tmp
 def test_options_of_prune_are_not_for_ls(capsys):
     assert "lerf cache prune" in run_json(capsys, "cache", "ls", "--all", code=2)
     assert "negative" in run_json(capsys, "cache", "prune", "--older-than", "-1", code=2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1]", "{", '{"settings": 3}', '{"settings": {"format": 2}, "layouts": [], "photos": {}}', "\x00"],
+)
+def test_one_malformed_manifest_does_not_stop_the_list(capsys, tmp_path, text):
+    for name in ("good", "bad"):
+        folder = tmp_path / "cache" / "pyramids" / name
+        folder.mkdir(parents=True)
+        settings = {
+            "format": 2, "encoder": "x", "fingerprint": "y", "width": 3, "mode": "map", "tile_ratios": [0.0],
+        }  # fmt: skip
+        whole = json.dumps({"settings": settings, "layouts": [], "photos": {}})
+        (folder / MANIFEST).write_text(whole if name == "good" else text + " " * 2000)
+    listed = {entry["folder"].rsplit("/", 1)[1]: entry for entry in run_json(capsys, "cache", "ls")["entries"]}
+    assert {name: entry["usable"] for name, entry in listed.items()} == {"good": True, "bad": False}
+    assert listed["bad"]["bytes"] == 2000 + len(text)
+    assert main(["cache", "ls"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "of no use" in shown
+    assert f"{listed['bad']['folder']} (0 MB)" in shown
+    assert "lerf cache prune" in shown
+    assert run_json(capsys, "cache", "prune")["removed"] == [listed["bad"]["folder"]]

@@ -18,7 +18,7 @@ def test_query_json(drawn_run, capsys):
     assert result["canonical"] == ["object", "things", "stuff", "texture"]
     assert [answer["text"] for answer in result["queries"]] == ["red", "a yellow ball", "purple"]
     for answer in result["queries"]:
-        assert set(answer) == {"text", "present", "relevancy", "instances"} | GEOMETRY
+        assert set(answer) == {"text", "present", "relevancy", "instances", "known"} | GEOMETRY
     red, yellow, purple = result["queries"]
     for answer in (red, yellow):
         assert answer["present"] is True
@@ -51,3 +51,18 @@ def test_query_for_people(drawn_run, capsys):
 def test_python_and_command_line_agree(drawn_run, capsys):
     model = lerf.load(drawn_run, device="cpu", offline=True)
     assert model.query(["red", "green"]).to_dict() == run_json(capsys, "query", drawn_run, "red", "green", "--offline")
+
+
+def test_a_phrase_that_says_nothing_is_told(drawn_run, capsys):
+    answers = run_json(capsys, "query", drawn_run, "the of a", "red")["queries"]
+    assert [answer["known"] for answer in answers] == [False, None]
+    assert main(["query", str(drawn_run), "the of a", "red"]) == 0
+    shown = capsys.readouterr()
+    assert '"the of a" has no word that says what to look for' in " ".join(shown.err.split())
+    assert 'Not known to the encoder, so that the answer may mean nothing: "the of a".' in " ".join(shown.out.split())
+
+
+@pytest.mark.parametrize("option", [("--scale", "1e300"), ("--scale", "nan"), ("--temperature", "1e300")])
+def test_numbers_that_overflow_are_refused(drawn_run, capsys, option):
+    assert main(["query", str(drawn_run), "red", *option]) == 2
+    assert "must be a positive" in capsys.readouterr().err

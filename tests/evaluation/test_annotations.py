@@ -76,25 +76,38 @@ def test_a_whole_file_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot be read"),
-        (b'{"version": 1, "seed"', "cannot be read"),
-        (b"\xff\xfe\x00", "cannot be read"),
-        ([], "not an annotation of version 1"),
+        (b"", "not valid JSON"),
+        (b'{"version": 1, "seed"', "not valid JSON"),
+        (b"\xff\xfe\x00", "not valid JSON"),
+        ([], "expected 'object'"),
         (document(version=2), "not an annotation of version 1"),
         (without(document(), "version"), "not an annotation of version 1"),
-        (without(document(), "things"), "damaged"),
-        (without(document(), "phrases"), "damaged"),
-        (document(seed="first"), "damaged"),
-        (document(seed=None), "damaged"),
-        (document(things=3), "damaged"),
-        (document(things=["mug"]), "damaged"),
-        (document(things=[without(ENTRY, "parts")]), "damaged"),
-        (document(things=[without(ENTRY, "colour")]), "damaged"),
-        (document(things=[{**ENTRY, "weight": 3}]), "damaged"),
-        (document(things=[{**ENTRY, "minimum": ["low", 0, 0]}]), "damaged"),
-        (document(things=[{**ENTRY, "parts": [without(ENTRY["parts"][0], "label")]}]), "damaged"),
-        (document(phrases=[{"text": "mug"}]), "damaged"),
-        (document(phrases=[{"text": "mug", "type": "name", "things": 1}]), "damaged"),
+        (without(document(), "things"), "'things'"),
+        (without(document(), "phrases"), "'phrases'"),
+        (document(seed="first"), "'.seed'"),
+        (document(seed=None), "'.seed'"),
+        (document(things=3), "'.things'"),
+        (document(things=["mug"]), "'.things"),
+        (document(things=[without(ENTRY, "parts")]), "'parts'"),
+        (document(things=[without(ENTRY, "colour")]), "'colour'"),
+        (document(things=[{**ENTRY, "weight": 3}]), "'weight'"),
+        (document(things=[{**ENTRY, "minimum": ["low", 0, 0]}]), "minimum"),
+        (document(things=[{**ENTRY, "minimum": [0, 0]}]), "minimum"),
+        (document(things=[{**ENTRY, "minimum": [1e300, 0, 0]}]), "minimum"),
+        (document(things=[{**ENTRY, "minimum": [5, 0, 0]}]), "inside out"),
+        (document(things=[{**ENTRY, "furniture": "no"}]), "furniture"),
+        (document(things=[{**ENTRY, "parts": [without(ENTRY["parts"][0], "label")]}]), "'label'"),
+        (document(things=[{**ENTRY, "parts": [{**ENTRY["parts"][0], "label": 256}]}]), "label"),
+        (document(things=[{**ENTRY, "parts": [{**ENTRY["parts"][0], "label": True}]}]), "label"),
+        (document(things=[{**ENTRY, "parts": ENTRY["parts"] * 2}], phrases=[]), "two have the label 1"),
+        (document(things=[ENTRY, {**ENTRY, "parts": []}], phrases=[]), "two have the thing 1"),
+        (document(phrases=[{"text": "mug"}]), "'type'"),
+        (document(phrases=[{"text": " ", "type": "name", "things": [1]}]), "text"),
+        (document(phrases=[{"text": 7, "type": "name", "things": [1]}]), "text"),
+        (document(phrases=[{"text": "mug", "type": "name", "things": 1}]), "things"),
+        (document(phrases=[{"text": "mug", "type": "name", "things": [9]}]), "not there"),
+        (document(phrases=[{"text": "mug", "type": "absent", "things": [1]}]), "both absent"),
+        (document(phrases=[{"text": "mug", "type": "name", "things": []}]), "both absent"),
     ],
 )
 def test_a_broken_file_gets_one_sentence(tmp_path, content, message):
@@ -116,3 +129,76 @@ def test_labels_of_a_view(tmp_path):
     (tmp_path / "labels").mkdir()
     Image.fromarray(labels).save(tmp_path / "labels" / "0007.png")
     np.testing.assert_array_equal(read_labels_of_view(tmp_path, "0007"), labels)
+
+
+def saved(folder, picture, **options):
+    (folder / "labels").mkdir(exist_ok=True)
+    picture.save(folder / "labels" / "v.png", **options)
+    return read_labels_of_view(folder, "v")
+
+
+LABELS = np.array([[0, 1, 7], [254, 255, 7]], dtype=np.uint8)
+
+
+def palette(colours):
+    """Indices in another order than the labels that their colours show."""
+    picture = Image.fromarray(np.array([[2, 1, 0], [3, 4, 0]], dtype=np.uint8), "P")
+    picture.putpalette([part for colour in colours for part in colour])
+    return picture
+
+
+GREYS = [(value,) * 3 for value in (7, 1, 0, 254, 255)]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Image.fromarray(LABELS.astype(np.uint16)),
+        Image.fromarray(LABELS.astype(np.uint16) * 257),
+        Image.fromarray(LABELS).convert("RGB"),
+        Image.fromarray(LABELS).convert("RGBA"),
+        Image.fromarray(LABELS).convert("LA"),
+        palette(GREYS),
+    ],
+    ids=["16 bits", "stretched to 16 bits", "RGB", "RGBA", "LA", "palette of greys"],
+)
+def test_labels_stored_in_another_form_are_the_same(tmp_path, picture):
+    np.testing.assert_array_equal(saved(tmp_path, picture), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (Image.fromarray(LABELS.astype(np.uint16) * 256), "values up to 65280"),
+        (palette([(7, 0, 0), *GREYS[1:]]), "a palette of colours"),
+        (Image.fromarray(np.stack([LABELS, LABELS, LABELS.T.reshape(LABELS.shape)], -1)), "in colours"),
+        (Image.fromarray(LABELS > 0), "one bit a pixel"),
+        (Image.fromarray(np.stack([LABELS, LABELS], -1), "LA"), "transparent"),
+    ],
+    ids=["shifted to 16 bits", "palette", "RGB", "one bit", "transparent"],
+)
+@pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated:DeprecationWarning")
+def test_labels_that_do_not_say_which_are_refused(tmp_path, picture, message):
+    with pytest.raises(SceneError, match=message):
+        saved(tmp_path, picture)
+
+
+def test_a_label_picture_that_is_no_whole_png_is_refused(tmp_path):
+    saved(tmp_path, Image.fromarray(LABELS))
+    path = tmp_path / "labels" / "v.png"
+    whole = path.read_bytes()
+    for at in range(0, whole.index(b"IDAT") + 12):
+        path.write_bytes(whole[:at])
+        with pytest.raises(SceneError, match="labels"):
+            read_labels_of_view(tmp_path, "v")
+    huge = bytearray(whole)
+    huge[16:24] = (2**31 - 1).to_bytes(4, "big") * 2
+    path.write_bytes(bytes(huge))
+    with pytest.raises(SceneError, match="labels"):
+        read_labels_of_view(tmp_path, "v")
+    Image.fromarray(LABELS).save(path, "JPEG")
+    with pytest.raises(SceneError, match="not a readable PNG"):
+        read_labels_of_view(tmp_path, "v")
+    path.unlink()
+    with pytest.raises(SceneError, match="no picture of labels"):
+        read_labels_of_view(tmp_path, "v")

@@ -76,18 +76,25 @@ def test_a_category_is_the_union_of_its_polygons(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not JSON"),
-        ("[]", "malformed"),
-        ({"info": {"name": "a", "width": 6, "height": 4}}, "no 'objects'"),
-        ({"info": {"name": "a", "width": 0, "height": 4}, "objects": []}, "width is 0"),
-        ({"info": {"name": "a", "width": "6", "height": 4}, "objects": []}, "width is '6'"),
+        ("{", "not valid JSON"),
+        ("[]", "expected 'object'"),
+        ({"info": {"name": "a", "width": 6, "height": 4}}, "'objects'"),
+        ({"info": {"name": "a", "width": 0, "height": 4}, "objects": []}, "info.width"),
+        ({"info": {"name": "a", "width": "6", "height": 4}, "objects": []}, "info.width"),
+        ({"info": {"name": "a", "width": 2**28, "height": 2**28}, "objects": []}, "info.width"),
+        ({"info": {"name": "a", "width": 50_000, "height": 50_000}, "objects": []}, "the photo's own size"),
+        ({"info": {"name": 3, "width": 6, "height": 4}, "objects": []}, "info.name"),
         (label(category=" "), "category"),
-        (label(segmentation=[[0, 0], [1, 1]]), "2 corners"),
-        (label(segmentation=[[0, 0], [1, None], [2, 2]]), "None, not a finite number"),
-        (label(segmentation=[[0, 0], [1, float("nan")], [2, 2]]), "nan, not a finite number"),
-        (label(segmentation=[0, 0, 1, 1, 2, 2]), "malformed"),
+        (label(category=7), "category"),
+        (label(segmentation=[[0, 0], [1, 1]]), "length >= 3"),
+        (label(segmentation=[[0, 0], [1, None], [2, 2]]), "segmentation"),
+        (label(segmentation=[[0, 0], [1, float("nan")], [2, 2]]), "not valid JSON"),
+        (label(segmentation=[[0, 0], [1, 1e300], [2, 2]]), "segmentation"),
+        (label(segmentation=[0, 0, 1, 1, 2, 2]), "segmentation"),
+        (label(segmentation=[[7, 7], [9, 7], [9, 9]]), "outside the photo of 6x4"),
         (label(bbox=[3, 3, 1, 1]), "inside out"),
-        (label(bbox=[1, 2, 3]), "malformed"),
+        (label(bbox=[1, 2, 3]), "bbox"),
+        (label(bbox=[-5, 0, -1, 3]), "outside the photo"),
     ],
 )
 def test_a_broken_file_gets_one_sentence(tmp_path: Path, content: Any, message: str) -> None:
@@ -97,8 +104,16 @@ def test_a_broken_file_gets_one_sentence(tmp_path: Path, content: Any, message: 
     assert "a.json" in str(caught.value)
 
 
+def test_masks_that_nobody_can_hold_are_refused(tmp_path: Path) -> None:
+    content = label()
+    content["info"] |= {"width": 9000, "height": 9000}
+    content["objects"] = [{**content["objects"][0], "category": str(number)} for number in range(60)]
+    with pytest.raises(SceneError, match="60 masks of 9000x9000"):
+        read_labels(save(tmp_path, content))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match="Cannot read the labels"):
+    with pytest.raises(SceneError, match=r"none\.json cannot be read"):
         read_labels(tmp_path / "none.json")
 
 

@@ -33,13 +33,17 @@ def test_langsplats_layout_is_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"width": 0}, "size is 0 x 6"),
-        ({"boxes": {"cup": []}}, "has no box"),
+        ({"width": 0}, "'.width'"),
+        ({"boxes": {"cup": []}}, "length >= 1"),
         ({"boxes": {" ": [[1, 1, 2, 2]]}}, "blank"),
-        ({"boxes": {"cup": [[1, 1, 2]]}}, "malformed"),
-        ({"boxes": {"cup": [[3, 1, 2, 2]]}}, "is no box"),
-        ({"boxes": {"cup": [[1, 1, 2, float("nan")]]}}, "is no box"),
-        ({"boxes": [1]}, "malformed"),
+        ({"boxes": {"cup": [[1, 1, 2]]}}, "boxes"),
+        ({"boxes": {"cup": [[3, 1, 2, 2]]}}, "inside out"),
+        ({"boxes": {"cup": [[1, 1, 2, float("nan")]]}}, "not valid JSON"),
+        ({"boxes": [1]}, "boxes"),
+        ({"boxes": {"cup": [[1, 1, 2, 1e300]]}}, "boxes"),
+        ({"boxes": {"cup": [[9, 1, 12, 2]]}}, "outside the photo of 8x6"),
+        ({"width": 10**9}, "width"),
+        ({"name": None}, "name"),
     ],
 )
 def test_garbled_boxes_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -47,9 +51,15 @@ def test_garbled_boxes_are_refused(tmp_path: Path, changes: dict[str, Any], mess
         read_photo(save(tmp_path, {**GOOD, **changes}))
 
 
+def test_a_phrase_spelt_twice_keeps_the_boxes_of_both(tmp_path: Path) -> None:
+    boxes = read_photo(save(tmp_path, {**GOOD, "boxes": {"red  cup": [[1, 1, 2, 2]], "red cup ": [[3, 3, 4, 4]]}}))
+    assert isinstance(boxes, PhotoBoxes)
+    assert boxes.boxes == {"red cup": ((1, 1, 2, 2), (3, 3, 4, 4))}
+
+
 @pytest.mark.parametrize("key", ["name", "width", "height"])
 def test_a_missing_entry_is_named(tmp_path: Path, key: str) -> None:
-    with pytest.raises(SceneError, match=f"no '{key}'"):
+    with pytest.raises(SceneError, match=f"missing required field '{key}'"):
         read_photo(save(tmp_path, {name: value for name, value in GOOD.items() if name != key}))
 
 

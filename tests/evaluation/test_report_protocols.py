@@ -147,6 +147,9 @@ def test_a_map_that_is_missing_or_garbled_is_named(model: Model, scene_folder: P
     np.save(path, good.T)
     with pytest.raises(ConfigError, match="have 72x96 pixels and the photo 96x72"):
         evaluate(model, ["lerf-ovs"], capture=capture, maps=tmp_path)
+    np.save(path, np.full_like(good, 1e300, dtype=np.float64))
+    with pytest.raises(ConfigError, match="beyond single precision"):
+        evaluate(model, ["lerf-ovs"], capture=capture, maps=tmp_path)
     path.write_bytes(b"no array")
     with pytest.raises(ConfigError, match="cannot be read"):
         evaluate(model, ["lerf-ovs"], capture=capture, maps=tmp_path)

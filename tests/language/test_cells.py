@@ -101,3 +101,95 @@ def test_a_file_of_a_newer_lerf_or_of_an_unknown_source_is_refused(tmp_path) -> 
     save_file(tensors, path, header)
     with pytest.raises(RunError, match="damaged"):
         load_index(path)
+
+
+def changed(path, change) -> None:
+    """The file as an older lerf wrote it, without a checksum, and changed."""
+    with safe_open(path, framework="pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del header["sha256"]
+    about = json.loads(header["index"])
+    change(about, tensors)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, path, {**header, "index": json.dumps(about)}
+    )
+
+
+def put(name: str, value: float):
+    def change(about, tensors) -> None:
+        tensors[name].view(-1)[3] = value
+
+    return change
+
+
+def entry(name: str, value: object):
+    return lambda about, tensors: about.update({name: value})
+
+
+def tensor(name: str, make):
+    return lambda about, tensors: tensors.update({name: make(tensors[name])})
+
+
+DAMAGES = {
+    **{
+        f"{name} NaN": put(name, math.nan)
+        for name in ("positions", "weights", "low", "high", "basis", "codes", "norms")
+    },
+    "infinite": put("positions", math.inf),
+    "negative weight": put("weights", -1.0),
+    "norms of other codes": put("norms", 30.0),
+    "no basis": put("basis", 5.0),
+    "low above high": put("low", 7.0),
+    "keys out of order": tensor("keys", lambda keys: keys.flip(0)),
+    "a key twice": tensor("keys", lambda keys: keys.index_copy(0, torch.tensor([1]), keys[:1])),
+    "scales out of order": tensor("scales", lambda scales: scales.flip(0)),
+    "scale 0": tensor("scales", torch.zeros_like),
+    "a cell too few": tensor("weights", lambda weights: weights[1:]),
+    "positions flat": tensor("positions", lambda positions: positions.reshape(-1)),
+    "codes flat": tensor("codes", lambda codes: codes.reshape(-1)),
+    "codes of another type": tensor("codes", lambda codes: codes.float()),
+    "keys of another type": tensor("keys", lambda keys: keys.int()),
+    "another width": tensor("basis", lambda basis: basis[:, :0]),
+    "one too many": lambda about, tensors: tensors.update(more=torch.zeros(1)),
+    "cell size text": entry("cell_size", "0.05"),
+    "cell size huge": entry("cell_size", 1e9),
+    "cell size negative": entry("cell_size", -0.05),
+    "encoder a number": entry("encoder", 3),
+    "checkpoint none": entry("checkpoint", None),
+    "cosine a list": entry("cosine", [1.0]),
+    "cosine huge": entry("cosine", 1e300),
+    "no provenance": lambda about, tensors: about.clear(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_index_without_a_checksum_is_looked_at(tmp_path, damage) -> None:
+    path = tmp_path / "index.safetensors"
+    index = index_of(lattice(), unit(2, 512, 6))
+    save_index(index, path)
+    changed(path, lambda about, tensors: None)
+    assert torch.equal(load_index(path).keys, index.keys)
+    changed_again = DAMAGES[damage]
+    save_index(index, path)
+    changed(path, changed_again)
+    with pytest.raises(RunError, match=r"index\.safetensors .*lerf bake"):
+        load_index(path)
+
+
+def test_a_flipped_bit_anywhere_is_found(tmp_path) -> None:
+    path = tmp_path / "index.safetensors"
+    save_index(index_of(lattice(4), unit(2, 64, 6)), path)
+    whole = path.read_bytes()
+    save_index(index_of(lattice(4), unit(2, 64, 6)), path)
+    assert path.read_bytes() == whole, "equal content gives equal bytes"
+    for at in range(0, len(whole), 61):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        with pytest.raises(RunError):
+            load_index(path)
+
+
+def test_embeddings_of_another_length_than_the_encoders_are_refused(tmp_path) -> None:
+    path = tmp_path / "index.safetensors"
+    save_index(index_of(lattice(), unit(1, 512, ColourWords().width + 1)), path)
+    with pytest.raises(RunError, match="not of the length"):
+        load_index(path, ColourWords())

@@ -127,6 +127,21 @@ def test_another_scene_in_the_folder_is_refused(capture, copy, change):
     assert contents(copy) == contents(capture.folder)
 
 
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{", "\x00", '{"seed": "3"}', '{"seed": 1e999}', "[" * 100_000, "null", '{"spp": [[]]}']
+)
+def test_a_damaged_record_is_refused_in_a_sentence(tmp_path, text):
+    (tmp_path / "scene.json").write_text(text)
+    with pytest.raises(ConfigError, match="choose a new folder or delete it"):
+        write_scene(tmp_path, SEED, photography=SMALL)
+
+
+def test_labels_of_another_size_are_not_counted(copy):
+    Image.fromarray(np.zeros((3, 4), dtype=np.uint8)).save(copy / "labels" / f"{NAMES[0]}.png")
+    with pytest.raises(ConfigError, match="another size"):
+        write_scene(copy, SEED, photography=SMALL)
+
+
 def test_another_capture_in_the_folder_is_refused(tmp_path):
     (tmp_path / "transforms.json").write_text(json.dumps({"frames": []}))
     with pytest.raises(ConfigError, match="another capture"):

@@ -219,3 +219,78 @@ def test_what_a_kill_left_is_removed_unless_somebody_is_at_work(tmp_path):
     assert not leftover.exists()
     assert remove_folder(store.folder)
     assert list((tmp_path / "pyramids").iterdir()) == []
+
+
+def other_values(value):
+    """What could stand in the place of a value of a file: of another type, or out of all bounds."""
+    return [v for v in (None, True, "text", [], {}, -1, 0, 2**80, 1e300, 0.5, [value]) if v != value]
+
+
+def mutations(value):
+    """The value with one entry of it, at any depth, dropped or put in the place of another."""
+    yield from other_values(value)
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        for changed in mutations(part):
+            whole = value.copy()
+            whole[key] = changed
+            yield whole
+        shorter = value.copy()
+        del shorter[key]
+        yield shorter
+
+
+def test_a_manifest_with_any_entry_changed_never_gives_other_features(tmp_path):
+    encoder = DenseMeanColour()
+    before = build_pyramids(Photos(), encoder, root=tmp_path)
+    good = [np.array(before.features(index)) for index in range(2)]
+    manifest = before.folder / MANIFEST
+    text = manifest.read_text()
+    tried = list(mutations(json.loads(text)))
+    assert len(tried) > 300
+    for changed in tried[::3]:
+        manifest.write_text(json.dumps(changed))
+        after = build_pyramids(Photos(), encoder, root=tmp_path)
+        assert after.entries == before.entries
+        assert all(np.array_equal(after.features(index), good[index]) for index in range(2))
+        assert manifest.read_text() == text
+
+
+def test_a_record_of_the_journal_with_any_entry_changed_is_not_used(tmp_path, monkeypatch):
+    encoder = DenseMeanColour()
+    monkeypatch.setattr(module.Archive, "fold", lambda self: None)
+    before = build_pyramids(Photos(), encoder, root=tmp_path)
+    journal = before.entries[0].path.with_suffix(".json")
+    text = journal.read_text()
+    for changed in list(mutations(json.loads(text)))[::3]:
+        journal.write_text(json.dumps(changed))
+        assert build_pyramids(Photos(), encoder, root=tmp_path).entries == before.entries
+
+
+def test_records_of_older_versions_have_no_check_and_are_used(tmp_path):
+    encoder = DenseMeanColour()
+    before = build_pyramids(Photos(), encoder, root=tmp_path)
+    manifest = before.folder / MANIFEST
+    value = json.loads(manifest.read_text())
+    value["photos"] = {photo: row[:5] for photo, row in value["photos"].items()}
+    manifest.write_text(json.dumps(value))
+    calls = encoder.calls
+    assert build_pyramids(Photos(), encoder, root=tmp_path).entries == before.entries
+    assert encoder.calls == calls
+
+
+def test_an_array_with_any_byte_changed_is_computed_again(tmp_path):
+    encoder = DenseMeanColour()
+    before = build_pyramids(Photos(), encoder, root=tmp_path)
+    path, good = before.entries[0].path, np.array(before.features(0))
+    whole = path.read_bytes()
+    for at in [*range(128), *range(128, len(whole), 97)]:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 32]) + whole[at + 1 :])
+        after = build_pyramids(Photos(), encoder, root=tmp_path)
+        assert np.array_equal(after.features(0), good)
+    path.write_bytes(whole[:50])
+    with pytest.raises(StorageError, match="changed or removed"):
+        before.features(0)
+    path.unlink()
+    with pytest.raises(StorageError, match="changed or removed"):
+        before.features(0)

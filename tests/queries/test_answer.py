@@ -1,5 +1,7 @@
 """Answers on a surface written by hand: two plates on a table, what they mean at three scales, and who sees them."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from sources import CELL, index_of
 
+from lerf.errors import RunError
 from lerf.geometry.camera import Camera
 from lerf.geometry.contraction import contract
 from lerf.geometry.similarity import Similarity
@@ -280,3 +283,64 @@ def test_cells_answer_with_the_places_that_were_made_relevant(cameras) -> None:
     assert not nothing.answer.present
     beyond = answer(surface, phrases, cameras, AnswerSettings(0.9, (1.1, 0.1)))
     assert not beyond[0].answer.present
+
+
+def spoilt(surface: Surface, **changes: torch.Tensor) -> Surface:
+    return replace(surface, rays=replace(surface.rays, **changes))
+
+
+NAN = float("nan")
+
+
+def test_points_at_no_place_never_answer(cameras) -> None:
+    surface = surface_of(language(), open_views())
+    good = answer(surface, PHRASES, cameras, AnswerSettings(0.6))[0]
+    best = int(good.relevancy.argmax())
+    positions = surface.positions.clone()
+    positions[best] = NAN
+    found = answer(spoilt(surface, median_position=positions), PHRASES, cameras, AnswerSettings(0.6))[0]
+    assert found.answer.present
+    assert float(found.relevancy[best]) == 0.0
+    assert np.isfinite(found.answer.geometry.point).all()
+
+
+def no_points(surface: Surface) -> Surface:
+    nothing = torch.zeros(0, dtype=torch.int64)
+    return replace(surface, rays=surface.rays[nothing], latent=surface.latent[nothing])
+
+
+def nowhere(surface: Surface) -> Surface:
+    return spoilt(surface, median_position=torch.full_like(surface.positions, NAN))
+
+
+def never_supervised(surface: Surface) -> Surface:
+    return replace(surface, latent=replace(surface.latent, low=torch.full_like(surface.latent.low, torch.inf)))
+
+
+def meaning_nothing(surface: Surface) -> Surface:
+    written = torch.full_like(surface.latent.tensors["written"], NAN)
+    return replace(surface, latent=replace(surface.latent, tensors={"written": written}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(no_points, "no surface"), (nowhere, "no surface"), (never_supervised, "supervised"),
+     (meaning_nothing, "not finite")],
+)  # fmt: skip
+def test_what_cannot_answer_says_why(cameras, spoil, message) -> None:
+    with pytest.raises(RunError, match=message):
+        answer(spoil(surface_of(language(), open_views())), PHRASES, cameras, AnswerSettings(0.6))
+
+
+def test_a_surface_of_one_point_answers(cameras) -> None:
+    surface = surface_of(language(), open_views())
+    one = torch.tensor([0])
+    single = replace(surface, rays=surface.rays[one], latent=surface.latent[one], graph=SurfaceGraph.of(POINTS[one]))
+    found = answer(single, PHRASES, cameras, AnswerSettings(0.6))[0].answer
+    assert json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_an_answer_says_whether_its_phrase_is_known(cameras) -> None:
+    phrases = replace(PHRASES, known=(False, None))
+    answers = answer(surface_of(language(), open_views()), phrases, cameras, AnswerSettings(0.6))
+    assert [own.answer.to_dict()["known"] for own in answers] == [False, None]

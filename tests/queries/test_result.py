@@ -11,7 +11,7 @@ GEOMETRY = Geometry((1.0, 2.0, 3.0), 0.5, ((0.0, 1.0, 2.0), (2.0, 3.0, 4.0)), "i
 
 def test_the_json_is_the_contract() -> None:
     fox = Answer("fox", 0.75, GEOMETRY, (Instance(0.75, GEOMETRY),))
-    result = QueryResult("conse", ("object", "things"), 10.0, 0.5, (fox, Answer("pizza", 0.25)))
+    result = QueryResult("conse", ("object", "things"), 10.0, 0.5, (fox, Answer("pizza", 0.25, known=False)))
     fields = {
         "point": [1.0, 2.0, 3.0],
         "scale": 0.5,
@@ -33,8 +33,9 @@ def test_the_json_is_the_contract() -> None:
                 "relevancy": 0.75,
                 **fields,
                 "instances": [{"relevancy": 0.75, **fields}],
+                "known": None,
             },
-            {"text": "pizza", "present": False, "relevancy": 0.25, **nothing, "instances": []},
+            {"text": "pizza", "present": False, "relevancy": 0.25, **nothing, "instances": [], "known": False},
         ],
     }
     assert result.to_dict() == expected

@@ -168,3 +168,44 @@ def test_without_a_path_nothing_is_stored(tmp_path) -> None:
     making = Making()
     assert stored(None, (), making) is making.surface
     assert list(tmp_path.iterdir()) == []
+
+
+def without_a_checksum(path: Path) -> None:
+    rewritten(path, lambda header, tensors: header.pop("sha256"))
+
+
+def not_a_number(path: Path) -> None:
+    rewritten(path, lambda header, tensors: tensors["rays.weights"].fill_(torch.nan))
+
+
+def another_turn(path: Path) -> None:
+    rewritten(path, lambda header, tensors: tensors["graph.indices"].add_(1000))
+
+
+def without_a_photo(path: Path) -> None:
+    rewritten(path, lambda header, tensors: tensors.pop("depth.12"))
+
+
+def a_note_of_another_type(path: Path) -> None:
+    rewritten(path, lambda header, tensors: header.update(facts="[1]"))
+
+
+@pytest.mark.parametrize(
+    "spoil", [without_a_checksum, not_a_number, another_turn, without_a_photo, a_note_of_another_type]
+)
+def test_a_file_that_is_not_what_was_written_never_answers(path, sources, spoil) -> None:
+    making = Making()
+    stored(path, sources, making)
+    spoil(path)
+    assert stored(path, sources, making) is making.surface
+    assert making.count == 2
+
+
+def test_a_changed_byte_anywhere_is_found(path, sources) -> None:
+    making = Making()
+    stored(path, sources, making)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 8]) + whole[at + 1 :])
+        assert stored(path, sources, making) is making.surface
+    assert path.read_bytes() == whole, "equal surfaces are equal files"

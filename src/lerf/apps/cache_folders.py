@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from rich.table import Table
 
 from lerf.apps.cache import Cache
 from lerf.apps.sizes import size_text
-from lerf.errors import ConfigError
+from lerf.errors import ConfigError, StorageError
+from lerf.files import is_folder
 from lerf.pyramids.manifest import (
     FOLDER,
     Archive,
@@ -56,13 +58,30 @@ class Entry:
 def entries_of(root: Path) -> list[Entry]:
     """Everything under a cache folder, what was used last first."""
     found = []
-    for folder in sorted((root / FOLDER).iterdir()) if (root / FOLDER).is_dir() else ():
-        if folder.is_dir():
+    for folder in _listed(root / FOLDER):
+        if is_folder(folder):
             settings = read_settings(folder)
-            sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-            photos = len(list(folder.glob("*/*.npy"))) if settings else 0
-            found.append(Entry(folder, settings, photos, sum(sizes), (time.time() - last_used(folder)) / DAY))
+            files = [path for place, _, names in os.walk(folder) for path in (Path(place, name) for name in names)]
+            photos = sum(path.suffix == ".npy" for path in files) if settings else 0
+            found.append(
+                Entry(folder, settings, photos, sum(map(_size, files)), (time.time() - last_used(folder)) / DAY)
+            )
     return sorted(found, key=lambda entry: entry.unused_days)
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir()) if is_folder(folder) else []
+    except OSError as error:
+        raise StorageError(f"The cache {folder} cannot be listed ({error.strerror}); change its permissions.") from None
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; none of one that another process has just removed."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def cache(command: Cache, console: Console) -> dict[str, Any]:
@@ -131,3 +150,8 @@ def _show(found: list[Entry], console: Console, quiet: bool) -> None:
             size_text(entry.bytes), f"{entry.unused_days:.1f} days",
         )  # fmt: skip
     console.print(table)
+    damaged = [entry for entry in found if entry.settings is None]
+    for entry in damaged:
+        console.print(f"Damaged or of another version, and of no use: {entry.folder} ({size_text(entry.bytes)}).")
+    if damaged:
+        console.print("Remove what is of no use with: lerf cache prune")

@@ -41,6 +41,9 @@ def query(command: Query, console: Console) -> dict[str, Any]:
     result = found.to_dict()
     if not command.json:
         console.print(answer_table(result["queries"]))
+        if unread := [answer["text"] for answer in result["queries"] if answer["known"] is False]:
+            listed = ", ".join(f'"{text}"' for text in unread)
+            console.print(f"Not known to the encoder, so that the answer may mean nothing: {listed}.")
     if "index" in result:
         console.print(index_sentence(result["index"]))
     return result

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lerf.documents import read_document
 from lerf.encoders.hub import Files
 from lerf.errors import EncoderError
 from lerf.files import sha256_of
+
+LARGEST_SETTINGS = 16_000_000
+"""Bytes of a file of settings."""
+MOST_LAYERS, LARGEST_SIZE = 1000, 10_000_000
+"""Of a network; what asks for more is no network that anybody has published."""
+SPARE = 1.05
+"""By how much the parameters that settings describe may be more than those of the file: some are made, not stored."""
 
 
 def require_transformers() -> Any:
@@ -39,15 +45,8 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         EncoderError: missing or malformed.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EncoderError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); fetch the whole folder of the model."
-        ) from error
-    if not isinstance(value, dict):
-        raise EncoderError(f"{path} is not a settings file of a model; fetch the whole folder of the model.")
-    return value
+    remedy = "fetch the whole folder of the model"
+    return read_document(path, dict, error=EncoderError, remedy=remedy, largest=LARGEST_SETTINGS)
 
 
 def read_config(folder: Path) -> Any:
@@ -59,9 +58,9 @@ def read_config(folder: Path) -> Any:
     settings = read_json(folder / "config.json")
     try:
         return require_transformers().AutoConfig.for_model(**{"model_type": "", **settings})
-    except (ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # transformers raises what it likes, its own and those of its validators
         raise EncoderError(
-            f"The architecture in {folder / 'config.json'} is not understood ({str(error).splitlines()[0]}); install a "
+            f"The architecture in {folder / 'config.json'} is not understood ({_first_line(error)}); install a "
             "newer version of transformers or choose another checkpoint."
         ) from error
 
@@ -79,19 +78,15 @@ def read_tensors(files: Files) -> dict[str, Tensor]:
                 tensors.update(load_file(path))
             else:
                 tensors.update(torch.load(path, map_location="cpu", weights_only=True))
-        except (
-            OSError,
-            SafetensorError,
-            pickle.UnpicklingError,
-            RuntimeError,
-            EOFError,
-            ValueError,
-            TypeError,
-        ) as error:
+        except Exception as error:  # What a damaged pickle raises depends on where the damage is.
             raise EncoderError(
-                f"{path} does not hold readable weights ({type(error).__name__}: {str(error).splitlines()[0]}); "
-                "fetch it again."
+                f"{path} does not hold readable weights ({type(error).__name__}: {_first_line(error)}); fetch it again."
             ) from error
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise EncoderError(f"{files.folder} does not hold readable weights ('{name}' is none); fetch them again.")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise EncoderError(f"'{name}' in the weights of {files.folder} is not finite; fetch them again.")
     return tensors
 
 
@@ -109,13 +104,14 @@ def build(network: Any, config: Any, tensors: dict[str, Tensor], source: Path, *
     Raises:
         EncoderError: a tensor is missing or has another shape.
     """
+    _check_sizes(network, config, tensors, source, settings)
     try:
         model, about = network.from_pretrained(
             None, config=config, state_dict=tensors, output_loading_info=True, **settings
         )
-    except (RuntimeError, ValueError, OSError, KeyError) as error:
+    except Exception as error:  # transformers raises what it likes
         raise EncoderError(
-            f"The weights of {source} do not fit its settings ({str(error).splitlines()[0]}); fetch the folder again."
+            f"The weights of {source} do not fit its settings ({_first_line(error)}); fetch the folder again."
         ) from error
     wrong = sorted(map(str, [*about["missing_keys"], *about["mismatched_keys"]]))
     if wrong:
@@ -124,3 +120,40 @@ def build(network: Any, config: Any, tensors: dict[str, Tensor], source: Path, *
             f"for example {wrong[0]}; fetch the folder again."
         )
     return model.float().eval().requires_grad_(False)
+
+
+def _check_sizes(network: Any, config: Any, tensors: dict[str, Tensor], source: Path, settings: dict[str, Any]) -> None:
+    """Refuse settings that describe a larger network than the weights are of, before memory is taken for it.
+
+    Raises:
+        EncoderError: when they do.
+    """
+    for name, size in _sizes(config.to_dict()):
+        if abs(size) > (MOST_LAYERS if "layers" in name else LARGEST_SIZE):
+            raise EncoderError(f"The settings of {source} say {name} {size}, too much; fetch the folder again.")
+    try:
+        with torch.device("meta"):
+            wanted = sum(parameter.numel() for parameter in network(config, **settings).parameters())
+    except Exception as error:  # transformers raises what it likes
+        raise EncoderError(
+            f"The settings of {source} describe no network ({_first_line(error)}); fetch the folder again."
+        ) from error
+    found = sum(tensor.numel() for tensor in tensors.values())
+    if wanted > SPARE * found + LARGEST_SIZE:
+        raise EncoderError(
+            f"The weights of {source} do not fit its settings: these describe {wanted} parameters, and the file holds "
+            f"{found}; fetch the folder again."
+        )
+
+
+def _sizes(settings: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """All whole numbers of settings, nested ones too, by name."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _sizes({str(key): part for key, part in value.items()})
+        elif isinstance(value, int):
+            yield name, value
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__

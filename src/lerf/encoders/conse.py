@@ -96,8 +96,7 @@ class Conse:
             QueryError: a phrase is blank.
         """
         refuse_blank(phrases)
-        self._names = self._names or Names()
-        match = self._names.match(list(phrases), self.settings.softness, self.settings.name_threshold)
+        match = self._opened_names().match(list(phrases), self.settings.softness, self.settings.name_threshold)
         means = match.weights @ self._nodes.cpu()
         # A picture of an animal has a dot product with a hypernym of at most its length: 1 for a class, little for
         # "animal". A wide phrase gets so much of the bar itself that it passes at the same probability as a narrow
@@ -110,6 +109,24 @@ class Conse:
         known = specific.square().sum(dim=1, keepdim=True) + generic.square()
         unknown = torch.sqrt((1.0 - known).clamp_min(0.0))
         return F.normalize(torch.cat([specific, generic, unknown], dim=1), dim=-1).to(self._device)
+
+    def known(self, phrases: Sequence[str]) -> tuple[bool, ...]:
+        """For each phrase whether it is near a name of ImageNet or WordNet that is meant and not only spelt alike."""
+        names = self._opened_names()
+        match = names.match(list(phrases), self.settings.softness, self.settings.name_threshold)
+        sure = (match.certainty >= 0.5).tolist()
+        return tuple(sure[row] and not names.unread(phrase) for row, phrase in enumerate(phrases))
+
+    def why_unknown(self, phrase: str) -> str:
+        """See `ExplainsUnknown.why_unknown`."""
+        names = self._opened_names()
+        said = ", ".join(f'"{word}"' for word in names.unread(phrase)) or f'"{phrase}"'
+        near = ", ".join(names.nearest(phrase))
+        return f"The encoder {self.name} does not know {said}; the nearest names that it knows: {near}"
+
+    def _opened_names(self) -> Names:
+        self._names = self._names or Names()
+        return self._names
 
     def encode_tiles(self, tiles: Float[Tensor, "tiles 3 size size"]) -> Float[Tensor, "tiles width"]:
         """Unit embeddings of tiles; RGB in 0..1."""

@@ -9,7 +9,6 @@ right and at the bottom. Batch normalisation (eps 1e-3) is folded into the convo
 from __future__ import annotations
 
 import importlib.util
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,7 +158,9 @@ def load_network(variant: str, weights: Path | None = None, device: str = "cpu")
         state = torch.load(path, map_location="cpu", weights_only=True)
         network = EfficientNetLite(chosen.width, chosen.depth)
         _fill(network, state)
-    except (OSError, KeyError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        if not all(bool(parameter.isfinite().all()) for parameter in network.parameters()):
+            raise ValueError("weights that are not finite")
+    except Exception as error:  # What a damaged pickle raises depends on where the damage is.
         raise EncoderError(
             f"{path} does not hold the weights of EfficientNet-{variant} ({type(error).__name__}); "
             "give the .pth file of that network."

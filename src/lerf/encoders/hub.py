@@ -5,14 +5,17 @@ A model is named `ORGANISATION/NAME`, or `ORGANISATION/NAME@REVISION` to pin a b
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
+import msgspec
+
+from lerf.documents import parse_document
 from lerf.errors import EncoderError
+from lerf.files import is_file, is_folder, read_bytes
 
 SINGLE_FILES = (
     "model.safetensors",
@@ -25,6 +28,12 @@ INDEX = ".index.json"
 """Beside weights that are cut into several files: which tensor is in which."""
 SMALL_FILES = (".json", ".txt", ".model", "README.md")
 """Endings of what is fetched beside the weights: settings, vocabularies and the licence."""
+SMALL = 64_000_000
+"""Bytes of such a file."""
+
+
+class _Index(msgspec.Struct):
+    weight_map: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,10 @@ class Files:
     @property
     def licence(self) -> str:
         """What the model card says, as an SPDX-like word; `not stated` without a card."""
-        try:
-            card = (self.folder / "README.md").read_text(encoding="utf-8", errors="replace")
-        except OSError:
+        path = self.folder / "README.md"
+        if not is_file(path):
             return "not stated"
+        card = _text(path)
         front = card.split("---")[1] if card.startswith("---") else ""
         stated = [line.partition(":")[2].strip() for line in front.splitlines() if line.startswith("license:")]
         return stated[0] if stated and stated[0] else "not stated"
@@ -59,7 +68,7 @@ def find_files(model: str, weights: Path | None = None, offline: bool = False) -
     """
     if weights is not None:
         return _given(weights)
-    if model and Path(model).expanduser().is_dir():
+    if model and is_folder(Path(model).expanduser()):
         return _given(Path(model).expanduser())
     name, _, revision = model.partition("@")
     if name.count("/") != 1 or not all(name.split("/")) or name.startswith((".", "~")):
@@ -95,14 +104,17 @@ def choose_weights(names: Collection[str], read: Callable[[str], str]) -> tuple[
         if single in names:
             return (single,)
         if single + INDEX in names:
-            shards = tuple(sorted(set(json.loads(read(single + INDEX))["weight_map"].values())))
+            index = parse_document(
+                read(single + INDEX), _Index, single + INDEX, error=EncoderError, remedy="fetch it again"
+            )
+            shards = tuple(sorted(set(index.weight_map.values())))
             return shards if set(shards) <= set(names) else ()
     return ()
 
 
 def _given(path: Path) -> Files:
     path = Path(path).expanduser()
-    if path.is_file():
+    if is_file(path):
         return Files(path.parent, (path,))
     found = _inside(path)
     if found is None:
@@ -114,13 +126,13 @@ def _given(path: Path) -> Files:
 
 
 def _inside(folder: Path) -> Files | None:
-    if not folder.is_dir():
+    if not is_folder(folder):
         return None
-    names = {path.name for path in folder.iterdir() if path.exists()}
     try:
-        chosen = choose_weights(names, lambda name: (folder / name).read_text(encoding="utf-8"))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise EncoderError(f"The index of the weights in {folder} cannot be read ({error}); fetch it again.") from error
+        names = {path.name for path in folder.iterdir() if is_file(path)}
+    except OSError as error:
+        raise EncoderError(f"{folder} cannot be listed ({error.strerror}); change its permissions.") from None
+    chosen = choose_weights(names, lambda name: _text(folder / name))
     return Files(folder, tuple(folder / name for name in chosen)) if chosen else None
 
 
@@ -128,7 +140,9 @@ def _cached(name: str, revision: str) -> Files | None:
     """The snapshot of a revision: `models--ORG--NAME/snapshots/COMMIT`, the commit named by `refs/REVISION`."""
     root = cache_folder() / f"models--{name.replace('/', '--')}"
     reference = root / "refs" / revision
-    commit = reference.read_text().strip() if reference.is_file() else revision
+    commit = _text(reference).strip() if is_file(reference) else revision
+    if not commit or PurePath(commit).is_absolute() or ".." in PurePath(commit).parts:
+        raise EncoderError(f"{reference} names no snapshot; delete it, and the model is fetched again.")
     return _inside(root / "snapshots" / commit)
 
 
@@ -162,6 +176,16 @@ def _downloaded(name: str, revision: str) -> Files:
             f"{name} holds no weights that can be read ({', '.join(SINGLE_FILES)}); choose another model."
         )
     return found
+
+
+def _text(path: Path) -> str:
+    """A small file as text; bytes that are no UTF-8 are replaced.
+
+    Raises:
+        EncoderError: it cannot be read or is not small.
+    """
+    data = read_bytes(path, error=EncoderError, remedy="fetch the whole folder of the model", largest=SMALL)
+    return data.decode(errors="replace")
 
 
 def _say(message: str) -> None:

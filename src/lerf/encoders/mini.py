@@ -7,24 +7,28 @@ Its model card is `docs/mini.md`.
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lerf.encoders.mini_text import TextTower, Vocabulary
-from lerf.encoders.mini_tower import MARGIN, STRIDE, WINDOW, ImageTower, framed, tent
+from lerf.arrays import read_tensors
+from lerf.documents import converted, parse_document
+from lerf.encoders.known import STOP_WORDS, UnknownWordsWarning, content_words
+from lerf.encoders.mini_text import LONGEST, MODEL_WIDTH, TextTower, Vocabulary, words_of
+from lerf.encoders.mini_tower import CHANNELS, MARGIN, STRIDE, WINDOW, ImageTower, framed, tent
 from lerf.encoders.nearest_words import nearest_words
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
-from lerf.errors import ConfigError, EncoderError, LerfWarning
+from lerf.errors import ConfigError, EncoderError
+from lerf.files import is_file, read_bytes
 
 CODE_VERSION = "mini-4"
 """Part of the fingerprint: change it whenever image embeddings change."""
@@ -38,8 +42,16 @@ DEFAULTS = EncoderDefaults(tile_ratios=(0.058, 0.085, 0.125, 0.18, 0.26, 0.38), 
 Temperature: the factor on cosines that training learnt. Threshold: `recipes/mini/calibrate.py` says how chosen."""
 
 
-class UnknownWordsWarning(LerfWarning):
-    """A phrase has words that the encoder never learnt."""
+LARGEST = 1_000_000_000
+"""Bytes of a file of weights."""
+REMEDY = "leave --weights out to use those of the package, or make them with `make mini-encoder`"
+
+
+class _About(msgspec.Struct):
+    """What the header of a file of weights says."""
+
+    vocabulary: list[Annotated[str, msgspec.Meta(min_length=1)]]
+    width: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,4}$")]
 
 
 class _Weights:
@@ -47,18 +59,15 @@ class _Weights:
 
     def __init__(self, path: Path | None, device: str) -> None:
         source = path or Path(str(files("lerf.encoders").joinpath("data").joinpath("mini.safetensors")))
-        try:
-            data = source.read_bytes()
-            with safe_open(source, framework="pt") as archive:
-                about = archive.metadata() or {}
-                tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-            self.vocabulary = Vocabulary(json.loads(about["vocabulary"]))
-            self.width = int(about["width"])
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise EncoderError(
-                f"{source} does not hold weights of the encoder mini ({type(error).__name__}: {error}); leave "
-                "--weights out to use those of the package, or make them with `make mini-encoder`."
-            ) from error
+        what = f"{source}, which does not hold weights of the encoder mini,"
+        if not is_file(source):
+            raise EncoderError(f"{source} does not hold weights of the encoder mini; {REMEDY}.")
+        data = read_bytes(source, error=EncoderError, remedy=REMEDY, largest=LARGEST)
+        tensors, header = read_tensors(source, error=EncoderError, remedy=REMEDY)
+        words = parse_document(header.get("vocabulary", ""), list, what, error=EncoderError, remedy=REMEDY)
+        about = converted({**header, "vocabulary": words}, _About, what, error=EncoderError, remedy=REMEDY)
+        self.vocabulary, self.width = Vocabulary(about.vocabulary), int(about.width)
+        self._check(source, tensors)
         self.image, self.text = ImageTower(self.width), TextTower(len(self.vocabulary), self.width)
         try:
             for prefix, tower in (("image.", self.image), ("text.", self.text)):
@@ -74,6 +83,32 @@ class _Weights:
             tower.eval().requires_grad_(False).to(device)
         self.image = self.image.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.sha = hashlib.sha256(data).hexdigest()
+
+    def _check(self, source: Path, tensors: dict[str, Tensor]) -> None:
+        """Refuse sizes and words that are not those of the tensors, before memory is taken for them.
+
+        Raises:
+            EncoderError: when they are not.
+        """
+        shapes = {
+            "text.words.weight": (len(self.vocabulary), MODEL_WIDTH),
+            "text.head.weight": (self.width, MODEL_WIDTH),
+            "image.head.2.bias": (self.width,),
+            "map.mean": (CHANNELS[-1],),
+            "map.deviation": (CHANNELS[-1],),
+        }
+        for name, shape in shapes.items():
+            found = tuple(tensors[name].shape) if name in tensors else None
+            if found != shape:
+                raise EncoderError(f"{source} is of another version of the encoder mini ({name}: {found}); {REMEDY}.")
+        finite = all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+        if not finite or not bool((tensors["map.deviation"] > 0).all()):
+            raise EncoderError(f"{source} is damaged (it has numbers that no weights are); {REMEDY}.")
+
+
+def _spelt(word: str) -> bool:
+    """Whether a word is in the letters that the vocabulary is in; of others only parts are read, or nothing."""
+    return word.isascii() and bool(words_of(word))
 
 
 MAP_ZOOM = 2.0
@@ -142,13 +177,30 @@ class Mini:
         with torch.inference_mode():
             return self._towers.text(self._towers.vocabulary.encode(list(phrases)).to(self._device))
 
+    def known(self, phrases: Sequence[str]) -> tuple[bool, ...]:
+        """For each phrase whether all its content words are in the vocabulary, and none of it is in other letters."""
+        vocabulary = self._towers.vocabulary
+        return tuple(
+            bool(content_words(phrase))
+            and all(_spelt(word) and not vocabulary.unknown(word) for word in content_words(phrase))
+            for phrase in phrases
+        )
+
     def _warn_of_unknown(self, phrase: str) -> None:
-        unknown = self._towers.vocabulary.unknown(phrase)
-        if not unknown and self._towers.vocabulary.encode([phrase])[0].ne(1).any():
+        if len(words_of(phrase)) > LONGEST:
+            warnings.warn(
+                f'The encoder mini reads the first {LONGEST} words of a phrase; write a shorter one than "{phrase}".',
+                UnknownWordsWarning,
+                stacklevel=3,
+            )
+        unknown = [word for word in self._towers.vocabulary.unknown(phrase) if word not in STOP_WORDS]
+        unknown += [word for word in content_words(phrase) if not _spelt(word)]
+        # Whoever asks is told of a phrase without content words (`known.py`).
+        if not unknown:
             return
         near = [nearest_words(word, self._towers.vocabulary.words) for word in unknown]
         listed = "; ".join(f"{', '.join(words)} (in {sense})" for words, sense in near) or "none"
-        said = ", ".join(f'"{word}"' for word in unknown) or f'anything in "{phrase}"'
+        said = ", ".join(f'"{word}"' for word in unknown)
         warnings.warn(
             f"The encoder mini never learnt {said}; the nearest words that it knows: {listed}. "
             f"Encoders that know more: {OTHERS}.",

@@ -57,6 +57,15 @@ class SentenceEncoder:
         self._device = device
         self.fingerprint = sha256_of(folder / "model.safetensors")
 
+    def has_whole(self, word: str) -> bool:
+        """Whether a word is one token; others are spelt out in pieces."""
+        tokens = self._tokenizer.tokenize(word)
+        return len(tokens) == 1 and not self.has_unknown(word)
+
+    def has_unknown(self, text: str) -> bool:
+        """Whether a part of a text is in no token at all, and is not read."""
+        return self._tokenizer.unk_token in self._tokenizer.tokenize(text)
+
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], batch: int = 256) -> Float[Tensor, "texts 384"]:
         """Unit embeddings, on the CPU. Texts are sorted by length inside so that batches carry little padding."""

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
+from lerf.encoders.known import content_words
 from lerf.encoders.minilm import SentenceEncoder
 from lerf.encoders.taxonomy import load_taxonomy
 
@@ -23,6 +24,10 @@ GENERIC = (
 """Words that mean nothing in particular; the names of WordNet's topmost nodes join them."""
 TOP_INFORMATION = 0.08
 """Nodes with less information than this (more than about 575 classes below them) are topmost."""
+
+
+CLOSE = 0.75
+"""Cosine to a name from which a phrase means the same; words that only share letters stay below."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,9 @@ class Names:
         self._named, self._owner = embeddings[: len(texts)][~top], owner[~top]
         self._generic = torch.cat([embeddings[: len(texts)][top], embeddings[len(texts) :]])
         self._nodes = len(taxonomy.lemmas)
+        self._texts = [text for text, above in zip(texts, top.tolist(), strict=True) if not above]
+        words = {word for text in (*texts, *GENERIC) for word in content_words(text)}
+        self._words = words | {f"{word}s" for word in words}
 
     def match(self, phrases: Sequence[str], softness: float, threshold: float) -> Match:
         """Meanings of phrases.
@@ -69,6 +77,23 @@ class Names:
             torch.sigmoid((torch.maximum(best, generic) - threshold) / 0.05),
             torch.sigmoid((generic - best) / 0.02),
         )
+
+    def unread(self, phrase: str) -> list[str]:
+        """Content words of a phrase whose meaning is not read but guessed from pieces of their spelling.
+
+        A word is read that the sentence encoder has whole, or that a name holds; any word is where the whole phrase is
+        close to a name.
+        """
+        embedded = self._sentences.encode([phrase])
+        closest = float(torch.maximum((embedded @ self._named.T).max(), (embedded @ self._generic.T).max()))
+        words = [] if closest >= CLOSE and not self._sentences.has_unknown(phrase) else content_words(phrase)
+        return [word for word in words if word not in self._words and not self._sentences.has_whole(word)]
+
+    def nearest(self, phrase: str, count: int = 3) -> list[str]:
+        """Names of nodes that a phrase is closest to, the closest first."""
+        cosines = (self._sentences.encode([phrase]) @ self._named.T)[0]
+        found = [self._texts[index] for index in torch.topk(cosines, 4 * count).indices.tolist()]
+        return list(dict.fromkeys(found))[:count]
 
 
 def embed_names(sentences: SentenceEncoder) -> Float16[np.ndarray, "names 384"]:

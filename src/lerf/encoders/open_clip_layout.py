@@ -7,13 +7,23 @@ projections of queries, keys and values stacked in one matrix and the last proje
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 from torch import Tensor
 
 from lerf.encoders.checkpoint import read_json, require_transformers
 from lerf.encoders.hub import Files
-from lerf.encoders.preprocessing import BICUBIC, BILINEAR, OPENAI_MEAN, OPENAI_STD, Preprocessing
+from lerf.encoders.preprocessing import (
+    BICUBIC,
+    BILINEAR,
+    OPENAI_MEAN,
+    OPENAI_STD,
+    Deviation,
+    Preprocessing,
+    Side,
+    Statistic,
+)
 from lerf.errors import EncoderError
 
 SETTINGS = "open_clip_config.json"
@@ -47,6 +57,15 @@ _IGNORED = {"attn_mask", "input_resolution", "context_length", "vocab_size"}
 """Constants that some checkpoints carry beside the weights."""
 
 
+class _Pictures(msgspec.Struct):
+    """`preprocess_cfg`."""
+
+    mean: tuple[Statistic, Statistic, Statistic] | None = None
+    std: tuple[Deviation, Deviation, Deviation] | None = None
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    resize_mode: str | None = None
+
+
 def is_open_clip(files: Files) -> bool:
     """Whether the weights carry open_clip's names."""
     return files.weights[0].name.startswith("open_clip") or (
@@ -62,10 +81,14 @@ def read_settings(folder: Path) -> tuple[Any, Preprocessing]:
     """
     settings = read_json(folder / SETTINGS)
     try:
-        model, pictures = settings["model_cfg"], settings.get("preprocess_cfg", {})
+        model = settings["model_cfg"]
         _refuse_strange(model["vision_cfg"], model["text_cfg"], folder)
-        return _config(model), _preprocessing(model["vision_cfg"]["image_size"], pictures)
-    except (KeyError, TypeError, AttributeError) as error:
+        pictures = msgspec.convert(settings.get("preprocess_cfg", {}), _Pictures)
+        size = msgspec.convert(model["vision_cfg"]["image_size"], Side)
+        return _config(model), _preprocessing(size, pictures)
+    except EncoderError:
+        raise
+    except Exception as error:  # transformers raises what it likes where a size is senseless
         raise EncoderError(
             f"{folder / SETTINGS} is not understood ({type(error).__name__}: {error}); use a checkpoint in the layout "
             "of transformers."
@@ -120,15 +143,14 @@ def _config(model: dict[str, Any]) -> Any:
     )
 
 
-def _preprocessing(size: int, pictures: dict[str, Any]) -> Preprocessing:
+def _preprocessing(size: int, pictures: _Pictures) -> Preprocessing:
     """Preprocessing for pictures of `size` pixels from open_clip's settings of pictures."""
-    filters = {"bicubic": BICUBIC, "bilinear": BILINEAR}
     return Preprocessing(
         size,
-        tuple(pictures.get("mean") or OPENAI_MEAN),
-        tuple(pictures.get("std") or OPENAI_STD),
-        filters[pictures.get("interpolation", "bicubic")],
-        None if pictures.get("resize_mode") == "squash" else size,
+        pictures.mean or OPENAI_MEAN,
+        pictures.std or OPENAI_STD,
+        {"bicubic": BICUBIC, "bilinear": BILINEAR}[pictures.interpolation],
+        None if pictures.resize_mode == "squash" else size,
     )
 
 

@@ -32,6 +32,10 @@ class OpenClipTowers(TwoTowers):
     def _image_modules(self) -> list[torch.nn.Module]:
         return [self._network.visual]  # type: ignore[list-item]
 
+    def _reads(self, phrase: str) -> bool:
+        # Tokenizers of open_clip do not say which words they lack.
+        return True
+
     def _embed_phrases(self, phrases: list[str]) -> Tensor:
         return self._network.encode_text(self._tokenizer(phrases).to(self._device))  # type: ignore[operator]
 

@@ -12,14 +12,17 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import msgspec
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.documents import converted
 from lerf.encoders.checkpoint import read_json
 from lerf.errors import EncoderError
+from lerf.files import is_file
 
 BILINEAR, BICUBIC = 2, 3
 """Pillow's numbers of the filters, which settings files use."""
@@ -27,6 +30,39 @@ SUPPORT = {BILINEAR: 1.0, BICUBIC: 2.0}
 FIXED_POINT = 2.0**22
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+Side = Annotated[int, msgspec.Meta(ge=1, le=8192)]
+"""Pixels along one side of what a network takes."""
+Statistic = Annotated[float, msgspec.Meta(ge=-1e3, le=1e3)]
+Deviation = Annotated[float, msgspec.Meta(ge=1e-6, le=1e3)]
+
+
+class _Sides(msgspec.Struct):
+    height: Side | None = None
+    width: Side | None = None
+    shortest_edge: Side | None = None
+
+    @property
+    def both(self) -> tuple[int, ...]:
+        return tuple(side for side in (self.height, self.width) if side is not None)
+
+
+class Processor(msgspec.Struct):
+    """What `preprocessor_config.json` says of the pictures that a network takes; all else changes nothing here."""
+
+    image_mean: list[Statistic] | None = None
+    image_std: list[Deviation] | None = None
+    rescale_factor: float = 1 / 255
+    resample: int | None = None
+    size: Side | _Sides | None = None
+    crop_size: Side | _Sides | None = None
+    do_center_crop: bool | None = None
+    do_resize: bool | None = True
+    do_rescale: bool | None = True
+    do_normalize: bool | None = True
+    max_num_patches: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 256
+    patch_size: Side | _Sides = 16
 
 
 @dataclass(frozen=True)
@@ -108,7 +144,7 @@ def read_statistics(folder: Path) -> tuple[tuple[float, float, float], tuple[flo
     Raises:
         EncoderError: the settings are missing or say something else.
     """
-    return _statistics(_settings(folder), folder)
+    return _statistics(read_settings(folder), folder)
 
 
 def read_preprocessing(folder: Path, square: bool) -> Preprocessing:
@@ -121,29 +157,25 @@ def read_preprocessing(folder: Path, square: bool) -> Preprocessing:
     Raises:
         EncoderError: the settings are missing or ask for what is not done here.
     """
-    settings = _settings(folder)
+    settings = read_settings(folder)
     mean, std = _statistics(settings, folder)
-    resample = settings.get("resample", BICUBIC)
-    size: Any = settings.get("size")
-    crop: Any = settings.get("crop_size")
+    resample = BICUBIC if settings.resample is None else settings.resample
+    size, crop = settings.size, settings.crop_size
     if isinstance(size, int):
-        size = {"height": size, "width": size} if square else {"shortest_edge": size}
+        size = _Sides(size, size) if square else _Sides(shortest_edge=size)
     if isinstance(crop, int):
-        crop = {"height": crop, "width": crop}
-    try:
-        sides = {int(crop[key]) for key in ("height", "width")} if settings.get("do_center_crop") else set()
-        if "shortest_edge" in size:
-            resize = int(size["shortest_edge"])
-            sides = sides or {resize}
-        else:
-            resize = None
-            sides |= {int(size[key]) for key in ("height", "width")}
-    except (TypeError, KeyError) as error:
-        raise EncoderError(
-            f"The sizes in the preprocessor settings of {folder} are not understood ({error})."
-        ) from error
+        crop = _Sides(crop, crop)
+    sides = set((crop or _Sides()).both) if settings.do_center_crop else set()
+    size = size or _Sides()
+    resize = size.shortest_edge
+    if resize is not None:
+        sides = sides or {resize}
+    else:
+        sides |= set(size.both)
+    if not sides:
+        raise EncoderError(f"The preprocessor settings of {folder} say no size; fetch the whole folder of the model.")
     side = min(sides)
-    if len(sides) != 1 or resample not in SUPPORT or (resize or side) < side or not settings.get("do_resize", True):
+    if len(sides) != 1 or resample not in SUPPORT or (resize or side) < side or not settings.do_resize:
         raise EncoderError(
             f"The preprocessor settings of {folder} ask for more than resizing to a square with a bilinear or bicubic "
             "filter; choose another checkpoint."
@@ -151,23 +183,28 @@ def read_preprocessing(folder: Path, square: bool) -> Preprocessing:
     return Preprocessing(side, mean, std, resample, resize)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    if not (folder / "preprocessor_config.json").is_file() and (folder / "processor_config.json").is_file():
-        return read_json(folder / "processor_config.json").get("image_processor", {})
-    return read_json(folder / "preprocessor_config.json")
+def read_settings(folder: Path) -> Processor:
+    """Settings of the processor in a model's folder.
+
+    Raises:
+        EncoderError: missing or malformed.
+    """
+    path = folder / "preprocessor_config.json"
+    if not is_file(path) and is_file(folder / "processor_config.json"):
+        path = folder / "processor_config.json"
+        settings = read_json(path).get("image_processor", {})
+    else:
+        settings = read_json(path)
+    return converted(settings, Processor, str(path), error=EncoderError, remedy="fetch the whole folder of the model")
 
 
-def _statistics(
-    settings: dict[str, Any], folder: Path
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    try:
-        mean, std = (tuple(float(x) for x in settings[key]) for key in ("image_mean", "image_std"))
-        factor = float(settings.get("rescale_factor", 1 / 255))
-    except (KeyError, TypeError, ValueError) as error:
-        raise EncoderError(f"The preprocessor settings of {folder} name no mean and deviation ({error}).") from error
-    usual = math.isclose(factor, 1 / 255, rel_tol=1e-6) and settings.get("do_normalize", True)
-    if len(mean) != 3 or len(std) != 3 or not all(std) or not usual or not settings.get("do_rescale", True):
+def _statistics(settings: Processor, folder: Path) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    mean, std = settings.image_mean, settings.image_std
+    if mean is None or std is None:
+        raise EncoderError(f"The preprocessor settings of {folder} name no mean and deviation; fetch them again.")
+    usual = math.isclose(settings.rescale_factor, 1 / 255, rel_tol=1e-6) and settings.do_normalize
+    if len(mean) != 3 or len(std) != 3 or not usual or not settings.do_rescale:
         raise EncoderError(
             f"The preprocessor settings of {folder} do not normalise RGB in 0..1; choose another checkpoint."
         )
-    return mean, std
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

@@ -15,10 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lerf.encoders.checkpoint import build, digest_of, read_config, read_json, read_tensors, require_transformers
+from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors, require_transformers
 from lerf.encoders.dense_towers import input_of
 from lerf.encoders.hub import Files
-from lerf.encoders.preprocessing import BILINEAR, Preprocessing, read_preprocessing, read_statistics
+from lerf.encoders.preprocessing import (
+    BILINEAR,
+    SUPPORT,
+    Preprocessing,
+    read_preprocessing,
+    read_settings,
+    read_statistics,
+)
 from lerf.encoders.tokenizer import read_tokenizer
 from lerf.encoders.two_towers import DenseTowers, TowerOptions
 from lerf.errors import EncoderError
@@ -37,7 +44,7 @@ class Siglip(DenseTowers):
         limit = self._network.config.text_config.max_position_embeddings  # type: ignore[union-attr]
         lower = [phrase.lower() for phrase in phrases]
         tokens = self._tokenizer(lower, padding="max_length", truncation=True, max_length=limit, return_tensors="pt")
-        return self._features("text", input_ids=tokens["input_ids"])
+        return self._features("text", input_ids=self._of_tower(tokens))
 
     def _values(self, picture: Tensor) -> Tensor:
         # The tower ends in a head with one query of its own, whose attention takes the place of CLIP's last one.
@@ -119,7 +126,8 @@ def read_siglip(name: str, files: Files, options: TowerOptions) -> Siglip:
 
 def _of_any_size(folder: Path) -> Preprocessing:
     """The largest square that a network of flexible resolution takes."""
-    settings = read_json(folder / "preprocessor_config.json")
-    mean, std = read_statistics(folder)
-    side = int(settings.get("max_num_patches", 256) ** 0.5) * int(settings.get("patch_size", 16))
-    return Preprocessing(side, mean, std, settings.get("resample", BILINEAR))
+    settings, (mean, std) = read_settings(folder), read_statistics(folder)
+    resample = BILINEAR if settings.resample is None else settings.resample
+    if not isinstance(settings.patch_size, int) or resample not in SUPPORT:
+        raise EncoderError(f"The preprocessor settings of {folder} ask for another filter; choose another checkpoint.")
+    return Preprocessing(int(settings.max_num_patches**0.5) * settings.patch_size, mean, std, resample)

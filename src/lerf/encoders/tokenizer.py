@@ -7,6 +7,7 @@ from typing import Any
 
 from lerf.encoders.checkpoint import require_transformers
 from lerf.errors import EncoderError
+from lerf.files import is_file
 
 VOCABULARIES = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model")
 """Files of which a tokenizer has at least one."""
@@ -19,7 +20,7 @@ def read_tokenizer(folder: Path, kind: str = "AutoTokenizer") -> Any:
         EncoderError: its files are missing, or a package that it needs is.
     """
     transformers = require_transformers()
-    if not any((folder / name).is_file() for name in VOCABULARIES):
+    if not any(is_file(folder / name) for name in VOCABULARIES):
         # Without them transformers 5 makes a tokenizer that knows no word, and says nothing.
         raise EncoderError(
             f"{folder} holds no tokenizer (one of {', '.join(VOCABULARIES)}); fetch the whole folder of the model."
@@ -33,8 +34,9 @@ def read_tokenizer(folder: Path, kind: str = "AutoTokenizer") -> Any:
             f"The tokenizer in {folder} needs another package ({str(error).strip().splitlines()[0]}); most need: pip "
             "install sentencepiece protobuf"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # tokenizers raises plain exceptions for whatever is wrong
+        said = (str(error).splitlines() or [""])[0]
         raise EncoderError(
-            f"{folder} holds no readable tokenizer ({type(error).__name__}: {str(error).splitlines()[0]}); fetch the "
-            "whole folder of the model."
+            f"{folder} holds no readable tokenizer ({type(error).__name__}: {said}); fetch the whole folder of the "
+            "model."
         ) from error

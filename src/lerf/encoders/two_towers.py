@@ -16,7 +16,7 @@ from lerf.encoders.dense_towers import encode_levels
 from lerf.encoders.preprocessing import Preprocessing
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
 from lerf.encoders.templates import TEMPLATES, ensemble
-from lerf.errors import ConfigError
+from lerf.errors import ConfigError, EncoderError
 
 DEFAULTS = EncoderDefaults(
     tile_ratios=(0.05, 0.125, 0.2, 0.275, 0.35, 0.425, 0.5), temperature=10.0, threshold=0.5, features="tiles"
@@ -126,6 +126,20 @@ class TwoTowers:
             ]
             return _unit(parts, self.width, self._device)
 
+    def known(self, phrases: Sequence[str]) -> tuple[bool | None, ...]:
+        """False for a phrase of which the tokenizer reads a part as nothing; else None: captions teach any word."""
+        return tuple(None if self._reads(phrase) else False for phrase in phrases)
+
+    def why_unknown(self, phrase: str) -> str:
+        """See `ExplainsUnknown.why_unknown`."""
+        return f'The tokenizer of the encoder {self.name} has no words for a part of "{phrase}"'
+
+    def _reads(self, phrase: str) -> bool:
+        tokenizer = self._tokenizer
+        tokens = tokenizer(phrase, add_special_tokens=False)["input_ids"]
+        special = set(tokenizer.all_special_ids)
+        return any(token not in special for token in tokens) and tokenizer.unk_token_id not in tokens
+
     def encode_tiles(self, tiles: Float[Tensor, "tiles 3 size size"]) -> Float[Tensor, "tiles width"]:
         """Unit embeddings of tiles; RGB in 0..1. Tiles of another size than `input_size` are resized as Pillow does."""
         with torch.inference_mode():
@@ -150,7 +164,22 @@ class TwoTowers:
         """(phrases, width), of any length each."""
         limit = self._network.config.text_config.max_position_embeddings  # type: ignore[union-attr]
         tokens = self._tokenizer(phrases, padding=True, truncation=True, max_length=limit, return_tensors="pt")
-        return self._features("text", input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
+        return self._features("text", input_ids=self._of_tower(tokens), attention_mask=tokens["attention_mask"])
+
+    def _of_tower(self, tokens: Any) -> Tensor:
+        """Token numbers of phrases.
+
+        Raises:
+            EncoderError: the text tower has no such tokens.
+        """
+        numbers, config = tokens["input_ids"], self._network.config
+        largest, size = int(numbers.max()), int(config.text_config.vocab_size)  # type: ignore[union-attr, arg-type]
+        if largest >= size:
+            raise EncoderError(
+                f"The tokenizer of {self.name} is of another model: it gives token {largest}, and the text tower has "
+                f"{size}; fetch the whole folder of the model."
+            )
+        return numbers
 
     def _embed_pictures(self, pictures: Tensor) -> Tensor:
         """(pictures, width), of any length each, from normalised pictures (pictures, 3, size, size)."""

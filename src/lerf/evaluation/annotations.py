@@ -7,40 +7,52 @@ The shipped demo scene has labels of its held-out photos alone. Positions are in
 
 from __future__ import annotations
 
-import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image
 
+from lerf.documents import converted, read_document
 from lerf.errors import SceneError
+from lerf.evaluation.label_pictures import read_label_picture
+from lerf.files import is_file
 
 VERSION = 1
 """Of `annotation.json`."""
+LARGEST_FILE = 64_000_000
+"""Bytes of an annotation."""
+_AGAIN = "make the scene again"
+
+Label = Annotated[int, msgspec.Meta(ge=1, le=255)]
+Identifier = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Metres = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+Corner = tuple[Metres, Metres, Metres]
+Words = Annotated[str, msgspec.Meta(min_length=1, max_length=2000, pattern=r"\S")]
 
 
 @dataclass(frozen=True)
 class LabelledPart:
     """A named part of a thing, as labels show it."""
 
-    label: int
+    label: Label
     """Its value in the label pictures, 1 to 255."""
     name: str
     """"body", or the word that asks for it: "handle"."""
-    minimum: tuple[float, float, float]
+    minimum: Corner
     """Lower corner of its box along the capture's axes."""
-    maximum: tuple[float, float, float]
+    maximum: Corner
 
 
 @dataclass(frozen=True)
 class Thing:
     """One object, or one piece of the furniture."""
 
-    identifier: int
+    identifier: Identifier
     """1, 2, ... within the scene."""
     kind: str
     """Name of its kind: "mug"; of furniture "table", "wall", "floor", "shelf", "desk", "picture"."""
@@ -53,19 +65,19 @@ class Thing:
     furniture: bool
     """Background: no phrase asks for it."""
     parts: tuple[LabelledPart, ...]
-    minimum: tuple[float, float, float]
+    minimum: Corner
     """Lower corner of its box along the capture's axes."""
-    maximum: tuple[float, float, float]
+    maximum: Corner
 
 
 @dataclass(frozen=True)
 class Phrase:
     """A phrase and what it is true of."""
 
-    text: str
+    text: Words
     type: str
     """"name", "synonym", "hypernym", "colour", "material", "part", "use", or "absent" for nothing in the scene."""
-    things: tuple[int, ...]
+    things: tuple[Identifier, ...]
     """Identifiers of every thing that it is true of; of "part", the owners."""
     part: str = ""
     """Of "part": the name of the part that is meant."""
@@ -110,32 +122,53 @@ def read_annotation(folder: str | os.PathLike[str]) -> Annotation:
         SceneError: when there is none, or it is not one that this version reads.
     """
     path = Path(folder) / "annotation.json"
-    try:
-        document = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise SceneError(
-            f"{folder} has no annotation.json; only scenes of `lerf make-scene` and the demo have one."
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise SceneError(f"{path} cannot be read ({error}); make the scene again.") from error
-    if not isinstance(document, dict) or document.get("version") != VERSION:
-        raise SceneError(f"{path} is not an annotation of version {VERSION}; make the scene again.")
-    try:
-        things = tuple(
-            Thing(**{**_with_box(thing), "parts": tuple(LabelledPart(**_with_box(part)) for part in thing["parts"])})
-            for thing in document["things"]
-        )
-        phrases = tuple(Phrase(**{**phrase, "things": tuple(phrase["things"])}) for phrase in document["phrases"])
-        return Annotation(int(document["seed"]), str(document["setting"]), things, phrases)
-    except (KeyError, TypeError, ValueError) as error:
-        raise SceneError(f"{path} is damaged ({type(error).__name__}: {error}); make the scene again.") from error
+    if not is_file(path):
+        raise SceneError(f"{folder} has no annotation.json; only scenes of `lerf make-scene` and the demo have one.")
+    document = read_document(path, dict, error=SceneError, remedy=_AGAIN, largest=LARGEST_FILE)
+    if document.pop("version", None) != VERSION:
+        raise SceneError(f"{path} is not an annotation of version {VERSION}; {_AGAIN}.")
+    annotation = converted(document, Annotation, str(path), error=SceneError, remedy=_AGAIN)
+    problem = _unread(document, msgspec.to_builtins(annotation)) or _contradiction(annotation)
+    if problem:
+        raise SceneError(f"{path} is damaged ({problem}); {_AGAIN}.")
+    return annotation
 
 
 def read_labels_of_view(folder: str | os.PathLike[str], name: str) -> UInt8[np.ndarray, "height width"]:
-    """Label picture of the photo whose file name without suffix is `name`."""
-    return np.asarray(Image.open(Path(folder) / "labels" / f"{name}.png"), dtype=np.uint8)
+    """Label picture of the photo whose file name without suffix is `name`.
+
+    Raises:
+        SceneError: as `read_label_picture`.
+    """
+    return read_label_picture(Path(folder) / "labels" / f"{name}.png")
 
 
-def _with_box(entry: Any) -> dict[str, Any]:
-    """The file's entry of a thing or part with its corners as tuples of numbers; TypeError when it is no mapping."""
-    return {**entry, **{name: tuple(float(x) for x in entry[name]) for name in ("minimum", "maximum")}}
+def _unread(given: Any, read: Any) -> str:
+    """An entry of the file that no field of an annotation is, in words; empty where there is none."""
+    if isinstance(given, dict):
+        unknown = sorted(set(given) - set(read))
+        if unknown:
+            return f"nothing is known of its entry {unknown[0]!r}"
+        return next(filter(None, (_unread(given[name], read[name]) for name in given)), "")
+    if isinstance(given, list | tuple):
+        return next(filter(None, map(_unread, given, read)), "")
+    return ""
+
+
+def _contradiction(annotation: Annotation) -> str:
+    """What cannot be true at once, in words; empty where all can."""
+    counts = Counter(thing.identifier for thing in annotation.things)
+    labels = Counter(part.label for thing in annotation.things for part in thing.parts)
+    for what, counted in (("thing", counts), ("label", labels)):
+        if counted and max(counted.values()) > 1:
+            return f"two have the {what} {counted.most_common(1)[0][0]}"
+    parts = [part for thing in annotation.things for part in thing.parts]
+    boxes = [(box.minimum, box.maximum) for listed in (annotation.things, parts) for box in listed]
+    if any(low > high for minimum, maximum in boxes for low, high in zip(minimum, maximum, strict=True)):
+        return "a box is turned inside out"
+    for phrase in annotation.phrases:
+        if not set(phrase.things) <= set(counts):
+            return f"{phrase.text!r} is said to be true of a thing that is not there"
+        if (phrase.type == "absent") != (not phrase.things):
+            return f"{phrase.text!r} is both absent and in the scene"
+    return ""

@@ -6,17 +6,17 @@ One JSON a photo: {"name": "frame_00041.jpg", "width": 988, "height": 731, "boxe
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import msgspec
+
+from lerf.documents import read_document
 from lerf.errors import SceneError
-from lerf.evaluation.labels import PhotoLabels, read_labels
+from lerf.evaluation.labels import LARGEST_FILE, Box, PhotoLabels, Side, check_box, check_size, read_labels
 
-Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2."""
+REMEDY = "write name, width, height and boxes"
 
 
 @dataclass(frozen=True)
@@ -25,44 +25,38 @@ class PhotoBoxes:
 
     name: str
     """File name of the photo."""
-    width: int
-    height: int
-    boxes: dict[str, tuple[Box, ...]]
+    width: Side
+    height: Side
+    boxes: dict[str, Annotated[tuple[Box, ...], msgspec.Meta(min_length=1)]]
     """By phrase, at least one each."""
+
+
+class _Either(msgspec.Struct):
+    """The key that tells a box file."""
+
+    boxes: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 def read_photo(path: Path) -> PhotoLabels | PhotoBoxes:
     """Read a label file of either layout; the key `boxes` marks this one, anything else is read as LangSplat's.
 
     Raises:
-        SceneError: when the file is missing, is not JSON, or lacks or garbles a needed field; the message names it.
+        SceneError: when the file is missing, is not JSON, lacks or garbles a needed field, or its boxes are none of a
+            photo of its size; the message names it.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        # The reader of labels says what is wrong.
+    path = Path(path)
+    told = read_document(path, _Either, error=SceneError, remedy="write a label or box file", largest=LARGEST_FILE)
+    if told.boxes is msgspec.UNSET:
         return read_labels(path)
-    return _boxes(content, path) if isinstance(content, dict) and "boxes" in content else read_labels(path)
-
-
-def _boxes(content: dict[str, Any], path: Path) -> PhotoBoxes:
-    try:
-        width, height = content["width"], content["height"]
-        if not all(isinstance(side, int) and side > 0 for side in (width, height)):
-            raise ValueError(f"the size is {width!r} x {height!r}, not of positive whole numbers")
-        boxes = {" ".join(text.split()): tuple(map(_box, listed)) for text, listed in content["boxes"].items()}
-        empty = [text for text, listed in boxes.items() if not text or not listed]
-        if empty:
-            raise ValueError(f"the phrase {empty[0]!r} is blank or has no box")
-        return PhotoBoxes(str(content["name"]), width, height, boxes)
-    except KeyError as error:
-        raise SceneError(f"The boxes {path} have no {error}; write name, width, height and boxes.") from error
-    except (AttributeError, TypeError, ValueError) as error:
-        raise SceneError(f"The boxes {path} are malformed: {error}; correct the file.") from error
-
-
-def _box(corners: Any) -> Box:
-    x1, y1, x2, y2 = (float(value) for value in corners)
-    if not all(map(math.isfinite, (x1, y1, x2, y2))) or x2 < x1 or y2 < y1:
-        raise ValueError(f"{corners!r} is no box x1, y1, x2, y2")
-    return x1, y1, x2, y2
+    found = read_document(path, PhotoBoxes, error=SceneError, remedy=REMEDY, largest=LARGEST_FILE)
+    size = found.width, found.height
+    check_size(path, size)
+    boxes: dict[str, tuple[Box, ...]] = {}
+    for text, listed in found.boxes.items():
+        phrase = " ".join(text.split())
+        if not phrase:
+            raise SceneError(f"A phrase in {path} is blank; {REMEDY}.")
+        for box in listed:
+            check_box(path, phrase, box, size)
+        boxes[phrase] = (*boxes.get(phrase, ()), *listed)
+    return PhotoBoxes(found.name, *size, boxes)

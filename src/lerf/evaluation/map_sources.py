@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 from urllib.parse import quote
@@ -23,6 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.arrays import read_npy
 from lerf.errors import ConfigError
 from lerf.evaluation.baseline import pyramid_maps
 from lerf.evaluation.truth import check_aspect
@@ -30,6 +30,9 @@ from lerf.files import is_absent, is_folder, read_bytes
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.scenes.scene import Scene
+
+LARGEST_MAP = 1_000_000_000
+"""Bytes of one map."""
 
 
 @runtime_checkable
@@ -89,10 +92,10 @@ class StoredMaps:
         path = self._view_folder(photo) / map_name(text)
         if is_absent(path):
             raise ConfigError(f"There is no map {path}; write the relevancy of {text!r} in that view there.")
-        content = read_bytes(path, error=ConfigError, remedy="write it with numpy.save", largest=LARGEST_MAP)
+        content = read_bytes(path, error=ConfigError, remedy="write a smaller map", largest=LARGEST_MAP)
         try:
-            array = np.load(BytesIO(content), allow_pickle=False)
-        except (OSError, ValueError, EOFError, MemoryError) as error:
+            array = read_npy(content)
+        except ValueError as error:
             raise ConfigError(f"The map {path} cannot be read ({error}); write it with numpy.save.") from error
         if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise ConfigError(
@@ -100,6 +103,8 @@ class StoredMaps:
             )
         check_aspect(self.scene, photo, array.shape[1], array.shape[0], f"The maps like {path}", ConfigError)
         self._digests[path.relative_to(self.folder).as_posix()] = hashlib.sha256(content).hexdigest()
+        if float(np.abs(array).max()) > float(np.finfo(np.float32).max):
+            raise ConfigError(f"The map {path} holds numbers beyond single precision; write relevancies about 0 to 1.")
         return torch.from_numpy(array.astype(np.float32))
 
     def _view_folder(self, photo: int) -> Path:

@@ -6,6 +6,7 @@ pixel lies in a box when its column and row do, as in LangSplat's evaluation.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,13 +23,13 @@ from lerf.evaluation.annotations import Phrase as AnnotatedPhrase
 from lerf.evaluation.labels import PhotoLabels
 from lerf.evaluation.lerf_boxes import Box, PhotoBoxes
 from lerf.evaluation.lerf_boxes import read_photo as read_labelled_photo
-from lerf.files import folders_in, is_file, resolved
+from lerf.files import is_file, is_folder, read_bytes, resolved
 from lerf.scenes.scene import Scene
 
+LARGEST_TEXT = 16_000_000
+"""Bytes of a file of absent phrases."""
 MIN_PIXELS = 30
 """A phrase is asked of a generated view that shows at least so many pixels of what it is true of."""
-ASPECT_TOLERANCE = 0.02
-"""By how much the aspect ratios of a photo, its labels and its maps may differ: sizes are rounded."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,7 @@ class AnnotatedTruth:
 
     def _labels(self, photo: int) -> UInt8[np.ndarray, "height width"]:
         name = Path(self.scene.photos[photo].name).stem
-        try:
-            labels = read_labels_of_view(self.folder, name)
-        except (OSError, ValueError) as error:
-            raise SceneError(
-                f"Cannot read the labels {self.folder / 'labels' / name}.png ({error}); make the scene again."
-            ) from error
+        labels = read_labels_of_view(self.folder, name)
         height, width = labels.shape
         check_aspect(self.scene, photo, width, height, f"The labels of {name}")
         return labels
@@ -201,7 +197,7 @@ def read_label_folder(folder: Path) -> list[PhotoLabels | PhotoBoxes]:
     Raises:
         SceneError: when there is none, or one cannot be read.
     """
-    paths = sorted(Path(folder).glob("*.json"))
+    paths = [path for path in _entries(Path(folder)) if path.suffix == ".json"]
     if not paths:
         raise SceneError(f"{folder} holds no label file; give a folder with one JSON a labelled photo.")
     return [read_labelled_photo(path) for path in paths]
@@ -269,16 +265,23 @@ def photo_of(scene: Scene, name: str, what: str) -> int:
 def other_categories(folder: Path) -> list[str]:
     """Categories of the label folders beside this one, by folder and file: what other scenes hold."""
     folder = resolved(Path(folder))
-    beside = [other for other in folders_in(folder.parent) if other != folder]
     names: list[str] = []
-    for other in beside:
-        for path in sorted(other.glob("*.json")):
-            try:
-                names += categories_of(read_labelled_photo(path))
-            except SceneError:
-                # What lies beside the labels need not be labels.
-                continue
+    for other in _entries(folder.parent):
+        if other == folder or not is_folder(other):
+            continue
+        for path in _entries(other):
+            # What lies beside the labels need not be labels.
+            with contextlib.suppress(SceneError):
+                names += categories_of(read_labelled_photo(path)) if path.suffix == ".json" else []
     return list(dict.fromkeys(names))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, by name; nothing of one that may not be looked into."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def read_absent(path: Path) -> list[str]:
@@ -287,10 +290,14 @@ def read_absent(path: Path) -> list[str]:
     Raises:
         ConfigError: when it cannot be read or is empty.
     """
+    remedy = "give a text file with a phrase a line"
+    if not is_file(Path(path)):
+        raise ConfigError(f"Cannot read the absent phrases {path}: there is no such file; {remedy}.")
+    data = read_bytes(Path(path), error=ConfigError, remedy=remedy, largest=LARGEST_TEXT)
     try:
-        lines = [" ".join(line.split()) for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the absent phrases {path} ({error}); give a text file.") from error
+        lines = [" ".join(line.split()) for line in data.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text in UTF-8; {remedy}.") from None
     phrases = [line for line in lines if line]
     if not phrases:
         raise ConfigError(f"{path} holds no phrase; write one a line.")
@@ -300,13 +307,15 @@ def read_absent(path: Path) -> list[str]:
 def check_aspect(
     scene: Scene, photo: int, width: int, height: int, what: str, error: type[LerfError] = SceneError
 ) -> None:
-    """Refuse a picture that cannot lie over a photo.
+    """Refuse a picture that cannot lie over a photo: one of its size, or enlarged or reduced and rounded to pixels.
 
     Raises:
         LerfError: of the type `error`, when its aspect ratio is another.
     """
     camera = scene.photos[photo].camera
-    if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
+    # Factors that give either side up to one pixel; both sides must have one in common.
+    low = max((width - 1) / camera.width, (height - 1) / camera.height)
+    if low > min((width + 1) / camera.width, (height + 1) / camera.height):
         raise error(
             f"{what} have {width}x{height} pixels and the photo {camera.width}x{camera.height}: the shapes differ; "
             "give those of this photo."

@@ -11,7 +11,13 @@ TRIM = 0.02
 
 
 def robust_diagonal(points: Float[Tensor, "points 3"]) -> float:
-    """Diagonal of the box between the `TRIM` quantiles of the points along the axes, in their units."""
+    """Diagonal of the box between the `TRIM` quantiles of the points along the axes, in their units.
+
+    Points that are not finite are left out; 0 where there are no others.
+    """
+    points = points[points.isfinite().all(dim=-1)]
+    if len(points) == 0:
+        return 0.0
     cut = torch.tensor([TRIM, 1.0 - TRIM], device=points.device)
     # Axis by axis, since `quantile` takes no more than 16 million numbers at once.
     low, high = torch.stack([torch.quantile(axis, cut) for axis in points.unbind(-1)], dim=-1)

@@ -14,15 +14,13 @@ from lerf.errors import ConfigError, RunError
 from lerf.geometry.contraction import contract
 from lerf.geometry.extent import robust_diagonal
 from lerf.geometry.traced_rays import TracedRays
-from lerf.language.cells import CellIndex, Provenance, Source, cell_keys, compress
+from lerf.language.cells import LARGEST, SMALLEST, CellIndex, Provenance, Source, cell_keys, compress
 from lerf.language.protocol import LanguageSource, Latent, candidate_scales
 
 OTHER_SURFACE = "The index is of another surface than the run's; make it again with 'lerf bake'."
 SCALES = 8
 CELL_SHARE = 0.01
 """Side of a cell as a share of the surface's robust diagonal: half of what joins cells into regions."""
-SMALLEST = 1e-5
-"""Of the sizes that a cell may have: `cell_keys` counts no further."""
 MIN_LIGHT = 0.5
 """Cells in which less light stops, in rays, are left out: haze, not surface."""
 
@@ -66,8 +64,10 @@ def gather_cells(rays: TracedRays, size: float, min_light: float = MIN_LIGHT) ->
         ConfigError: when `size` is not a length that cells of the contracted frame can have.
         RunError: when no cell has `min_light`.
     """
-    if not SMALLEST <= size <= 4.0:
-        raise ConfigError(f"The size of cells is {size}; give one from {SMALLEST} to 4, in the contracted frame.")
+    if not SMALLEST <= size <= LARGEST:
+        raise ConfigError(
+            f"The size of cells is {size}; give one from {SMALLEST} to {LARGEST:g}, in the contracted frame."
+        )
     keys = cell_keys(rays.median_position, size)
     here = cell_keys(rays.positions.reshape(-1, 3), size).view(rays.weights.shape) == keys[:, None]
     within = rays.weights * here

@@ -10,17 +10,18 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
+import msgspec
 import torch
 from jaxtyping import Float, Float16, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from lerf.arrays import read_tensors, write_tensors
+from lerf.documents import converted, parse_document
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import RunError
-from lerf.files import write_atomically
+from lerf.files import is_file
 from lerf.geometry.contraction import contract
 
 FORMAT = 1
@@ -32,10 +33,24 @@ CHUNK = 65536
 """Embeddings multiplied at once while the basis is made: bounds the memory."""
 FILE = "index.safetensors"
 """Name of the index in a run folder."""
+CELLS = ("keys", "positions", "weights", "low", "high")
+COMPRESSED = ("basis", "codes", "norms")
+"""Names of an index's tensors in files, with `scales`."""
+SHORTEST = 1e-6
+"""Of the norms of codes: nothing is divided by 0."""
 KEY_BITS = 20
 """Bits of a cell's number along an axis; the contracted cube is 4 wide, so cells may be as small as 4e-6."""
 
+SMALLEST = 1e-5
+"""Of the sizes that a cell may have: keys count no further."""
+LARGEST = 4.0
+"""The side of the contracted cube."""
+AGAIN = "make it again with 'lerf bake'"
+
 Source = Literal["field", "lift"]
+CellSize = Annotated[float, msgspec.Meta(ge=SMALLEST, le=LARGEST)]
+Cosine = Annotated[float, msgspec.Meta(ge=-1.01, le=1.01)]
+"""Rounding takes one of unit vectors a little beyond 1."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +65,11 @@ class Provenance:
     """Of the encoder."""
     checkpoint: str
     """SHA-256 of the checkpoint that was baked: language of a field, radiance of a lift."""
-    cell_size: float
+    cell_size: CellSize
     """Side of a cell in the contracted frame."""
-    cosine: float | None = None
+    cosine: Cosine | None = None
     """Mean cosine of its embeddings with what the language field renders (`bake.fidelity`); None without a field."""
-    lowest_cosine: float | None = None
+    lowest_cosine: Cosine | None = None
     """5th percentile of the same."""
 
 
@@ -132,7 +147,7 @@ def compress(
     rank = min(int((kept < energy * kept[-1]).sum()) + 1, max_rank, rows.shape[1])
     basis = vectors.flip(1)[:, :rank].T.float().contiguous()
     codes = torch.cat([(part.float() @ basis.T).half() for part in rows.split(CHUNK)])
-    norms = torch.linalg.vector_norm(codes.float(), dim=-1).clamp(min=1e-6)
+    norms = torch.linalg.vector_norm(codes.float(), dim=-1).clamp(min=SHORTEST)
     shape = embeddings.shape[:2]
     return Compressed(basis, codes.view(*shape, rank), norms.view(shape))
 
@@ -145,24 +160,62 @@ def save_index(index: CellIndex, path: Path) -> None:
     """
     tensors, about = index_state(index)
     about |= {"rank": len(index.compressed.basis), "scales": index.scales.tolist()}
-    header = {"format": str(FORMAT), "index": json.dumps(about)}
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
-    write_atomically(path, lambda file: file.write(data))
+    write_tensors(path, tensors, {"format": str(FORMAT), "index": json.dumps(about)})
 
 
 def index_state(index: CellIndex) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An index as named tensors and plain JSON values."""
-    tensors = {name: getattr(index, name) for name in ("keys", "positions", "weights", "low", "high", "scales")}
-    tensors |= {name: getattr(index.compressed, name) for name in ("basis", "codes", "norms")}
+    tensors = {name: getattr(index, name) for name in (*CELLS, "scales")}
+    tensors |= {name: getattr(index.compressed, name) for name in COMPRESSED}
     return tensors, asdict(index.provenance)
 
 
-def index_from_state(tensors: dict[str, Tensor], about: dict[str, Any]) -> CellIndex:
-    """Inverse of `index_state`; a KeyError or a TypeError says that they are not those of an index."""
-    provenance = Provenance(**{name: about[name] for name in Provenance.__dataclass_fields__ if name in about})
+def index_from_state(tensors: dict[str, Tensor], about: Any, where: str, remedy: str = AGAIN) -> CellIndex:
+    """Inverse of `index_state`.
+
+    Args:
+        tensors: by name.
+        about: plain JSON values.
+        where: what holds them, for the message.
+        remedy: what to do where they are those of no index, in the imperative and without a full stop.
+
+    Raises:
+        RunError: they are not.
+    """
+    provenance = converted(about, Provenance, where, error=RunError, remedy=remedy)
+    problem = _misfit(tensors)
+    if problem:
+        raise RunError(f"{where} is damaged ({problem}); {remedy}.")
     rest = dict(tensors)
-    compressed = Compressed(*(rest.pop(name) for name in ("basis", "codes", "norms")))
+    compressed = Compressed(*(rest.pop(name) for name in COMPRESSED))
     return CellIndex(**rest, compressed=compressed, provenance=provenance)
+
+
+def _misfit(tensors: dict[str, Tensor]) -> str:
+    """Why tensors are those of no index, in words; empty where they are."""
+    if set(tensors) != {*CELLS, "scales", *COMPRESSED}:
+        return "a tensor is missing or one too many"
+    if tensors["codes"].ndim != 3 or tensors["basis"].ndim != 2:
+        return "its codes or its basis have another shape"
+    (scales, count, rank), width = tensors["codes"].shape, tensors["basis"].shape[1]
+    shapes = dict.fromkeys(CELLS, (count,)) | {"positions": (count, 3), "scales": (scales,)}
+    shapes |= {"basis": (rank, width), "codes": (scales, count, rank), "norms": (scales, count)}
+    for name, tensor in tensors.items():
+        kind = {"keys": torch.int64, "codes": torch.float16}.get(name, torch.float32)
+        if tensor.shape != shapes[name] or tensor.dtype != kind or 0 in tensor.shape:
+            return f"{name} has {tensor.dtype} of shape {list(tensor.shape)}"
+        if not bool(tensor.isfinite().all()):
+            return f"{name} has numbers that are not finite"
+    lengths = torch.linalg.vector_norm(tensors["codes"].float(), dim=-1).clamp(min=SHORTEST)
+    unlike = {
+        "keys": tensors["keys"].diff() > 0,
+        "scales": torch.cat([tensors["scales"][:1], tensors["scales"].diff()]) > 0,
+        "weights": tensors["weights"] >= 0,
+        "low": (tensors["low"] > 0) & (tensors["low"] <= tensors["high"]),
+        "norms": torch.isclose(tensors["norms"], lengths, rtol=1e-3),
+        "basis": (tensors["basis"] @ tensors["basis"].T - torch.eye(rank, device=lengths.device)).abs() < 1e-2,
+    }
+    return next((f"{name} cannot be those of cells" for name, holds in unlike.items() if not bool(holds.all())), "")
 
 
 def load_index(
@@ -179,23 +232,21 @@ def load_index(
     Raises:
         RunError: missing, damaged, of a newer version, or made with another encoder or from another checkpoint.
     """
-    again = "make it again with 'lerf bake'"
-    if not path.is_file():
-        raise RunError(f"There is no index at {path}; {again}.")
-    try:
-        with safe_open(path, framework="pt", device=device) as file:
-            header = file.metadata() or {}
-            if int(header["format"]) > FORMAT:
-                raise RunError(f"{path} was written by a newer lerf (format {header['format']}); upgrade lerf.")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        index = index_from_state(tensors, json.loads(header["index"]))
-        if index.provenance.source not in get_args(Source):
-            raise ValueError(f"unknown source {index.provenance.source!r}")
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise RunError(f"{path} is damaged ({error}); {again}.") from error
+    if not is_file(path):
+        raise RunError(f"There is no index at {path}; {AGAIN}.")
+    tensors, header = read_tensors(path, error=RunError, remedy=AGAIN, device=device)
+    version = header.get("format", "")
+    if not version.isdecimal() or int(version[:9]) < 1:
+        raise RunError(f"{path} is damaged (it does not say its format); {AGAIN}.")
+    if int(version[:9]) > FORMAT:
+        raise RunError(f"{path} was written by a newer lerf (format {version}); upgrade lerf.")
+    about = parse_document(header.get("index", ""), dict, str(path), error=RunError, remedy=AGAIN)
+    index = index_from_state(tensors, about, str(path))
     provenance = index.provenance
     if encoder is not None and (provenance.encoder, provenance.fingerprint) != (encoder.name, encoder.fingerprint):
-        raise RunError(f"{path} was made with other weights or another encoder than '{encoder.name}'; {again}.")
+        raise RunError(f"{path} was made with other weights or another encoder than '{encoder.name}'; {AGAIN}.")
+    if encoder is not None and index.compressed.basis.shape[1] != encoder.width:
+        raise RunError(f"{path} is damaged (its embeddings are not of the length of '{encoder.name}'); {AGAIN}.")
     if checkpoint is not None and provenance.checkpoint != checkpoint:
-        raise RunError(f"{path} was made from another state of the run; {again}.")
+        raise RunError(f"{path} was made from another state of the run; {AGAIN}.")
     return index

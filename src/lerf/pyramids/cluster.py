@@ -16,8 +16,8 @@ import numpy as np
 
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import EncoderError, LerfError
-from lerf.pyramids.manifest import Levels
 from lerf.pyramids.plan import Plan, PyramidOptions, make_plan
+from lerf.pyramids.records import Levels
 
 PHOTOS_A_WORKER = 2
 """Photos that wait at each worker: one in work, one to go on with."""

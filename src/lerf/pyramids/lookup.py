@@ -163,7 +163,7 @@ class ResidentTable(PyramidTable):
 
     def read(self, photo: int) -> Float16[Tensor, "photo_cells width"]:
         """All cells of a photo, from the disk."""
-        return torch.from_numpy(np.load(self.store.entries[photo].path))
+        return torch.from_numpy(np.array(self.store.features(photo)))
 
     def put(self, cache_slot: int, photo: int, cells: Float16[Tensor, "photo_cells width"]) -> None:
         """Put a photo's cells in a cache slot; the photo that was there before can no longer be looked up."""

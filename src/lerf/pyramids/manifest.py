@@ -16,63 +16,34 @@ import os
 import shutil
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float16
 
+from lerf.arrays import map_npy
 from lerf.errors import StorageError
-from lerf.files import write_atomically
+from lerf.files import is_file, write_atomically
+from lerf.pyramids.records import (
+    Levels,
+    Record,
+    json_bytes,
+    levels_of,
+    read_journal,
+    read_manifest_file,
+    record_of_row,
+)
 
 try:
     import fcntl
 except ImportError:  # Windows has no such locks: there, leave the cache alone while something else writes to it
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 2
-"""Version of the layout on disk: part of the key."""
 MANIFEST = "manifest.json"
 FOLDER = "pyramids"
 """Inside the cache folder."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """One grid of cells over a photo: geometry as in `FeatureGrid`, and its tile height over the photo's height."""
-
-    tile_ratio: float
-    rows: int
-    columns: int
-    x0: float
-    y0: float
-    dx: float
-    dy: float
-
-    @property
-    def cells(self) -> int:
-        return self.rows * self.columns
-
-
-Levels = tuple[Level, ...]
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is known of one photo's array."""
-
-    height: int
-    width: int
-    levels: Levels
-    bytes: int
-    """Length of the file."""
-    sha256: str
-    """Of the numbers in it."""
-
-    @property
-    def cells(self) -> int:
-        return sum(level.cells for level in self.levels)
 
 
 def cache_root() -> Path:
@@ -100,10 +71,7 @@ class Archive:
 
     def record(self, photo: str) -> Record | None:
         """What journal or manifest say of a photo; the array is not looked at."""
-        journal = self.path(photo).with_suffix(".json")
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return _record_from_plain(json.loads(journal.read_text()))
-        return self._known.get(photo)
+        return read_journal(self.path(photo).with_suffix(".json")) or self._known.get(photo)
 
     def verified(self, photo: str, width: int, ratios: Sequence[float]) -> Record | None:
         """The record of a photo if its array is whole: length, shape, levels and SHA-256 are as recorded."""
@@ -113,7 +81,7 @@ class Archive:
         try:
             if path.stat().st_size != record.bytes:
                 return None
-            array = np.load(path, mmap_mode="r")
+            array = map_npy(path)
         except (OSError, ValueError):
             return None
         if array.shape != (record.cells, width) or array.dtype != np.float16:
@@ -132,8 +100,8 @@ class Archive:
         write_atomically(path, lambda file: np.save(file, array))
         digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
         record = Record(*size, levels, path.stat().st_size, digest)
-        plain = {**record.__dict__, "levels": [astuple(level) for level in levels]}
-        write_atomically(path.with_suffix(".json"), lambda file: file.write(_text(plain)))
+        plain = {**record.__dict__, "levels": [astuple(level) for level in levels], "check": record.check}
+        write_atomically(path.with_suffix(".json"), lambda file: file.write(json_bytes(plain)))
         return record
 
     def fold(self) -> None:
@@ -143,8 +111,9 @@ class Archive:
             known = before or {}
             journals = sorted(self.folder.glob("??/*.json"))
             for path in journals:
-                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                    known[path.stem] = _record_from_plain(json.loads(path.read_text()))
+                record = read_journal(path)
+                if record is not None:
+                    known[path.stem] = record
             if journals or before is None:
                 write_manifest(self.folder, self.settings, known)
             for path in journals:
@@ -160,33 +129,28 @@ def write_manifest(folder: Path, settings: dict[str, Any], records: dict[str, Re
         "settings": settings,
         "layouts": [[astuple(level) for level in levels] for levels in layouts],
         "photos": {
-            photo: [record.height, record.width, place[record.levels], record.bytes, record.sha256]
+            photo: [record.height, record.width, place[record.levels], record.bytes, record.sha256, record.check]
             for photo, record in records.items()
         },
     }
-    write_atomically(folder / MANIFEST, lambda file: file.write(_text(value)))
+    write_atomically(folder / MANIFEST, lambda file: file.write(json_bytes(value)))
 
 
 def read_manifest(folder: Path, settings: dict[str, Any] | None = None) -> dict[str, Record] | None:
-    """Records by photo; None without a readable manifest, or where it is of other `settings`."""
-    try:
-        value = json.loads((folder / MANIFEST).read_text())
-        if value["settings"]["format"] != FORMAT or (settings is not None and value["settings"] != settings):
-            return None
-        layouts = [_levels(levels) for levels in value["layouts"]]
-        return {
-            photo: Record(height, width, layouts[place], size, digest)
-            for photo, (height, width, place, size, digest) in value["photos"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    """Records by photo, without those that are damaged; None without a readable manifest, or where it is of other
+    `settings`."""
+    value = read_manifest_file(folder / MANIFEST)
+    if value is None or (settings is not None and value.settings != settings):
         return None
+    layouts = [levels_of(levels) for levels in value.layouts]
+    found = {photo: record_of_row(row, layouts) for photo, row in value.photos.items()}
+    return {photo: record for photo, record in found.items() if record is not None}
 
 
 def read_settings(folder: Path) -> dict[str, Any] | None:
-    """The settings in a folder's manifest; None without a readable one of this format."""
-    if read_manifest(folder) is None:
-        return None
-    return json.loads((folder / MANIFEST).read_text())["settings"]
+    """The settings in a folder's manifest, with all that `Settings` has; None without a readable one of this format."""
+    value = read_manifest_file(folder / MANIFEST)
+    return None if value is None else value.settings
 
 
 class Use:
@@ -206,7 +170,7 @@ def remove_leftovers(folder: Path) -> int:
             return 0
         freed = 0
         for path in folder.glob("**/.*"):
-            if path.is_file():
+            if is_file(path):
                 freed += path.stat().st_size
                 path.unlink(missing_ok=True)
         return freed
@@ -283,15 +247,3 @@ def _lock(folder: Path, name: str, shared: bool, wait: bool = False) -> BinaryIO
         raise StorageError(
             f"Cannot write {path}: {error.strerror or error}. Free space or choose another cache with LERF_CACHE."
         ) from error
-
-
-def _text(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _levels(plain: list[list[Any]]) -> Levels:
-    return tuple(Level(*level) for level in plain)
-
-
-def _record_from_plain(plain: dict[str, Any]) -> Record:
-    return Record(**{**plain, "levels": _levels(plain["levels"])})

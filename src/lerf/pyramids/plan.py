@@ -19,7 +19,7 @@ from lerf.encoders.protocols import (
     PyramidEncoder,
 )
 from lerf.errors import ConfigError, EncoderError
-from lerf.pyramids.manifest import FORMAT, Level, Levels
+from lerf.pyramids.records import FORMAT, Level, Levels
 from lerf.pyramids.tiles import STRIDE_RATIO, Border, encode_level
 
 Mode = Literal["dense", "tiles", "map"]

@@ -21,18 +21,19 @@ import numpy as np
 import torch
 from jaxtyping import Float16, UInt8
 
+from lerf.arrays import map_npy
 from lerf.encoders.protocols import DenseEncoder, FeatureGrid, ImageTextEncoder
+from lerf.errors import StorageError
 from lerf.pyramids.manifest import (
     FOLDER,
     Archive,
-    Levels,
-    Record,
     Use,
     cache_root,
     key_of,
     remove_leftovers,
 )
 from lerf.pyramids.plan import DEFAULT_OPTIONS, Compute, Mode, Plan, PyramidOptions, make_plan
+from lerf.pyramids.records import Levels, Record
 
 DECODERS = min(4, os.cpu_count() or 1)
 """Threads that decode photos and check what is stored."""
@@ -85,8 +86,19 @@ class PyramidStore:
         return len(self.entries)
 
     def features(self, photo: int) -> Float16[np.ndarray, "cells width"]:
-        """All levels of a photo, memory-mapped."""
-        return np.load(self.entries[photo].path, mmap_mode="r")
+        """All levels of a photo, memory-mapped.
+
+        Raises:
+            StorageError: they were changed or removed since the store was opened.
+        """
+        entry = self.entries[photo]
+        try:
+            array = map_npy(entry.path)
+        except (OSError, ValueError):
+            array = None
+        if array is None or array.shape != (entry.cells, self.width) or array.dtype != np.float16:
+            raise StorageError(f"{entry.path} was changed or removed while it is in use; run the same command again.")
+        return array
 
     def level(self, photo: int, level: int) -> Float16[np.ndarray, "rows columns width"]:
         """One level of a photo, memory-mapped."""
@@ -215,6 +227,8 @@ def _prefetched(
         pixels = np.ascontiguousarray(_pixels(photos, index))
         key = photo_key(pixels)
         record = archive.verified(key, plan.encoder.width, plan.tile_ratios)
+        if record is not None and (record.height, record.width) != pixels.shape[:2]:
+            record = None
         return index, key, pixels if record is None else None, record
 
     pool = ThreadPoolExecutor(DECODERS)

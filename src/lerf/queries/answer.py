@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.errors import RunError
 from lerf.geometry.extent import robust_extent
 from lerf.geometry.visibility import depth_at, unoccluded
 from lerf.queries.best_view import best_view
@@ -19,6 +21,8 @@ from lerf.queries.result import Answer, Geometry, Instance, Vector
 from lerf.queries.scales import at_equal_scales, choose_scales, relevancy_at
 from lerf.queries.surface import Surface
 from lerf.steps import Steps, finish
+
+TRAIN_AGAIN = "its files are damaged or the training diverged: train again in a new folder"
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,11 @@ def answer_steps(
         phrases: embedded.
         cameras: of the photos; the training photos say what shows an answer best.
         settings: threshold and scales.
+
+    Raises:
+        RunError: nothing on the surface can answer, or what the run holds gives numbers that are not finite.
     """
+    answering = surface.answering
     wanted = settings.scales or (None,) * len(phrases)
     open_rows = [row for row, scale in enumerate(wanted) if scale is None]
     best = (yield from choose_scales(surface.scale_search, phrases.chosen(open_rows))) if open_rows else []
@@ -71,11 +79,16 @@ def answer_steps(
     relevancy: dict[int, Tensor] = {}
     for scale, rows in at_equal_scales(scales).items():
         found = relevancy_at(surface.language, surface.latent, phrases.chosen(rows), scale)
+        found = torch.where(answering, found, 0.0)
+        if not bool(found.isfinite().all()):
+            raise RunError(f"The run's language gives relevancies that are not finite; {TRAIN_AGAIN}.")
         relevancy |= dict(zip(rows, found, strict=True))
         yield
     answers = []
     for row, text in enumerate(phrases.texts):
-        answers.append(_answer(surface, text, relevancy[row], scales[row], cameras, settings.threshold))
+        own = _answer(surface, text, relevancy[row], scales[row], cameras, settings.threshold)
+        known = phrases.known[row] if phrases.known else None
+        answers.append(replace(own, answer=replace(own.answer, known=known)))
         yield
     return answers
 
@@ -115,6 +128,9 @@ def _geometry(
     low, high = robust_extent(captured, torch.from_numpy(point))
     view, pixel = _best_view(surface, position, cameras)
     extent = (_vector(low.numpy()), _vector(high.numpy()))
+    numbers = (*_vector(point), *extent[0], *extent[1], scale / cameras.unit)
+    if not all(map(math.isfinite, numbers)):
+        raise RunError(f"The run's frame puts an answer at no finite place; {TRAIN_AGAIN}.")
     return Geometry(_vector(point), scale / cameras.unit, extent, view, pixel)
 
 
@@ -137,6 +153,9 @@ def _best_view(
         return None, None
     photo = photos[found.photo]
     x, y = scene.to_original_pixel(photo, *found.pixel)
+    if not (math.isfinite(x) and math.isfinite(y)):
+        # The lens bends the point out of the original file.
+        return None, None
     return scene.photos[photo].name, (float(x), float(y))
 
 

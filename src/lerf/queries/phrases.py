@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,8 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.encoders.known import known_phrases
 from lerf.encoders.protocols import ImageTextEncoder
-from lerf.errors import QueryError
+from lerf.errors import EncoderError, QueryError
+from lerf.queries.relevancy import LARGEST_TEMPERATURE
 
 PEAK_SHARE = 1e-3
 """A scale's peak is the mean over this share of the points: one stray point must not choose the scale."""
@@ -32,6 +33,8 @@ class Phrases:
     temperature: float
     """Factor on cosines."""
     canonical_texts: tuple[str, ...] = ()
+    known: tuple[bool | None, ...] = ()
+    """For each phrase whether the encoder can read it; None where it cannot tell. Empty where nobody asked it."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -44,7 +47,8 @@ class Phrases:
     def chosen(self, rows: Sequence[int]) -> Phrases:
         """Some of the phrases, in the order of `rows`, against the same canonical ones."""
         texts = tuple(self.texts[row] for row in rows)
-        return replace(self, texts=texts, queries=self.queries[list(rows)])
+        known = tuple(self.known[row] for row in rows) if self.known else ()
+        return replace(self, texts=texts, queries=self.queries[list(rows)], known=known)
 
 
 def embed_phrases(
@@ -54,17 +58,26 @@ def embed_phrases(
     temperature: float,
     device: str = "cpu",
 ) -> Phrases:
-    """Embed phrases and the canonical phrases that they must beat.
+    """Embed phrases and the canonical phrases that they must beat; phrases that the encoder cannot read warn.
 
     Raises:
         QueryError: an empty phrase, no canonical phrase, or a temperature that is not positive.
+        EncoderError: the encoder gives numbers that are not finite.
     """
     cleaned, negatives = clean_phrases(texts), clean_phrases(list(canonical))
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise QueryError(f"The temperature must be a positive number, not {temperature}.")
+    if not 0 < temperature <= LARGEST_TEMPERATURE:
+        raise QueryError(
+            f"The temperature must be a positive number of at most {LARGEST_TEMPERATURE:g}, not {temperature}."
+        )
+    known = known_phrases(encoder, cleaned)
     embedded = encoder.encode_text([*cleaned, *negatives]).to(device)
+    if not bool(embedded.isfinite().all()):
+        raise EncoderError(
+            f"The encoder '{encoder.name}' embeds phrases as numbers that are not finite; its weights are damaged: "
+            "fetch them again."
+        )
     count = len(cleaned)
-    return Phrases(tuple(cleaned), embedded[:count], embedded[count:], temperature, tuple(negatives))
+    return Phrases(tuple(cleaned), embedded[:count], embedded[count:], temperature, tuple(negatives), known)
 
 
 def clean_phrases(phrases: str | Sequence[object]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lerf.errors import QueryError
+
+LARGEST_TEMPERATURE = 1e6
+"""Cosines in single precision differ by more than one over it, and nothing overflows."""
 
 
 def relevancy(
@@ -29,8 +30,11 @@ def relevancy(
     """
     if len(canonical) == 0:
         raise QueryError("Relevancy needs at least one canonical phrase to compare with; give one.")
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise QueryError(f"The temperature is {temperature}; give a positive number, for example 10.")
+    if not 0 < temperature <= LARGEST_TEMPERATURE:
+        raise QueryError(
+            f"The temperature is {temperature}; give a positive number of at most {LARGEST_TEMPERATURE:g}, for example "
+            "10."
+        )
     cosines = torch.cat([queries, canonical]) @ embeddings.reshape(-1, embeddings.shape[-1]).T
     scores = relevancy_of_cosines(cosines, len(queries), temperature)
     return scores.view(len(queries), *embeddings.shape[:-1])

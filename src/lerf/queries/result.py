@@ -70,6 +70,8 @@ class Answer:
     geometry: Geometry | None = None
     instances: tuple[Instance, ...] = ()
     """Most relevant first; none when absent."""
+    known: bool | None = None
+    """Whether the encoder can read the phrase; None where it cannot tell."""
 
     def __post_init__(self) -> None:
         if self.geometry is None and self.instances:
@@ -84,7 +86,8 @@ class Answer:
         """One entry of `queries`."""
         geometry = ABSENT if self.geometry is None else self.geometry.to_dict()
         head = {"text": self.text, "present": self.present, "relevancy": float(self.relevancy)}
-        return {**head, **geometry, "instances": [instance.to_dict() for instance in self.instances]}
+        instances = [instance.to_dict() for instance in self.instances]
+        return {**head, **geometry, "instances": instances, "known": self.known}
 
 
 @dataclass(frozen=True)

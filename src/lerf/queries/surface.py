@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lerf.errors import RunError
 from lerf.geometry.contraction import contract
 from lerf.geometry.extent import robust_diagonal
 from lerf.geometry.traced_rays import TracedRays
@@ -19,6 +20,9 @@ from lerf.radiance.surface import TracedSurface
 
 JOIN_SHARE = 0.02
 """Side of the cells that join points into instances, as a share of the points' robust diagonal."""
+
+SMALLEST = 1e-5
+"""Of these cells, contracted frame: a surface may be a single point."""
 
 DepthMaps = dict[int, Float[Tensor, "_rows _columns"]]
 
@@ -53,9 +57,25 @@ class Surface:
         return contract(self.positions)
 
     @cached_property
+    def answering(self) -> Bool[Tensor, " points"]:
+        """Points that can answer: those somewhere finite where photos supervised language.
+
+        Raises:
+            RunError: there is none, or the language has no scales to ask at.
+        """
+        again = "train the run again in a new folder, with more --steps"
+        if len(self) == 0 or not bool((finite := self.positions.isfinite().all(dim=-1)).any()):
+            raise RunError(f"The radiance shows no surface in any training photo, so that nothing can answer; {again}.")
+        if not bool((found := finite & self.latent.supported).any()):
+            raise RunError(f"No training photo supervised language anywhere on the surface; {again}.")
+        if not bool((self.language.scales.isfinite() & (self.language.scales > 0)).all()):
+            raise RunError(f"The language has scales that are no lengths, so that nothing can be asked of it; {again}.")
+        return found
+
+    @cached_property
     def join_size(self) -> float:
         """Side of the cells of the contracted frame that join points into instances."""
-        return max(JOIN_SHARE * robust_diagonal(self.contracted), self.least_cell)
+        return max(JOIN_SHARE * robust_diagonal(self.contracted), self.least_cell, SMALLEST)
 
     @cached_property
     def scale_search(self) -> ScaleSearch:

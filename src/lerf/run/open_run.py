@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from torch import Tensor
 
+from lerf.documents import converted
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.encoders.registry import load_encoder
 from lerf.errors import EncoderError, LerfWarning, QueryError, RunError
-from lerf.files import sha256_of
+from lerf.files import is_file, sha256_of
 from lerf.language.cell_language import CellLanguage
 from lerf.language.cells import FILE, CellIndex, index_from_state, load_index
 from lerf.language.deferred import DeferredLanguage
@@ -28,8 +30,17 @@ from lerf.scenes.scene import Scene
 IndexUse = Literal["auto", "require", "ignore"]
 """Whether a query answers from the baked index: where a fresh one is there, always, or never."""
 USES: tuple[IndexUse, ...] = ("auto", "require", "ignore")
+TRAIN_AGAIN = "delete it and run 'lerf train' again"
 BAKED_FROM = {"field": "language.safetensors", "lift": "radiance.safetensors"}
 """Checkpoint whose hash an index carries."""
+Width = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
+
+
+class _Widths(msgspec.Struct):
+    """What the header of a language field says of its sizes, before memory is taken for them."""
+
+    width: Width = 1
+    dense_width: Width = 0
 
 
 def open_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, device: str) -> Radiance:
@@ -64,7 +75,9 @@ def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> La
     _check_finished(folder, "language", facts)
     if "index" in facts:
         return CellLanguage(_lifted_index(folder, tensors, facts, device), settings.language.samples)
-    field = LanguageField(settings.language, facts.get("width", 1), facts.get("dense_width", 0), (1.0, 2.0))
+    path = str(folder.path / "language.safetensors")
+    widths = converted(facts, _Widths, path, error=RunError, remedy=TRAIN_AGAIN)
+    field = LanguageField(settings.language, widths.width, widths.dense_width, (1.0, 2.0))
     folder.restore_field("language", field, tensors)
     return source_of(field.to(device).eval())
 
@@ -102,7 +115,7 @@ def open_index(folder: Path | None, encoder: ImageTextEncoder, device: str, use:
     if use not in USES:
         raise QueryError(f"An index is used 'auto', 'require' or 'ignore', not {use!r}.")
     path = None if folder is None else folder / FILE
-    if use == "ignore" or (use == "auto" and (path is None or not path.is_file())):
+    if use == "ignore" or (use == "auto" and (path is None or not is_file(path))):
         return None
     if path is None or folder is None:
         raise RunError("An index lies in a run's folder, and this model has none; open one with lerf.load.")
@@ -120,12 +133,10 @@ def open_index(folder: Path | None, encoder: ImageTextEncoder, device: str, use:
 
 def _lifted_index(folder: RunFolder, tensors: dict[str, Tensor], facts: dict[str, Any], device: str) -> CellIndex:
     path = folder.path / "language.safetensors"
-    try:
-        index = index_from_state({name: tensor.to(device) for name, tensor in tensors.items()}, facts["index"])
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}); delete it and run 'lerf train' again.") from None
+    placed = {name: tensor.to(device) for name, tensor in tensors.items()}
+    index = index_from_state(placed, facts["index"], str(path), TRAIN_AGAIN)
     if sha256_of(folder.path / BAKED_FROM["lift"]) != index.provenance.checkpoint:
-        raise RunError(f"{path} was lifted onto another radiance; delete it and run 'lerf train' again.")
+        raise RunError(f"{path} was lifted onto another radiance; {TRAIN_AGAIN}.")
     return index
 
 

@@ -10,17 +10,18 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from lerf.errors import LerfWarning, StorageError
-from lerf.files import sha256_of, write_atomically
+from lerf.arrays import CHECKSUM, read_tensors, write_tensors
+from lerf.documents import parse_document
+from lerf.errors import LerfWarning, RunError, StorageError
+from lerf.files import is_file, sha256_of
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
@@ -81,40 +82,42 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
     about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
     # The header of a stage's checkpoint (`run/folder.py`).
     header = {"format": str(FORMAT), "facts": json.dumps({**facts, **about}, sort_keys=True)}
-    # Copies, since the rays of points share memory, which safetensors refuses.
-    copies = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
-    }
-    data = save(copies, header)
-    write_atomically(path, lambda file: file.write(data))
+    write_tensors(path, tensors, header)
 
 
 def _read(path: Path, key: dict[str, str], language: LanguageSource, device: str) -> Surface | None:
-    """The surface of a file, or None where there is none of these sources."""
-    if not path.is_file():
+    """The surface of a file, or None where there is none of these sources.
+
+    A checksum vouches for its tensors, so that none of them need be looked at.
+    """
+    if not is_file(path):
         return None
     try:
-        with safe_open(path, framework="pt", device=device) as file:
-            header = file.metadata() or {}
-            about = json.loads(header["facts"])
-            if header["format"] != str(FORMAT) or about["sources"] != key:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return _surface(tensors, about, language)
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError):
+        tensors, header = read_tensors(path, error=RunError, remedy="delete it", device=device)
+        if header.get("format") != str(FORMAT) or CHECKSUM not in header:
+            return None
+        about = parse_document(header.get("facts", ""), _About, str(path), error=RunError, remedy="delete it")
+        return _surface(tensors, about, language) if about.sources == key else None
+    except (RunError, KeyError, TypeError, ValueError):
         # It holds nothing that cannot be computed again.
         return None
 
 
-def _surface(tensors: dict[str, Tensor], about: dict[str, Any], language: LanguageSource) -> Surface:
+class _About(msgspec.Struct):
+    sources: dict[str, str]
+    shared: dict[str, str]
+    least_cell: Annotated[float, msgspec.Meta(ge=0)]
+
+
+def _surface(tensors: dict[str, Tensor], about: _About, language: LanguageSource) -> Surface:
     def part(prefix: str) -> dict[str, Tensor]:
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
     rays = TracedRays(**part("rays."))
-    latents = part("latent.") | {name: rays.tensors[other] for name, other in about["shared"].items()}
+    latents = part("latent.") | {name: rays.tensors[other] for name, other in about.shared.items()}
     graph = {name: tensor.cpu().numpy() for name, tensor in part("graph.").items()}
     count = len(rays)
     transition = csr_matrix((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
     depth_maps: DepthMaps = {int(photo): depth for photo, depth in part("depth.").items()}
     latent = Latent(latents, tensors["low"], tensors["high"])
-    return Surface(rays, language, latent, SurfaceGraph(transition), depth_maps, float(about["least_cell"]))
+    return Surface(rays, language, latent, SurfaceGraph(transition), depth_maps, about.least_cell)
