@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -49,9 +50,9 @@ def open_radiance_field(folder: RunFolder, settings: TrainSettings, scene: Scene
     """
     tensors, facts = folder.load_stage("radiance")
     _check_finished(folder, "radiance", facts)
-    field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train))
-    folder.restore_field("radiance", field, tensors)
-    return field.to(device).eval()
+    sizes = settings.radiance.for_background(scene.background)
+    field = folder.restore_field("radiance", lambda: RadianceField(sizes, len(scene.train)), tensors)
+    return typing.cast(RadianceField, field.to(device).eval())
 
 
 def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> LanguageSource:
@@ -64,9 +65,9 @@ def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> La
     _check_finished(folder, "language", facts)
     if "index" in facts:
         return CellLanguage(_lifted_index(folder, tensors, facts, device), settings.language.samples)
-    field = LanguageField(settings.language, facts.get("width", 1), facts.get("dense_width", 0), (1.0, 2.0))
-    folder.restore_field("language", field, tensors)
-    return source_of(field.to(device).eval())
+    widths = facts.get("width", 1), facts.get("dense_width", 0)
+    field = folder.restore_field("language", lambda: LanguageField(settings.language, *widths, (1.0, 2.0)), tensors)
+    return source_of(typing.cast(LanguageField, field.to(device).eval()))
 
 
 def source_of(field: LanguageField) -> LanguageSource:
@@ -122,7 +123,7 @@ def _lifted_index(folder: RunFolder, tensors: dict[str, Tensor], facts: dict[str
     path = folder.path / "language.safetensors"
     try:
         index = index_from_state({name: tensor.to(device) for name, tensor in tensors.items()}, facts["index"])
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"{path} is damaged ({error}); delete it and run 'lerf train' again.") from None
     if sha256_of(folder.path / BAKED_FROM["lift"]) != index.provenance.checkpoint:
         raise RunError(f"{path} was lifted onto another radiance; delete it and run 'lerf train' again.")

@@ -186,12 +186,14 @@ def to_plain(value: Any) -> Any:
     return dataclasses.asdict(value)
 
 
-def from_plain(kind: type, value: dict[str, Any]) -> Any:
+def from_plain(kind: type, value: Any) -> Any:
     """The dataclass that `to_plain` wrote.
 
     Raises:
-        ConfigError: when a field is missing or unknown.
+        ConfigError: when a field is missing or unknown, or its value another than it may have.
     """
+    if not isinstance(value, dict):
+        raise ConfigError(f"The saved settings of {kind.__name__} are no settings by name.")
     known = {f.name for f in dataclasses.fields(kind)}
     value = {f.name: f.default for f in dataclasses.fields(kind) if f.metadata == ADDED} | value
     if set(value) != known:
@@ -206,5 +208,6 @@ def from_plain(kind: type, value: dict[str, Any]) -> Any:
     return kind(**ready)
 
 
-def _tuples(item: Any) -> Any:
-    return tuple(_tuples(part) for part in item) if isinstance(item, list) else item
+def _tuples(item: Any, depth: int = 4) -> Any:
+    """Lists as tuples, no deeper than any setting has them."""
+    return tuple(_tuples(part, depth - 1) for part in item) if isinstance(item, list) and depth else item

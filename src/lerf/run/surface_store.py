@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,18 +13,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from lerf.errors import LerfWarning, StorageError
-from lerf.files import sha256_of, write_atomically
+from lerf.errors import LerfWarning, RunError, StorageError
+from lerf.files import is_file, sha256_of
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.surface import DepthMaps, Surface
 from lerf.steps import Steps
+from lerf.tensor_files import TensorFile, write_tensors
 
 FORMAT = 1
 """Version of the file; one of another version is made again."""
@@ -79,29 +77,22 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
         tensors[f"graph.{name}"] = torch.from_numpy(np.ascontiguousarray(getattr(transition, name)))
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
     about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
-    # The header of a stage's checkpoint (`run/folder.py`).
-    header = {"format": str(FORMAT), "facts": json.dumps({**facts, **about}, sort_keys=True)}
-    # Copies, since the rays of points share memory, which safetensors refuses.
-    copies = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
-    }
-    data = save(copies, header)
-    write_atomically(path, lambda file: file.write(data))
+    # As a stage's checkpoint (`run/folder.py`).
+    write_tensors(path, tensors, {**facts, **about}, FORMAT)
 
 
 def _read(path: Path, key: dict[str, str], language: LanguageSource, device: str) -> Surface | None:
     """The surface of a file, or None where there is none of these sources."""
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
-        with safe_open(path, framework="pt", device=device) as file:
-            header = file.metadata() or {}
-            about = json.loads(header["facts"])
-            if header["format"] != str(FORMAT) or about["sources"] != key:
-                return None
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        file = TensorFile(path, error=RunError, remedy="it is made again")
+        about = file.facts
+        if file.version != str(FORMAT) or about["sources"] != key:
+            return None
+        tensors = {name: tensor.to(device) for name, tensor in file.tensors(may_be_nan="depth.").items()}
         return _surface(tensors, about, language)
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError):
+    except (RunError, LookupError, TypeError, ValueError, RuntimeError):
         # It holds nothing that cannot be computed again.
         return None
 
@@ -115,6 +106,7 @@ def _surface(tensors: dict[str, Tensor], about: dict[str, Any], language: Langua
     graph = {name: tensor.cpu().numpy() for name, tensor in part("graph.").items()}
     count = len(rays)
     transition = csr_matrix((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
+    transition.check_format(full_check=True)
     depth_maps: DepthMaps = {int(photo): depth for photo, depth in part("depth.").items()}
     latent = Latent(latents, tensors["low"], tensors["high"])
     return Surface(rays, language, latent, SurfaceGraph(transition), depth_maps, float(about["least_cell"]))
