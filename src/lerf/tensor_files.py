@@ -44,7 +44,9 @@ class _Entry(msgspec.Struct):
     data_offsets: tuple[Count, Count]
 
 
-class _Metadata(msgspec.Struct):
+class _Metadata(msgspec.Struct, forbid_unknown_fields=True):
+    """No other names, so that a flipped bit in that of the checksum does not make it go unseen."""
+
     format: str | None = None
     facts: str | None = None
     sha256: str | None = None

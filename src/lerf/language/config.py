@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from lerf.ranges import Cells, Few, Range, Width
+from lerf.ranges import Cells, Few, Range, Samples, Width
 
 Estimator = Literal["deferred", "per-sample"]
 
@@ -30,7 +30,7 @@ class LanguageConfig:
     """Hidden layers of the head."""
     dense_hidden: Width = 256
     """Width of the hidden layer of the dense head."""
-    samples: Width = 24
+    samples: Samples = 24
     """Heaviest samples of a ray that carry language."""
     estimator: Annotated[Estimator, arg(aliases=("--estimator",))] = "deferred"
     """Head once per ray on composited features, or at every sample as in the paper."""

@@ -156,6 +156,10 @@ class TrainSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         check_border(self.features, self.border)
+        if self.radiance.near >= self.radiance.far:
+            raise ConfigError(
+                f"--radiance.near {self.radiance.near:g} lies beyond --radiance.far {self.radiance.far:g}; give a nearer one."
+            )
         ratios = self.tile_ratios or ()
         if len(set(ratios)) < len(ratios) or not all(0.0 < ratio <= 1.0 for ratio in ratios):
             raise ConfigError(f"Tile ratios must lie in (0, 1], each given once, not {', '.join(map(str, ratios))}.")

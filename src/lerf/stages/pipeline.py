@@ -100,7 +100,7 @@ def _is_finished(stage: Stage, context: Context) -> bool:
     if facts.get("key", key.digest) != key.digest:
         changed = listed(key.differences(facts.get("decided_by", {}))) or "key"
         raise RunError(
-            f"The {stage.name} in {context.run.path} was made with another {changed}; choose another --output or "
-            f"delete its {stage.name}.safetensors."
+            f"The {stage.name} in {context.run.path} was made from something else: {changed}; choose another --output "
+            f"or delete its {stage.name}.safetensors."
         )
     return bool(facts.get("finished"))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from lerf.ranges import Cells, Few, Positive, PositiveShare, Range, Share, Width
+from lerf.ranges import Cells, Few, PositiveShare, Range, Samples, Share, Width
 
 CUT_OUT_FAR = 3.0
 """Distance of the last sample in a scene whose photos are cut out, normalised units."""
+
+
+Distance = Annotated[float, Range(0, 1_000_000, above=True)]
+"""Normalised units."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,11 @@ class RadianceConfig:
     """Width of the two hidden layers of the colour network."""
     shading: Literal["deferred", "per-sample"] = "deferred"
     """Colour network once per ray on composited features, or at every sample as in nerfacto."""
-    samples: Width = 16
+    samples: Samples = 16
     """Samples along a ray."""
-    render_samples: Width = 64
+    render_samples: Samples = 64
     """Samples along a ray when pictures are rendered."""
-    bins: Width = 96
+    bins: Annotated[int, Range(1, 1 << 13)] = 96
     """Intervals in which the density grid is read to place the samples."""
     padding: Share = 0.05
     """Share of the samples that is spread evenly along the ray, whatever the density grid says."""
@@ -47,9 +51,9 @@ class RadianceConfig:
     """Whether every ray ends on something (a room, a street); False for objects in front of a known background."""
     grid_side: Annotated[int, Range(1, 1 << 11)] = 128
     """Cells of the density grid along an axis of the contracted cube."""
-    near: Positive = 0.05
+    near: Distance = 0.05
     """Distance of the first possible sample, normalised units."""
-    far: Positive = 100.0
+    far: Distance = 100.0
     """Distance of the last possible sample, normalised units."""
 
     def for_background(self, background: str | None) -> RadianceConfig:
