@@ -109,7 +109,15 @@ def test_a_disk_without_locks_is_told(tmp_path, monkeypatch):
 
 def test_what_was_not_finished_is_removed_and_nothing_else(tmp_path):
     ours = [".a.json.ab12cd_3", ".a.b.png.zzzzzzzz", ".cloud.ply.00000000"]
-    others = [".a.json.ab12", ".a.json.AB12CD_3", "a.json.ab12cd_3", ".bashrc", ".a.txt.ab12cd_3", "a.json", ".gitignore"]
+    others = [
+        ".a.json.ab12",
+        ".a.json.AB12CD_3",
+        "a.json.ab12cd_3",
+        ".bashrc",
+        ".a.txt.ab12cd_3",
+        "a.json",
+        ".gitignore",
+    ]
     for name in (*ours, *others):
         (tmp_path / name).touch()
     (tmp_path / ".folder.json.ab12cd_3").mkdir()

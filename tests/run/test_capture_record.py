@@ -50,7 +50,7 @@ def test_it_is_read_as_it_was_written(capture, tmp_path):
     write_capture_record(tmp_path, record)
     assert read_capture_record(tmp_path) == record
     assert changes(record, record) == []
-    assert record.knows_files
+    assert all(photo.file is not None for photo in record.photos)
     (tmp_path / "capture.json").write_text('{"photos": 3}')
     with pytest.raises(RunError, match=r"capture\.json has another content"):
         read_capture_record(tmp_path)
@@ -173,7 +173,7 @@ def test_the_originals_of_reduced_photos_count(capture):
 def test_what_an_older_run_knows(capture):
     scene = load_scene(capture)
     known = record_of_scene(scene, poses=True)
-    assert not known.knows_files
+    assert known.files() == []
     repaint(scene.photos[0].path, 9)
     now = record_capture(scene)
     assert changes(known, now) == []

@@ -28,7 +28,10 @@ REFUSED = {
     "no size": ({"downscale": 0}, "--downscale must be a whole number of at least 1"),
     "number as text": ({"radiance.levels": "14"}, "--radiance.levels must be a whole number from 1 to 64, not '14'"),
     "fraction of a step": ({"language_training.steps": 1.5}, "--language-training.steps must be a whole number"),
-    "number without end": ({"radiance.far": float("inf")}, "--radiance.far must be a number above 0 and at most 1000000, not inf"),
+    "number without end": (
+        {"radiance.far": float("inf")},
+        "--radiance.far must be a number above 0 and at most 1000000, not inf",
+    ),
     "share above one": ({"radiance.padding": 1.5}, "--radiance.padding must be a number from 0 to 1"),
     "pair of three": ({"radiance_training.distortion_ramp": [1, 2, 3]}, r"distortion-ramp must be \(a whole number"),
     "part of another kind": ({"radiance": LanguageConfig()}, "--radiance must be a RadianceConfig"),

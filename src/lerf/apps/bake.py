@@ -84,7 +84,7 @@ def _index(command: Bake, model: Any, console: Console) -> Any:
     reporter.begin("pyramids", len(model.scene.train))
     try:
         targets, factors = training_pyramids(
-            model.scene, model.encoder, settings, model.device, lambda done, _: reporter.advance(done)
+            command.run, model.scene, model.encoder, settings, model.device, lambda done, _: reporter.advance(done)
         )
     finally:
         reporter.close()

@@ -69,11 +69,6 @@ class CaptureRecord(msgspec.Struct, frozen=True):
     train: list[Whole]
     test: list[Whole]
 
-    @property
-    def knows_files(self) -> bool:
-        """Whether the content of the photos is known, which older versions did not write down."""
-        return all(photo.file is not None for photo in self.photos)
-
     def files(self) -> list[tuple[str, FileRecord]]:
         """All files, each with the name of its photo."""
         return [

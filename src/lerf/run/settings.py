@@ -158,7 +158,8 @@ class TrainSettings:
         check_border(self.features, self.border)
         if self.radiance.near >= self.radiance.far:
             raise ConfigError(
-                f"--radiance.near {self.radiance.near:g} lies beyond --radiance.far {self.radiance.far:g}; give a nearer one."
+                f"--radiance.near {self.radiance.near:g} lies beyond --radiance.far {self.radiance.far:g}; give a "
+                "smaller one."
             )
         ratios = self.tile_ratios or ()
         if len(set(ratios)) < len(ratios) or not all(0.0 < ratio <= 1.0 for ratio in ratios):

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from lerf.errors import ConfigError, RunError
 from lerf.run.differences import listed
 from lerf.stages.keys import StageKey
-from lerf.stages.prepare import refuse_capture_changed_meanwhile, refuse_other_run, start_run
+from lerf.stages.prepare import (
+    note_unknown_photos,
+    refuse_capture_changed_meanwhile,
+    refuse_other_run,
+    start_run,
+)
 from lerf.stages.stage import Context, Stage
 
 
@@ -39,6 +44,7 @@ def run_stages(stages: Sequence[Stage], context: Context) -> None:
         KeyboardInterrupt: after a checkpoint has been written, where there was something to save.
     """
     refuse_other_run(context)
+    note_unknown_photos(context)
     plan = plan_stages(stages, context)
     for stage in plan.to_do:
         stage.check(context)

@@ -27,6 +27,7 @@ from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
 from lerf.stages.stage import Context
 
+TWO_WAYS = "train into another --output, or delete the run to train it again"
 FINGERPRINTS = ("encoder_fingerprint", "dense_fingerprint")
 
 
@@ -73,6 +74,16 @@ def refuse_other_run(context: Context) -> None:
         raise RunError(f"{run.path} is not empty and holds no run; choose another --output.")
 
 
+def note_unknown_photos(context: Context) -> None:
+    """Say so where a run cannot know whether its photos have changed."""
+    path = context.run.path
+    if context.run.exists and read_capture_record(path) is None:
+        context.reporter.note(
+            f"{path} was begun by an older lerf, which did not write down the photos' content: whether they have changed "
+            "since cannot be checked."
+        )
+
+
 def start_run(context: Context) -> None:
     """Write what a run begins with.
 
@@ -98,7 +109,7 @@ def refuse_capture_changed_meanwhile(context: Context) -> None:
     if names := changed_files(context.record):
         raise RunError(
             f"{len(names)} photos or masks changed while {context.run.path} was trained ({listed(names, NAMED)}); "
-            f"{_two_ways(context.run)}."
+            f"{TWO_WAYS}."
         )
 
 
@@ -143,17 +154,8 @@ def _refuse_changed_capture(context: Context, saved: Scene) -> None:
         before = record_of_scene(saved, poses=not corrected)
     if found := changes(before, context.record):
         raise RunError(
-            f"The capture is not what {run.path} was begun with: {'; '.join(found)}. Undo that, or {_two_ways(run)}."
+            f"The capture has changed since {run.path} was begun: {'; '.join(found)}. Undo that, or {TWO_WAYS}."
         )
-    if not before.knows_files:
-        context.reporter.note(
-            f"{run.path} was begun by an older lerf, which did not write down the photos' content: whether they have "
-            "changed since cannot be checked."
-        )
-
-
-def _two_ways(run: RunFolder) -> str:
-    return f"train into another --output, or delete {run.path} to train again"
 
 
 def _about_encoders(context: Context) -> dict[str, Any]:
