@@ -124,7 +124,7 @@ def test_a_run_of_an_older_version_goes_on_and_says_what_is_not_checked(capture,
     train(settings, run, reporter=heard)
     notes = [note for note in heard.notes if "by an older lerf" in note]
     assert len(notes) == 1
-    assert "whether they have changed since cannot be checked" in notes[0]
+    assert notes[0].endswith("whether they have changed since cannot be checked.")
     heard = Listener()
     train(settings, run, reporter=heard)
     assert heard.notes == [], "from then on it is"

@@ -13,7 +13,7 @@ from lerf.errors import ConfigError
 from lerf.language.config import LanguageConfig
 from lerf.radiance.hash_grid.config import RadianceConfig
 from lerf.ranges import Count, Positive, Range
-from lerf.run.checks import OPTION_NAMES, check_fields
+from lerf.run.checks import OPTION_NAMES, check_fields, check_value, hints_of
 from lerf.training.schedules import LanguageTraining, RadianceTraining
 
 LanguageSource = Literal["field", "lift"]
@@ -191,8 +191,8 @@ def to_plain(value: Any) -> Any:
     return dataclasses.asdict(value)
 
 
-def from_plain(kind: type, value: Any) -> Any:
-    """The dataclass that `to_plain` wrote.
+def from_plain(kind: type, value: Any, prefix: str = "") -> Any:
+    """The dataclass that `to_plain` wrote; `prefix` is the name of the part that it is: `radiance.`.
 
     Raises:
         ConfigError: when a field is missing or unknown, or its value another than it may have.
@@ -204,12 +204,15 @@ def from_plain(kind: type, value: Any) -> Any:
     if set(value) != known:
         odd = ", ".join(sorted(set(value) ^ known))
         raise ConfigError(f"The saved settings of {kind.__name__} do not fit this version of lerf (fields: {odd}).")
-    hints = typing.get_type_hints(kind)
+    hints = hints_of(kind)
     ready = {}
     for name, item in value.items():
-        if dataclasses.is_dataclass(hints[name]):
-            item = from_plain(typing.cast(type, hints[name]), item)
-        ready[name] = _tuples(item)
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint):
+            ready[name] = from_plain(typing.cast(type, hint), item, f"{prefix}{name}.")
+        else:
+            ready[name] = _tuples(item)
+            check_value(prefix + name, ready[name], hint)
     return kind(**ready)
 
 

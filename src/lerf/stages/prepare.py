@@ -79,8 +79,8 @@ def note_unknown_photos(context: Context) -> None:
     path = context.run.path
     if context.run.exists and read_capture_record(path) is None:
         context.reporter.note(
-            f"{path} was begun by an older lerf, which did not write down the photos' content: whether they have changed "
-            "since cannot be checked."
+            f"{path} was begun by an older lerf, which did not write down what its photos were: whether "
+            "they have changed since cannot be checked."
         )
 
 
