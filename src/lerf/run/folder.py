@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from lerf.documents import converted, read_document
-from lerf.errors import ConfigError, RunError
+from lerf.errors import ConfigError, RunError, StorageError
 from lerf.files import is_file, is_folder, write_json
 from lerf.locks import LOCK, locked_folder, remove_unfinished, unfinished
 from lerf.run import journal
@@ -61,10 +62,11 @@ class RunFolder:
         left = {*unfinished(self.path, *UNFINISHED), *(self.path / name for name in BEFORE_CONFIG)}
         return all(file in left for file in self.path.iterdir())
 
-    @property
-    def has_leftovers(self) -> bool:
-        """Whether a process that was killed while it wrote left something to clear away."""
-        return bool(unfinished(self.path, *UNFINISHED)) or is_file(self.path / LOCK)
+    def clear_away(self) -> None:
+        """Remove what a process that was killed while it wrote has left, unless another one is writing now."""
+        if unfinished(self.path, *UNFINISHED) or is_file(self.path / LOCK):
+            with contextlib.suppress(StorageError), self.written(""):
+                pass
 
     @contextmanager
     def written(self, otherwise: str) -> Iterator[None]:

@@ -48,7 +48,8 @@ def run_stages(stages: Sequence[Stage], context: Context) -> None:
     plan = plan_stages(stages, context)
     for stage in plan.to_do:
         stage.check(context)
-    if not plan.to_do and context.run.exists and not context.run.has_leftovers:
+    if not plan.to_do and context.run.exists:
+        context.run.clear_away()
         return
     with context.run.written("choose another --output"):
         # What another process has finished until just now is not done again.
