@@ -22,6 +22,7 @@ from lerf.language.protocol import LanguageSource
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.protocol import Radiance
+from lerf.run.differences import Difference
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
@@ -85,8 +86,9 @@ def open_encoder(folder: RunFolder, config: dict[str, Any], weights: Path | None
     given = weights or (Path(settings.weights) if settings.weights else None)
     encoder = load_encoder(settings.encoder, given, offline, device)
     if encoder.fingerprint != config["encoder_fingerprint"]:
+        told = Difference(f"'{settings.encoder}'", config["encoder_fingerprint"], encoder.fingerprint)
         raise EncoderError(
-            f"{folder.path} was trained with other weights of '{settings.encoder}'; give the same ones with --weights."
+            f"{folder.path} was trained with other weights of {told}; give the same ones with --weights."
         )
     return encoder
 
