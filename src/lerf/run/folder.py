@@ -55,6 +55,11 @@ class RunFolder:
         return is_file(self.path / "config.json")
 
     @property
+    def has_checkpoints(self) -> bool:
+        """Whether anything was learnt."""
+        return is_folder(self.path) and any(self.path.glob("[!.]*.safetensors"))
+
+    @property
     def is_fresh(self) -> bool:
         """Whether nothing but the traces of a start that was cut short is in the folder."""
         if not is_folder(self.path):

@@ -67,9 +67,11 @@ def refuse_other_run(context: Context) -> None:
     run = context.run
     if run.exists:
         _refuse_other_settings(context, run.read_config())
-        saved = run.read_scene()
-        _refuse_changed_capture(context, saved)
-        context.scene = replace(context.scene, similarity=saved.similarity)
+        # One that has learnt nothing yet begins anew, so that a capture that was mended can be gone on with.
+        if run.has_checkpoints:
+            saved = run.read_scene()
+            _refuse_changed_capture(context, saved)
+            context.scene = replace(context.scene, similarity=saved.similarity)
     elif run.path.exists() and not run.is_fresh:
         raise RunError(f"{run.path} is not empty and holds no run; choose another --output.")
 
@@ -77,7 +79,7 @@ def refuse_other_run(context: Context) -> None:
 def note_unknown_photos(context: Context) -> None:
     """Say so where a run cannot know whether its photos have changed."""
     path = context.run.path
-    if context.run.exists and read_capture_record(path) is None:
+    if context.run.has_checkpoints and read_capture_record(path) is None:
         context.reporter.note(
             f"{path} was begun by an older lerf, which did not write down what its photos were: whether "
             "they have changed since cannot be checked."
@@ -91,12 +93,12 @@ def start_run(context: Context) -> None:
         StorageError: the folder cannot be written.
     """
     run = context.run
-    before = read_capture_record(run.path) if run.exists else None
     # A run of an older version is known by its capture from now on; files that were touched are not read again.
-    if before != context.record:
+    if not run.has_checkpoints or read_capture_record(run.path) != context.record:
         write_capture_record(run.path, context.record)
-    if not run.exists:
+    if not run.has_checkpoints:
         write_json(run.path / "scene.json", scene_to_plain(context.scene))
+    if not run.exists:
         run.write_config(context.settings, _about_encoders(context))
 
 

@@ -46,7 +46,7 @@ class Context:
     @cached_property
     def record(self) -> CaptureRecord:
         """What the capture is now; files that were not touched since the run began are not read again."""
-        before = read_capture_record(self.run.path)
+        before = read_capture_record(self.run.path) if self.run.has_checkpoints else None
         return record_capture(self.scene, self.originals, before, self.reporter.note)
 
     def save_stage(self, stage: StageName, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
