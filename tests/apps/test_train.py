@@ -29,8 +29,8 @@ def test_run_folder_and_its_timings(drawn, tmp_path, capsys):
     assert result["run"] == str(tmp_path / "run")
     assert {"decode", "radiance", "features", "language", "surface"} == set(result["seconds"])
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "capture.json", "config.json", "scene.json", "radiance.safetensors", "language.safetensors", "surface.safetensors",
-        "metrics.jsonl", "timings.json",
+        "capture.json", "config.json", "scene.json", "radiance.safetensors", "language.safetensors",
+        "surface.safetensors", "metrics.jsonl", "timings.json",
     }  # fmt: skip
 
 
