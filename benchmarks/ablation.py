@@ -57,7 +57,7 @@ def measure(settings: TrainSettings, output: Path) -> dict[str, Any]:
     return {
         **found,
         "average_precision": heard["average_precision"],
-        "train_seconds": run.read_json("timings.json")["seconds"]["language"],
+        "train_seconds": run.read_timings().seconds["language"],
         "first_query_seconds": first,
         "next_query_seconds": following,
     }

@@ -143,7 +143,7 @@ def train_within(folder: Path, limit: float, memory: float, steps: int, rays: in
     )
     run = train(settings, folder / "run", reporter=Log())
     features = sum(path.stat().st_size for path in (folder / "cache").rglob("*.npy"))
-    print(json.dumps({**run.read_json("timings.json"), "peaks": peaks, "features_bytes": features}))
+    print(json.dumps({**run.read_timings().to_dict(), "peaks": peaks, "features_bytes": features}))
 
 
 def main() -> int:

@@ -57,9 +57,9 @@ def scene_report(folder: Path, seed: int, variant: str | None = None) -> dict[st
     model: Model = lerf.train(scene, run, preset="lerf-demo", offline=True, **settings)
     start = time.perf_counter()
     report = evaluate(model)
-    timings = RunFolder(run).read_json("timings.json")
-    report["seconds"] = {**timings["seconds"], "evaluation": round(time.perf_counter() - start, 3)}
-    report["peak_memory_bytes"] = timings["peak_memory_bytes"]
+    timings = RunFolder(run).read_timings()
+    report["seconds"] = {**timings.seconds, "evaluation": round(time.perf_counter() - start, 3)}
+    report["peak_memory_bytes"] = timings.peak_memory_bytes
     write_json(path, report)
     return report
 

@@ -202,7 +202,7 @@ RUNS = {
     "swapped": (
         lambda r: shutil.copy(r / "radiance.safetensors", r / "language.safetensors"), ["does not fit config.json"],
     ),
-    "config that is not json": (lambda r: (r / "config.json").write_text("{"), ["cannot be read"]),
+    "config that is not json": (lambda r: (r / "config.json").write_text("{"), ["is not valid JSON"]),
     "config of another kind": (lambda r: (r / "config.json").write_text("[]"), ["has no format"]),
     "config without settings": (lambda r: edit(r / "config.json", lambda d: d.pop("settings")), ["has no settings"]),
     "unknown setting": (

@@ -26,6 +26,14 @@ class Range:
 
 
 Count = Annotated[int, Range(1)]
+Few = Annotated[int, Range(1, 64)]
+"""Levels, layers, features of a level."""
+Width = Annotated[int, Range(1, 1 << 16)]
+"""Units of a layer."""
+Samples = Annotated[int, Range(1, 1024)]
+"""Samples of a ray: of more, no memory holds those of a picture."""
+Cells = Annotated[int, Range(1, 1 << 20)]
+"""Cells along an axis of a grid."""
 NotNegativeCount = Annotated[int, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]

@@ -29,8 +29,8 @@ def test_run_folder_and_its_timings(drawn, tmp_path, capsys):
     assert result["run"] == str(tmp_path / "run")
     assert {"decode", "radiance", "features", "language", "surface"} == set(result["seconds"])
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "config.json", "scene.json", "radiance.safetensors", "language.safetensors", "surface.safetensors",
-        "metrics.jsonl", "timings.json",
+        "capture.json", "config.json", "scene.json", "radiance.safetensors", "language.safetensors",
+        "surface.safetensors", "metrics.jsonl", "timings.json",
     }  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def test_what_is_refused(drawn, drawn_run, tmp_path, capsys):
     assert "--config and --preset" in refused(capsys, "train", *config, *output, "--preset", "lerf-cpu")
     assert "not a run folder" in refused(capsys, "train", "--config", tmp_path / "config.json", *output)
     command = ["train", drawn.folder, *output]
-    assert "--radiance.levels must be a whole number of at least 1" in refused(capsys, *command, "--radiance.levels=0")
+    assert "--radiance.levels must be a whole number from 1 to 64" in refused(capsys, *command, "--radiance.levels=0")
     assert "--steps must be" in refused(capsys, *command, "--steps", "0")
     assert "'cuda:99' is not available" in refused(capsys, *command[:-1], "cuda:99")
     assert "give --language field" in refused(capsys, *command, "--language", "lift", "--dense", "colour-map")

@@ -48,11 +48,11 @@ def test_a_checkpoint_of_a_newer_version(run, monkeypatch):
 
 def test_a_field_of_another_shape_is_refused(run):
     tensors, _ = run.load_stage("radiance")
-    field = nn.Linear(3, 2, bias=False)
-    run.restore_field("radiance", field, tensors)
+    field = run.restore_field("radiance", lambda: nn.Linear(3, 2, bias=False), tensors)
     assert torch.equal(field.weight, tensors["field.weight"])
-    with pytest.raises(RunError, match=r"does not fit config\.json"):
-        run.restore_field("radiance", nn.Linear(2, 2, bias=False), tensors)
+    for other in (lambda: nn.Linear(2, 2, bias=False), lambda: nn.Linear(3, 2), lambda: field.double()):
+        with pytest.raises(RunError, match=r"does not fit config\.json"):
+            run.restore_field("radiance", other, tensors)
 
 
 def test_metrics_after_a_checkpoint_are_forgotten(run):

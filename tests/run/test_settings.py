@@ -70,5 +70,5 @@ def test_a_config_that_lacks_a_setting_is_refused(part, name):
 def test_a_config_with_a_value_that_cannot_be_is_refused():
     broken = copy.deepcopy(SAVED["settings"])
     broken["language"]["samples"] = 0
-    with pytest.raises(ConfigError, match=r"--language\.samples must be a whole number of at least 1, not 0"):
+    with pytest.raises(ConfigError, match=r"--language\.samples must be a whole number from 1 to 1024, not 0"):
         from_plain(TrainSettings, broken)

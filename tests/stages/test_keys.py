@@ -35,7 +35,8 @@ def test_a_key_survives_being_saved():
 def test_differences_are_named():
     before = StageKey.of({"seed": 1, "rates": {"first": 1, "last": 2}}, {"photos": StageKey.of({"a": 1}, {})})
     now = StageKey.of({"rates": {"first": 1, "last": 3}, "new": None}, {"photos": StageKey.of({"a": 2}, {})})
-    assert now.differences(before.decided_by) == ["photos", "new", "rates.last", "seed"]
+    told = ["photos", "new missing (now not given)", "rates.last 2 (now 3)", "seed 1 (now missing)"]
+    assert now.differences(before.decided_by) == told
 
 
 def test_an_added_setting_counts_once_it_is_used():

@@ -128,10 +128,10 @@ def test_what_needs_a_stage_that_is_done_again_is_done_again(context):
 def test_another_key_is_refused_and_named(context):
     run_stages(chain(), context)
     other = [Fake("colours", decided_by={"seed": 1, "rate": {"first": 2}}), *chain()[1:]]
-    with pytest.raises(RunError, match=r"The colours in .*run was made with another rate; .*delete its colours\.safe"):
+    with pytest.raises(RunError, match=r"made from something else: rate missing \(now .*; .*delete its colours\.safe"):
         run_stages(other, context)
     other = [chain()[0], Fake("poses", saved=False, decided_by={"seed": 2}), chain()[2]]
-    with pytest.raises(RunError, match=r"The words in .* was made with another poses"):
+    with pytest.raises(RunError, match=r"The words in .* was made from something else: poses;"):
         run_stages(other, context)
     assert all(stage.calls == [] for stage in other)
 

@@ -135,7 +135,7 @@ def kills(drawn, tmp_path, count, seed):
     assert_same_tensors(tmp_path / "straight", tmp_path / "killed")
     left = sorted(path.name for path in (tmp_path / "killed").iterdir())
     assert left == [
-        "config.json", "language.safetensors", "metrics.jsonl", "radiance.safetensors", "scene.json",
+        "capture.json", "config.json", "language.safetensors", "metrics.jsonl", "radiance.safetensors", "scene.json",
         "surface.safetensors", "timings.json",
     ]  # fmt: skip
     assert lerf.load(tmp_path / "killed").query("red", threshold=0.0).queries[0].present

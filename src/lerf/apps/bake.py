@@ -30,6 +30,7 @@ def bake(command: Bake, console: Console) -> dict[str, Any]:
     from lerf.language.bake import with_fidelity
     from lerf.language.cell_language import index_of
     from lerf.language.cells import FILE, save_index
+    from lerf.run.folder import RunFolder
 
     model = command.open_model()
     if index_of(model.language) is not None:
@@ -37,10 +38,11 @@ def bake(command: Bake, console: Console) -> dict[str, Any]:
             "The run's language was lifted from the photos and is an index already; train it with --language field in "
             "a new folder for a field to bake or to compare with."
         )
-    surface = model.surface
-    index = with_fidelity(_index(command, model, console), surface.rays, surface.latent, model.language)
     path = command.run / FILE
-    save_index(index, path)
+    with RunFolder(command.run).written("copy the run and bake the copy"):
+        surface = model.surface
+        index = with_fidelity(_index(command, model, console), surface.rays, surface.latent, model.language)
+        save_index(index, path)
     agreements = agreement(model, command.compare) if command.compare else {}
     size, rank = path.stat().st_size, len(index.compressed.basis)
     console.print(
@@ -82,7 +84,7 @@ def _index(command: Bake, model: Any, console: Console) -> Any:
     reporter.begin("pyramids", len(model.scene.train))
     try:
         targets, factors = training_pyramids(
-            model.scene, model.encoder, settings, model.device, lambda done, _: reporter.advance(done)
+            command.run, model.scene, model.encoder, settings, model.device, lambda done, _: reporter.advance(done)
         )
     finally:
         reporter.close()

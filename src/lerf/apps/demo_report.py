@@ -41,8 +41,8 @@ def demo(command: Demo, console: Console) -> dict[str, Any]:
             capture, run, preset="lerf-demo", steps=command.steps, device=command.device, offline=True,
             reporter=reporter,
         )  # fmt: skip
-        timings = RunFolder(run).read_json("timings.json")
-        seconds: dict[str, float] = dict(timings["seconds"])
+        timings = RunFolder(run).read_timings()
+        seconds: dict[str, float] = dict(timings.seconds)
         start = time.perf_counter()
         report = evaluate(model, progress=reporter.show)
     finally:
@@ -52,7 +52,7 @@ def demo(command: Demo, console: Console) -> dict[str, Any]:
     drawn = _pictured(report["phrases"])
     files = write_pictures(model, [row["text"] for row in drawn], pictures)
     seconds["pictures"] = round(time.perf_counter() - start, 3)
-    report |= {"seconds": seconds, "peak_memory_bytes": timings["peak_memory_bytes"]}
+    report |= {"seconds": seconds, "peak_memory_bytes": timings.peak_memory_bytes}
     write_json(command.output / "report.json", report)
     if not command.json:
         console.print(phrase_table(report["phrases"]))

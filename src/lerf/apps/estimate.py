@@ -162,17 +162,16 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         ("radiance", settings.radiance_training.steps),
         ("language", settings.language_training.steps),
     ):
-        if run.has_stage(stage):  # type: ignore[arg-type]
-            facts = run.load_stage(stage)[1]  # type: ignore[arg-type]
+        if (facts := run.read_facts(stage)) is not None:
             if "index" in facts:
                 stages[stage] = "lifted from the pyramids, no steps"
                 continue
-            lent = stage == "radiance" and settings.radiance_run
+            lent, done = stage == "radiance" and settings.radiance_run, facts.get("step", 0)
             # The settings say how long this run would train, not how long the other one did.
-            stages[stage] = f"{facts['step']} steps, from {lent}" if lent else f"{facts['step']} of {total} steps"
+            stages[stage] = f"{done} steps, from {lent}" if lent else f"{done} of {total} steps"
         else:
             stages[stage] = "not started"
-    timings = run.read_json("timings.json") if (run.path / "timings.json").is_file() else {}
+    timings = run.read_timings()
     return {
         "data": settings.data,
         "preset": settings.preset,
@@ -180,7 +179,7 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         "dense": settings.dense,
         "estimator": settings.language.estimator,
         "stages": stages,
-        "seconds": timings.get("seconds", {}),
-        "peak_memory_bytes": timings.get("peak_memory_bytes", 0),
+        "seconds": timings.seconds,
+        "peak_memory_bytes": timings.peak_memory_bytes,
         "disk_bytes": sum(file.stat().st_size for file in run.path.iterdir() if file.is_file()),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from lerf.exports.point_relevancy import PointRelevancy, read_relevancy, write_e
 from lerf.files import sha256_of, write_json
 from lerf.geometry.similarity import Similarity
 from lerf.language.protocol import middle_scale
+from lerf.locks import locked_file, remove_unfinished
 from lerf.model import Model
 from lerf.queries.answer import PhraseAnswer
 from lerf.queries.phrases import Phrases
@@ -40,6 +42,19 @@ def export(command: Export, console: Console) -> dict[str, Any]:
     """A PLY file, and a JSON file beside it that says what is in it and where."""
     _check(command)
     model = command.open_model()
+    with locked_file(command.output, "choose another OUTPUT"):
+        described, embeddings = command.output.with_suffix(".json"), _embeddings_file(command)
+        remove_unfinished(command.output.parent, command.output.name, described.name, embeddings.name)
+        facts = _written(command, model, TerminalReporter(console))
+        write_json(described, facts)
+    size = size_text(command.output.stat().st_size)
+    shape = f"{facts['vertices']:,} points" if command.what == "cloud" else f"{facts['faces']:,} triangles"
+    console.print(f"{command.output}: {shape}, {size}.")
+    return {"file": str(command.output), **facts}
+
+
+def _written(command: Export, model: Model, reporter: TerminalReporter) -> dict[str, Any]:
+    """Write the PLY file; what the JSON beside it says."""
     phrases, answers = None, []
     if command.query:
         phrases = model.phrases(command.query, command.canonical, command.temperature)
@@ -47,18 +62,17 @@ def export(command: Export, console: Console) -> dict[str, Any]:
         answers = finish(model.answer(phrases, command.threshold, given))
         if command.crop:
             _warn_of_absent(answers, command.threshold or model.defaults.threshold)
-    reporter = TerminalReporter(console)
     try:
         facts = _export(command, model, phrases, answers, reporter.show)
     finally:
         reporter.close()
     run = RunFolder(command.run)
     facts["checkpoints"] = {stage: sha256_of(run.path / f"{stage}.safetensors") for stage in ("radiance", "language")}
-    write_json(command.output.with_suffix(".json"), facts)
-    size = size_text(command.output.stat().st_size)
-    shape = f"{facts['vertices']:,} points" if command.what == "cloud" else f"{facts['faces']:,} triangles"
-    console.print(f"{command.output}: {shape}, {size}.")
-    return {"file": str(command.output), **facts}
+    return facts
+
+
+def _embeddings_file(command: Export) -> Path:
+    return command.output.with_name(f"{command.output.stem}_embeddings.npy")
 
 
 def _check(command: Export) -> None:
@@ -151,7 +165,7 @@ def _write_cloud(
     )
     facts: dict[str, Any] = {"vertices": len(cloud)}
     if command.embeddings:
-        path = command.output.with_name(f"{command.output.stem}_embeddings.npy")
+        path = _embeddings_file(command)
         scale = middle_scale(model.language) if command.scale is None else model.photos.normalised_scale(command.scale)
         shape = write_embeddings(path, model, cloud, scale, progress)
         unit = model.photos.unit

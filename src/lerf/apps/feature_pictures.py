@@ -28,6 +28,7 @@ from lerf.encoders.protocols import DenseEncoder, FeatureGrid, ImageTextEncoder
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import QueryError
 from lerf.files import write_json
+from lerf.locks import locked_folder, remove_unfinished
 from lerf.pyramids.plan import Compute, PyramidOptions
 from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.rendering.pca import PcaBasis, apply_pca_basis, fit_pca_basis
@@ -36,6 +37,8 @@ from lerf.run.settings import PRESETS
 from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
 
+Job = tuple[str, ImageTextEncoder | DenseEncoder, PyramidOptions]
+"""An encoder by the name that it was asked for, and how it embeds."""
 SAMPLES = 50_000
 """Cells that the basis of a scene is fitted on."""
 LONGEST = 640
@@ -50,12 +53,23 @@ def features(command: Features, console: Console) -> dict[str, Any]:
     chosen = _chosen(scene, command.views)
     name = command.encoder or preset.encoder
     encoder = load_encoder(name, command.weights, command.offline, device)
-    jobs: list[tuple[str, ImageTextEncoder | DenseEncoder, PyramidOptions]] = [
-        (name, encoder, PyramidOptions(command.features, command.tile_ratios, command.border))
-    ]
+    jobs: list[Job] = [(name, encoder, PyramidOptions(command.features, command.tile_ratios, command.border))]
     if command.dense != "none":
         jobs.append((command.dense, load_dense_encoder(command.dense, None, command.offline, device), PyramidOptions()))
     facts: dict[str, Any] = {"data": str(command.data), "photos": [scene.photos[i].name for i in scene.train]}
+    with locked_folder(command.output, "choose another --output"):
+        remove_unfinished(command.output, "*.png", "*.json")
+        results, files = _done(command, scene, chosen, jobs, device, console)
+        facts |= {"encoders": results, "files": files}
+        write_json(command.output / "features.json", facts)
+    console.print(f"{len(files)} pictures in {command.output}")
+    return facts
+
+
+def _done(
+    command: Features, scene: Scene, chosen: Sequence[int], jobs: Sequence[Job], device: str, console: Console
+) -> tuple[dict[str, Any], list[str]]:
+    """Compute and draw the features of each encoder; facts by its name, and the pictures' files."""
     results: dict[str, Any] = {}
     files: list[str] = []
     for asked, one, options in jobs:
@@ -81,10 +95,7 @@ def features(command: Features, console: Console) -> dict[str, Any]:
         )
         if command.pictures:
             files += _draw(store, scene, chosen, command.output)
-    facts |= {"encoders": results, "files": files}
-    write_json(command.output / "features.json", facts)
-    console.print(f"{len(files)} pictures in {command.output}")
-    return facts
+    return results, files
 
 
 def _chosen(scene: Scene, views: Sequence[str] | None) -> list[int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ from lerf.apps.console import PlainConsole
 from lerf.apps.demo import Demo
 from lerf.apps.eval import Eval
 from lerf.apps.export import Export
+from lerf.apps.failures import failure_of, give_up_output
 from lerf.apps.features import Features
 from lerf.apps.info import Info
 from lerf.apps.make_scene import MakeScene
@@ -57,32 +58,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Exit codes: 0 done, 1 done but not enough of it (the result's "ok" is false), 2 bad input (one sentence on stderr),
     130 interrupted.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    errors = PlainConsole(stderr=True)
+    try:
+        return 0 if _run(sys.argv[1:] if arguments is None else list(arguments), errors) else 1
+    except KeyboardInterrupt:
+        errors.print("Interrupted; give the same command again to continue.")
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe went away; nothing is wrong.
+        return 0
+    except Exception as error:
+        told = str(error) if isinstance(error, LerfError) else failure_of(error)
+        if told is None:
+            raise
+        with contextlib.suppress(OSError):
+            errors.print(f"Error: {told}", style="red")
+        return 2
+    finally:
+        give_up_output()
+
+
+def _run(arguments: list[str], errors: Console) -> bool:
+    """Run one command and write all that it says; whether it did enough of what was asked for."""
     if arguments == ["--version"]:
         from importlib.metadata import version
 
         print(f"lerf {version('lerf')}")
-        return 0
-    errors = PlainConsole(stderr=True)
-    try:
-        command = parse(arguments)
+    else:
+        try:
+            command = parse(arguments)
+        except SystemExit:  # help, or no command; what was printed must have been written too
+            sys.stdout.flush()
+            raise
         # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
         console = PlainConsole(stderr=command.json)
         with _warnings_shown(errors):
             result = _runner(command)(command, console)
         if command.json and result is not None:
             print(json.dumps(result, indent=2, allow_nan=False))
-        return 1 if result is not None and not result.get("ok", True) else 0
-    except LerfError as error:
-        errors.print(f"Error: {error}", style="red")
-        return 2
-    except KeyboardInterrupt:
-        errors.print("Interrupted; give the same command again to continue.")
-        return 130
-    except BrokenPipeError:
-        # The reader of a pipe went away; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    sys.stdout.flush()
+    return result is None or bool(result.get("ok", True))
 
 
 def parse(arguments: Sequence[str]) -> Any:

@@ -17,9 +17,10 @@ from lerf.apps.names import distinct, file_stem
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.render_options import Render
-from lerf.apps.render_path import render_path
+from lerf.apps.render_path import OTHERWISE, SUFFIXES_WRITTEN, render_path
 from lerf.errors import ConfigError, QueryError
 from lerf.files import write_atomically, write_json
+from lerf.locks import locked_folder, remove_unfinished
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.rendering.features import feature_bases
@@ -43,7 +44,24 @@ def render(command: Render, console: Console) -> dict[str, Any]:
     scales = model.scales(phrases, command.scale) if phrases else []
     bases = feature_bases(model.language, model.surface.latent) if command.features else {}
     drawer = _Drawer(model, output, phrases, scales, bases, command.scale)
-    reporter, files = TerminalReporter(console), []
+    unit = model.photos.unit
+    with locked_folder(output, OTHERWISE):
+        remove_unfinished(output, *SUFFIXES_WRITTEN)
+        files = _drawn(drawer, chosen, TerminalReporter(console))
+        facts = {
+            "scales": {text: value / unit for text, value in zip(phrases.texts, scales, strict=True)}
+            if phrases
+            else {},
+            "files": [str(path) for path in files],
+        }
+        write_json(output / "render.json", facts)
+    console.print(f"{len(files)} files in {output}")
+    return facts
+
+
+def _drawn(drawer: _Drawer, chosen: Sequence[int], reporter: TerminalReporter) -> list[Path]:
+    """Write the files of the chosen photos' views."""
+    files = []
     reporter.begin("views", len(chosen))
     try:
         for done, photo in enumerate(chosen):
@@ -51,14 +69,7 @@ def render(command: Render, console: Console) -> dict[str, Any]:
             reporter.advance(done + 1)
     finally:
         reporter.close()
-    unit = model.photos.unit
-    facts = {
-        "scales": {text: value / unit for text, value in zip(phrases.texts, scales, strict=True)} if phrases else {},
-        "files": [str(path) for path in files],
-    }
-    write_json(output / "render.json", facts)
-    console.print(f"{len(files)} files in {output}")
-    return facts
+    return files
 
 
 def _checked_output(command: Render) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from torch import Tensor
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.render_options import Render
+from lerf.apps.rendering_file import FORMAT, Fixed, read_fixed, write_fixed
 from lerf.errors import ConfigError, QueryError, RunError
 from lerf.exports.video import require_video_library, write_video
-from lerf.files import sha256_of, write_atomically, write_json
+from lerf.files import is_file, sha256_of, write_atomically
 from lerf.geometry.camera import NO_DISTORTION
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.similarity import Similarity, outlying_positions
+from lerf.locks import locked_file, locked_folder, remove_unfinished
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.rendering.colour_maps import percentile_limits
@@ -37,8 +40,9 @@ from lerf.scenes.keyframes import through_keyframes
 from lerf.scenes.scene import Scene
 from lerf.steps import finish
 
-FORMAT = 1
-"""Version of render.json; frames of another one are not continued."""
+OTHERWISE = "choose another --output"
+"""What to do where another process writes."""
+SUFFIXES_WRITTEN = ("*.png", "*.npy", "*.json")
 PHOTOS = "photos"
 """Name that stands for a path through the photos' own cameras."""
 KEYFRAMES = 16
@@ -68,28 +72,13 @@ def render_path(command: Render, model: Model, console: Console) -> dict[str, An
     path = _camera_path(command, model.scene, frame)
     outputs = _outputs(command.outputs, len(command.query))
     folder, temporary = _folder(command)
-    fixed, asked = _fixed(command, model, path, folder)
-    renderer = _Renderer(model, path, asked, tuple(fixed["depth_range"]), outputs, command.npy)
-    write_camera_path(folder / "camera_path.json", path, model.scene, frame)
-    reporter = TerminalReporter(console)
-    kept = 0
-    try:
-        reporter.begin("frames", len(path.cameras))
-        for number in range(len(path.cameras)):
-            files = _files(folder, outputs, number, command.npy)
-            if all(file.is_file() for file in files.values()):
-                kept += 1
-            else:
-                renderer.write(number, files)
-            reporter.advance(number + 1)
-        if command.video is not None:
-            reporter.begin("video", len(path.cameras))
-            pictures = _joined(folder, outputs, len(path.cameras), reporter)
-            write_video(command.video, pictures, path.frames_a_second)
-    finally:
-        reporter.close()
-    if temporary:
-        shutil.rmtree(folder)
+    with _held(command, folder, outputs):
+        fixed, asked = _fixed(command, model, path, folder)
+        kept = _draw(
+            command, _Renderer(model, path, asked, fixed.depth_range, outputs, command.npy), folder, frame, console
+        )
+        if temporary:
+            shutil.rmtree(folder)
     place = command.video if temporary else folder
     console.print(f"{len(path.cameras)} frames, {kept} of them there already: {place}")
     unit = model.photos.unit
@@ -105,6 +94,43 @@ def render_path(command: Render, model: Model, console: Console) -> dict[str, An
             text: scale / unit for text, scale in zip(asked.phrases.texts, asked.scales, strict=True)
         },
     }  # fmt: skip
+
+
+@contextmanager
+def _held(command: Render, folder: Path, outputs: Sequence[str]) -> Iterator[None]:
+    """Hold the folder of the frames, and the video, and clear away what killed renderings left of either."""
+    with ExitStack() as stack:
+        stack.enter_context(locked_folder(folder, OTHERWISE))
+        for each in (folder, *(folder / name for name in outputs)):
+            remove_unfinished(each, *SUFFIXES_WRITTEN)
+        if command.video is not None:
+            stack.enter_context(locked_file(command.video, "choose another --video"))
+            remove_unfinished(command.video.parent, command.video.name)
+        yield
+
+
+def _draw(command: Render, renderer: _Renderer, folder: Path, frame: Similarity | None, console: Console) -> int:
+    """Write the frames that are not there, and the video of all; how many there were already."""
+    path, outputs = renderer.path, renderer.outputs
+    write_camera_path(folder / "camera_path.json", path, renderer.model.scene, frame)
+    reporter = TerminalReporter(console)
+    kept = 0
+    try:
+        reporter.begin("frames", len(path.cameras))
+        for number in range(len(path.cameras)):
+            files = _files(folder, outputs, number, command.npy)
+            if all(is_file(file) for file in files.values()):
+                kept += 1
+            else:
+                renderer.write(number, files)
+            reporter.advance(number + 1)
+        if command.video is not None:
+            reporter.begin("video", len(path.cameras))
+            pictures = _joined(folder, outputs, len(path.cameras), reporter)
+            write_video(command.video, pictures, path.frames_a_second)
+    finally:
+        reporter.close()
+    return kept
 
 
 def _camera_path(command: Render, scene: Scene, frame: Similarity | None) -> CameraPath:
@@ -158,11 +184,12 @@ def _folder(command: Render) -> tuple[Path, bool]:
     return command.video.with_name(command.video.name + ".frames"), True
 
 
-def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tuple[dict[str, Any], PathPhrases | None]:
+def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tuple[Fixed, PathPhrases | None]:
     """What all frames share. It is kept beside them, so that those of an interrupted rendering fit the new ones.
 
     Raises:
         ConfigError: when the folder holds frames of another rendering.
+        RunError: what the folder says of its frames is damaged.
     """
     run = RunFolder(command.run)
     phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
@@ -180,38 +207,21 @@ def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tup
         "scale": command.scale,
     }  # fmt: skip
     place = folder / "render.json"
-    if place.is_file():
-        fixed = _read_fixed(place)
-        if fixed["request"] != request:
-            raise ConfigError(f"{folder} holds frames of another rendering; choose another folder, or delete this one.")
-        return fixed, _asked(phrases, fixed["scales"], fixed["scores"])
+    if os.path.lexists(place):
+        fixed = read_fixed(place, request)
+        return fixed, _asked(phrases, fixed.scales, fixed.scores)
     scales, scores = [], []
     if phrases is not None:
         given = None if command.scale is None else [command.scale] * len(phrases)
         answers = finish(model.answer(phrases, scales=given))
         scales, scores = [own.scale for own in answers], [own.answer.relevancy for own in answers]
-    fixed = {
-        "request": request,
-        "scales": scales,
-        "scores": scores,
-        "depth_range": list(_depth_range(model, path)),
-    }
-    write_json(place, fixed)
+    fixed = Fixed(request, scales, scores, _depth_range(model, path))
+    write_fixed(place, fixed)
     return fixed, _asked(phrases, scales, scores)
 
 
 def _asked(phrases: Phrases | None, scales: Sequence[float], scores: Sequence[float]) -> PathPhrases | None:
     return None if phrases is None else PathPhrases(phrases, tuple(scales), tuple(scores))
-
-
-def _read_fixed(place: Path) -> dict[str, Any]:
-    try:
-        fixed = json.loads(place.read_text())
-        if isinstance(fixed, dict) and {"request", "scales", "scores", "depth_range"} <= fixed.keys():
-            return fixed
-    except (OSError, ValueError):
-        pass
-    raise RunError(f"{place} is not that of a camera path; choose another folder, or delete this one.")
 
 
 def _depth_range(model: Model, path: CameraPath) -> tuple[float, float]:
@@ -294,7 +304,19 @@ class _Renderer:
 
 
 def _joined(folder: Path, outputs: Sequence[str], frames: int, reporter: TerminalReporter) -> Iterator[np.ndarray]:
-    """Pictures of the video: all outputs of a frame side by side."""
+    """Pictures of the video: all outputs of a frame side by side.
+
+    Raises:
+        RunError: a frame that was there already is damaged.
+    """
     for number in range(frames):
-        yield np.concatenate([np.asarray(Image.open(folder / name / f"{number:05d}.png")) for name in outputs], 1)
+        yield np.concatenate([_frame(folder / name / f"{number:05d}.png") for name in outputs], 1)
         reporter.advance(number + 1)
+
+
+def _frame(file: Path) -> np.ndarray:
+    try:
+        with Image.open(file) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        raise RunError(f"{file} is damaged; delete it and give the same command again.") from None

@@ -142,13 +142,13 @@ def train(command: Train, console: Console) -> dict[str, Any]:
         reporter.close()
         if page is not None:
             page.close()
-    timings = run.read_json("timings.json")
-    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in timings["seconds"].items())
+    timings = run.read_timings()
+    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in timings.seconds.items())
     console.print(
-        f"Done: {seconds}; peak memory {size_text(timings['peak_memory_bytes'])}.\n"
+        f"Done: {seconds or 'nothing was left to do'}; peak memory {size_text(timings.peak_memory_bytes)}.\n"
         f'Ask it: lerf query {output} "a phrase"',
     )
-    return {"run": str(run.path), **timings}
+    return {"run": str(run.path), **timings.to_dict()}
 
 
 def _what_and_where(command: Train) -> tuple[TrainSettings, Path]:

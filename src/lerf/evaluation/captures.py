@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
-from lerf.errors import SceneError
+from lerf.errors import LerfWarning, SceneError
+from lerf.files import is_file
+from lerf.run.capture_record import changes, read_capture_record, record_capture
 from lerf.scenes.scene import Scene
 
 POSE_TOLERANCE = 1e-6
@@ -32,6 +36,32 @@ def check_photos(capture: Scene, scene: Scene) -> None:
                 f"{new.name} of {capture.root} has {size[0]}x{size[1]} pixels, in the run {was[0]}x{was[1]}; "
                 "give the run's capture."
             )
+
+
+def warn_of_changes(run: Path, scene: Scene, capture: Scene | None) -> None:
+    """Say which held-out photos, or their cameras in a capture, are not what they were when a run was trained.
+
+    Args:
+        run: the run's folder.
+        scene: the run's.
+        capture: where the photos are read, if not where the run found them.
+    """
+    before = read_capture_record(run)
+    if before is None:
+        return
+    photos = capture or scene
+    # What is missing is said by whoever reads it.
+    there = [index for index in scene.test if is_file(photos.photos[index].path)]
+    now = record_capture(photos, before=before, photos=there)
+    if capture is None:
+        # The run's own cameras may be corrected ones.
+        now = replace(now, photos=[replace(photo, pose=[]) for photo in now.photos])
+    if found := changes(before, now):
+        warnings.warn(
+            f"The scores compare the run with other photos than those that it was trained beside: {'; '.join(found)}.",
+            LerfWarning,
+            stacklevel=2,
+        )
 
 
 def check_cameras(capture: Scene, scene: Scene, folder: Path) -> None:

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from lerf.errors import ConfigError, RunError, SceneError
-from lerf.evaluation.captures import check_cameras, check_photos
+from lerf.evaluation.captures import check_cameras, check_photos, warn_of_changes
 from lerf.evaluation.colour import Colour
 from lerf.evaluation.existence import Existence
 from lerf.evaluation.localisation import LerfLocalisation
@@ -96,6 +96,8 @@ def evaluate(
     """
     if capture is not None:
         check_photos(capture, model.scene)
+    if model.folder is not None:
+        warn_of_changes(model.folder, model.scene, capture)
     inputs = EvalInputs(model.scene, _known_truth(model, capture, labels, absent), maps is not None)
     chosen = _choose(protocols, inputs)
     if lpips is not None and "colour" not in [protocol.name for protocol in chosen]:

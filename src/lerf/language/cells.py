@@ -6,7 +6,6 @@ basis. `lerf bake` makes an index from a trained field, lifting makes one from t
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,12 @@ import torch
 from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
-from lerf.arrays import read_tensors, write_tensors
-from lerf.documents import converted, parse_document
+from lerf.documents import converted
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import RunError
 from lerf.files import is_file
 from lerf.geometry.contraction import contract
+from lerf.tensor_files import TensorFile, write_tensors
 
 FORMAT = 1
 """Version of the file. A reader refuses newer ones."""
@@ -160,7 +159,7 @@ def save_index(index: CellIndex, path: Path) -> None:
     """
     tensors, about = index_state(index)
     about |= {"rank": len(index.compressed.basis), "scales": index.scales.tolist()}
-    write_tensors(path, tensors, {"format": str(FORMAT), "index": json.dumps(about)})
+    write_tensors(path, tensors, {"index": about}, FORMAT)
 
 
 def index_state(index: CellIndex) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -234,14 +233,15 @@ def load_index(
     """
     if not is_file(path):
         raise RunError(f"There is no index at {path}; {AGAIN}.")
-    tensors, header = read_tensors(path, error=RunError, remedy=AGAIN, device=device)
-    version = header.get("format", "")
+    file = TensorFile(path, error=RunError, remedy=AGAIN)
+    version = file.version or ""
     if not version.isdecimal() or int(version[:9]) < 1:
         raise RunError(f"{path} is damaged (it does not say its format); {AGAIN}.")
     if int(version[:9]) > FORMAT:
         raise RunError(f"{path} was written by a newer lerf (format {version}); upgrade lerf.")
-    about = parse_document(header.get("index", ""), dict, str(path), error=RunError, remedy=AGAIN)
-    index = index_from_state(tensors, about, str(path))
+    facts = file.facts
+    tensors = {name: tensor.to(device) for name, tensor in file.tensors().items()}
+    index = index_from_state(tensors, facts.get("index", facts), str(path))
     provenance = index.provenance
     if encoder is not None and (provenance.encoder, provenance.fingerprint) != (encoder.name, encoder.fingerprint):
         raise RunError(f"{path} was made with other weights or another encoder than '{encoder.name}'; {AGAIN}.")

@@ -68,8 +68,15 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, Integral) and not isinstance(value, bool)
     if hint is float:
-        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
     return isinstance(value, hint)
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond the numbers with a point
+        return False
 
 
 def _items_fit(items: tuple[Any, ...], parts: tuple[Any, ...]) -> bool:

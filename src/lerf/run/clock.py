@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from lerf.files import write_json
 from lerf.run.folder import RunFolder
+from lerf.run.journal import write_timings
 
 PROCESS_STATUS = Path("/proc/self/status")
 """Where Linux says what a process holds and held."""
@@ -37,12 +37,11 @@ class Clock:
     def mark(self) -> None:
         """Write down the time since the last mark, or since the stage began."""
         now = time.perf_counter()
-        path = self.run.path / "timings.json"
-        timings = self.run.read_json("timings.json") if path.is_file() else {"seconds": {}}
-        seconds = timings["seconds"]
-        seconds[self.name] = round(seconds.get(self.name, 0.0) + now - self.since, 3)
-        timings["peak_memory_bytes"] = max(timings.get("peak_memory_bytes", 0), peak_memory())
-        write_json(path, timings)
+        timings = self.run.read_timings()
+        spent = timings.seconds.get(self.name, 0.0) + now - self.since
+        timings.seconds[self.name] = round(spent, 3)
+        timings.peak_memory_bytes = max(timings.peak_memory_bytes, peak_memory())
+        write_timings(self.run.path / "timings.json", timings)
         self.since = now
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,7 @@ from lerf.language.protocol import LanguageSource
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.protocol import Radiance
+from lerf.run.differences import Difference
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
@@ -60,9 +62,9 @@ def open_radiance_field(folder: RunFolder, settings: TrainSettings, scene: Scene
     """
     tensors, facts = folder.load_stage("radiance")
     _check_finished(folder, "radiance", facts)
-    field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train))
-    folder.restore_field("radiance", field, tensors)
-    return field.to(device).eval()
+    sizes = settings.radiance.for_background(scene.background)
+    field = folder.restore_field("radiance", lambda: RadianceField(sizes, len(scene.train)), tensors)
+    return typing.cast(RadianceField, field.to(device).eval())
 
 
 def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> LanguageSource:
@@ -77,9 +79,10 @@ def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> La
         return CellLanguage(_lifted_index(folder, tensors, facts, device), settings.language.samples)
     path = str(folder.path / "language.safetensors")
     widths = converted(facts, _Widths, path, error=RunError, remedy=TRAIN_AGAIN)
-    field = LanguageField(settings.language, widths.width, widths.dense_width, (1.0, 2.0))
-    folder.restore_field("language", field, tensors)
-    return source_of(field.to(device).eval())
+    field = folder.restore_field(
+        "language", lambda: LanguageField(settings.language, widths.width, widths.dense_width, (1.0, 2.0)), tensors
+    )
+    return source_of(typing.cast(LanguageField, field.to(device).eval()))
 
 
 def source_of(field: LanguageField) -> LanguageSource:
@@ -97,8 +100,9 @@ def open_encoder(folder: RunFolder, config: dict[str, Any], weights: Path | None
     given = weights or (Path(settings.weights) if settings.weights else None)
     encoder = load_encoder(settings.encoder, given, offline, device)
     if encoder.fingerprint != config["encoder_fingerprint"]:
+        told = Difference(f"'{settings.encoder}'", config["encoder_fingerprint"], encoder.fingerprint)
         raise EncoderError(
-            f"{folder.path} was trained with other weights of '{settings.encoder}'; give the same ones with --weights."
+            f"{folder.path} was trained with other weights of {told}; give the same ones with --weights."
         )
     return encoder
 

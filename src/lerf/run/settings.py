@@ -13,7 +13,7 @@ from lerf.errors import ConfigError
 from lerf.language.config import LanguageConfig
 from lerf.radiance.hash_grid.config import RadianceConfig
 from lerf.ranges import Count, Positive, Range
-from lerf.run.checks import OPTION_NAMES, check_fields
+from lerf.run.checks import OPTION_NAMES, check_fields, check_value, hints_of
 from lerf.training.schedules import LanguageTraining, RadianceTraining
 
 LanguageSource = Literal["field", "lift"]
@@ -156,6 +156,11 @@ class TrainSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         check_border(self.features, self.border)
+        if self.radiance.near >= self.radiance.far:
+            raise ConfigError(
+                f"--radiance.near {self.radiance.near:g} lies beyond --radiance.far {self.radiance.far:g}; give a "
+                "smaller one."
+            )
         ratios = self.tile_ratios or ()
         if len(set(ratios)) < len(ratios) or not all(0.0 < ratio <= 1.0 for ratio in ratios):
             raise ConfigError(f"Tile ratios must lie in (0, 1], each given once, not {', '.join(map(str, ratios))}.")
@@ -186,25 +191,31 @@ def to_plain(value: Any) -> Any:
     return dataclasses.asdict(value)
 
 
-def from_plain(kind: type, value: dict[str, Any]) -> Any:
-    """The dataclass that `to_plain` wrote.
+def from_plain(kind: type, value: Any, prefix: str = "") -> Any:
+    """The dataclass that `to_plain` wrote; `prefix` is the name of the part that it is: `radiance.`.
 
     Raises:
-        ConfigError: when a field is missing or unknown.
+        ConfigError: when a field is missing or unknown, or its value another than it may have.
     """
+    if not isinstance(value, dict):
+        raise ConfigError(f"The saved settings of {kind.__name__} are no settings by name.")
     known = {f.name for f in dataclasses.fields(kind)}
     value = {f.name: f.default for f in dataclasses.fields(kind) if f.metadata == ADDED} | value
     if set(value) != known:
         odd = ", ".join(sorted(set(value) ^ known))
         raise ConfigError(f"The saved settings of {kind.__name__} do not fit this version of lerf (fields: {odd}).")
-    hints = typing.get_type_hints(kind)
+    hints = hints_of(kind)
     ready = {}
     for name, item in value.items():
-        if dataclasses.is_dataclass(hints[name]):
-            item = from_plain(typing.cast(type, hints[name]), item)
-        ready[name] = _tuples(item)
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint):
+            ready[name] = from_plain(typing.cast(type, hint), item, f"{prefix}{name}.")
+        else:
+            ready[name] = _tuples(item)
+            check_value(prefix + name, ready[name], hint)
     return kind(**ready)
 
 
-def _tuples(item: Any) -> Any:
-    return tuple(_tuples(part) for part in item) if isinstance(item, list) else item
+def _tuples(item: Any, depth: int = 4) -> Any:
+    """Lists as tuples, no deeper than any setting has them."""
+    return tuple(_tuples(part, depth - 1) for part in item) if isinstance(item, list) and depth else item

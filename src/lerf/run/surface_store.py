@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from lerf.arrays import CHECKSUM, read_tensors, write_tensors
-from lerf.documents import parse_document
+from lerf.documents import converted
 from lerf.errors import LerfWarning, RunError, StorageError
 from lerf.files import is_file, sha256_of
 from lerf.geometry.traced_rays import TracedRays
@@ -27,6 +25,7 @@ from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.surface import DepthMaps, Surface
 from lerf.steps import Steps
+from lerf.tensor_files import TensorFile, write_tensors
 
 FORMAT = 1
 """Version of the file; one of another version is made again."""
@@ -80,25 +79,22 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
         tensors[f"graph.{name}"] = torch.from_numpy(np.ascontiguousarray(getattr(transition, name)))
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
     about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
-    # The header of a stage's checkpoint (`run/folder.py`).
-    header = {"format": str(FORMAT), "facts": json.dumps({**facts, **about}, sort_keys=True)}
-    write_tensors(path, tensors, header)
+    # As a stage's checkpoint (`run/folder.py`).
+    write_tensors(path, tensors, {**facts, **about}, FORMAT)
 
 
 def _read(path: Path, key: dict[str, str], language: LanguageSource, device: str) -> Surface | None:
-    """The surface of a file, or None where there is none of these sources.
-
-    A checksum vouches for its tensors, so that none of them need be looked at.
-    """
+    """The surface of a file, or None where there is none of these sources."""
     if not is_file(path):
         return None
     try:
-        tensors, header = read_tensors(path, error=RunError, remedy="delete it", device=device)
-        if header.get("format") != str(FORMAT) or CHECKSUM not in header:
+        file = TensorFile(path, error=RunError, remedy="it is made again")
+        about = converted(file.facts, _About, str(path), error=RunError, remedy="it is made again")
+        if file.version != str(FORMAT) or about.sources != key:
             return None
-        about = parse_document(header.get("facts", ""), _About, str(path), error=RunError, remedy="delete it")
-        return _surface(tensors, about, language) if about.sources == key else None
-    except (RunError, KeyError, TypeError, ValueError):
+        tensors = {name: tensor.to(device) for name, tensor in file.tensors(may_be_nan="depth.").items()}
+        return _surface(tensors, about, language)
+    except (RunError, LookupError, TypeError, ValueError, RuntimeError):
         # It holds nothing that cannot be computed again.
         return None
 
@@ -118,6 +114,7 @@ def _surface(tensors: dict[str, Tensor], about: _About, language: LanguageSource
     graph = {name: tensor.cpu().numpy() for name, tensor in part("graph.").items()}
     count = len(rays)
     transition = csr_matrix((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
+    transition.check_format(full_check=True)
     depth_maps: DepthMaps = {int(photo): depth for photo, depth in part("depth.").items()}
     latent = Latent(latents, tensors["low"], tensors["high"])
     return Surface(rays, language, latent, SurfaceGraph(transition), depth_maps, about.least_cell)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from lerf.pyramids.plan import PyramidOptions, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.run.folder import StageName
 from lerf.run.report import reported
-from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import capture_fingerprint
+from lerf.stages.prepare import note_reduced
 from lerf.stages.stage import Context
 
 
@@ -42,7 +41,6 @@ class FeatureStage:
     saved = False
 
     def __init__(self) -> None:
-        self._sharp: Scene | None = None
         self._pyramids: TrainingPyramids | None = None
 
     @property
@@ -65,18 +63,17 @@ class FeatureStage:
         }
 
     def check(self, context: Context) -> None:
-        """Refuse features that the encoder cannot make, and say so where the original photos cannot be used."""
+        """Refuse features that the encoder cannot make."""
         _check_border(mode_in_use(context.encoder, context.settings.features), context.settings.border)
-        self._sharp = _sharp_scene(context)
 
     def run(self, context: Context) -> None:
-        sharp = self._sharp or _sharp_scene(context)
+        sharp = context.originals or context.scene
         try:
             stores = _stores(context, sharp)
         except SceneError as error:
             if sharp is context.scene:
                 raise
-            _note_reduced(context, error)
+            note_reduced(context.reporter, error)
             sharp = context.scene
             stores = _stores(context, sharp)
         self._pyramids = TrainingPyramids(*stores, _pixel_factors(sharp, context.scene, context.settings.device))
@@ -85,21 +82,6 @@ class FeatureStage:
 def _check_border(mode: str, border: str) -> None:
     if mode == "dense" and border != "edge":
         raise ConfigError(f"--border {border} is for tiles; use --features tiles with it, or leave it out.")
-
-
-def _sharp_scene(context: Context) -> Scene:
-    """The capture at its full resolution, or as the radiance uses it where the originals were not shipped."""
-    if not context.settings.downscale:
-        return context.scene
-    try:
-        return read_scene(Path(context.settings.data))
-    except SceneError as error:
-        _note_reduced(context, error)
-        return context.scene
-
-
-def _note_reduced(context: Context, error: SceneError) -> None:
-    context.reporter.note(f"Features come from the reduced photos, as the originals cannot be used. {error}")
 
 
 def _stores(context: Context, scene: Scene) -> tuple[PyramidStore, PyramidStore | None]:

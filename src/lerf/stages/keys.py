@@ -13,8 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lerf.run.differences import differences
 from lerf.run.settings import ADDED, to_plain
 from lerf.scenes.scene import Scene
+
+DIGITS = 24
+"""Of the hashes in keys."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +36,23 @@ class StageKey:
 
     @property
     def digest(self) -> str:
-        """Hexadecimal hash, 24 digits."""
-        return hashlib.sha256(json.dumps(self.decided_by, sort_keys=True).encode()).hexdigest()[:24]
+        """Hexadecimal hash of `DIGITS` digits."""
+        return hashlib.sha256(json.dumps(self.decided_by, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
-        """Names of what is not as it was recorded, such as `seed`, `radiance.levels` or a stage that it needs."""
-        return [name.removeprefix("needs.") for name in _differences(recorded, self.decided_by, "")]
+        """What is not as it was recorded, with both values: `seed 0 (now 4)`.
+
+        Of what is a hash, such as a stage that it needs, there is the name alone.
+        """
+        return [
+            one.name.removeprefix("needs.") if _is_digest(one.before) or _is_digest(one.now) else str(one)
+            for one in differences(recorded, self.decided_by)
+        ]
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str) -> list[str]:
-    found = []
-    for name in sorted({*before, *now}):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += _differences(old, new, f"{prefix}{name}.")
-        elif old != new or (name in before) != (name in now):
-            found.append(f"{prefix}{name}")
-    return found
+def _is_digest(value: Any) -> bool:
+    """Whether a value is one of `StageKey.digest` or `capture_fingerprint`."""
+    return isinstance(value, str) and len(value) == DIGITS and not set(value) - set("0123456789abcdef")
 
 
 def settings_part(settings: Any) -> dict[str, Any]:
@@ -65,8 +69,11 @@ def settings_part(settings: Any) -> dict[str, Any]:
 
 
 def capture_fingerprint(scene: Scene) -> str:
-    """Hash of the photos' names and sizes and of the split. Poses are left out: they come out of arithmetic that
-    differs in the last digits from one machine to another."""
+    """Hash of the photos' names and sizes and of the split.
+
+    Poses are left out, which come out of arithmetic that differs in the last digits from one machine to another, and
+    the photos' content; `run/capture_record.py` knows both.
+    """
     photos = [[photo.name, photo.camera.width, photo.camera.height] for photo in scene.photos]
     described = json.dumps([photos, list(scene.train), scene.background])
-    return hashlib.sha256(described.encode()).hexdigest()[:24]
+    return hashlib.sha256(described.encode()).hexdigest()[:DIGITS]

@@ -9,8 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lerf.errors import ConfigError, RunError
+from lerf.run.differences import listed
 from lerf.stages.keys import StageKey
-from lerf.stages.prepare import refuse_other_run, start_run
+from lerf.stages.prepare import (
+    note_unknown_photos,
+    refuse_capture_changed_meanwhile,
+    refuse_other_run,
+    start_run,
+)
 from lerf.stages.stage import Context, Stage
 
 
@@ -38,15 +44,24 @@ def run_stages(stages: Sequence[Stage], context: Context) -> None:
         KeyboardInterrupt: after a checkpoint has been written, where there was something to save.
     """
     refuse_other_run(context)
+    note_unknown_photos(context)
     plan = plan_stages(stages, context)
     for stage in plan.to_do:
         stage.check(context)
-    start_run(context)
-    if plan.to_do:
-        context.reporter.note(plan.summary)
-    for stage in plan.to_do:
-        with context.clock.stage(stage.name):
-            stage.run(context)
+    if not plan.to_do and context.run.exists:
+        context.run.clear_away()
+        return
+    with context.run.written("choose another --output"):
+        # What another process has finished until just now is not done again.
+        refuse_other_run(context)
+        plan = plan_stages(stages, context)
+        start_run(context)
+        if plan.to_do:
+            context.reporter.note(plan.summary)
+        for stage in plan.to_do:
+            refuse_capture_changed_meanwhile(context)
+            with context.clock.stage(stage.name):
+                stage.run(context)
 
 
 def plan_stages(stages: Sequence[Stage], context: Context) -> Plan:
@@ -90,9 +105,9 @@ def _is_finished(stage: Stage, context: Context) -> bool:
         return False
     key = context.keys[stage.name]
     if facts.get("key", key.digest) != key.digest:
-        changed = ", ".join(key.differences(facts["decided_by"]))
+        changed = listed(key.differences(facts.get("decided_by", {}))) or "key"
         raise RunError(
-            f"The {stage.name} in {context.run.path} was made with another {changed}; choose another --output or "
-            f"delete its {stage.name}.safetensors."
+            f"The {stage.name} in {context.run.path} was made from something else: {changed}; choose another --output "
+            f"or delete its {stage.name}.safetensors."
         )
     return bool(facts.get("finished"))

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lerf.encoders.registry import load_dense_encoder, load_encoder
-from lerf.errors import RunError
+from lerf.errors import RunError, SceneError
 from lerf.files import write_json
+from lerf.run.capture_record import (
+    NAMED,
+    changed_files,
+    changes,
+    read_capture_record,
+    record_of_scene,
+    write_capture_record,
+)
 from lerf.run.clock import Clock
+from lerf.run.differences import Difference, listed, settings_differences
 from lerf.run.folder import RunFolder
 from lerf.run.report import Reporter
 from lerf.run.settings import TrainSettings
-from lerf.scenes.load import load_scene
+from lerf.scenes.load import load_scene, read_scene
 from lerf.scenes.record import scene_to_plain
+from lerf.scenes.scene import Scene
 from lerf.stages.stage import Context
 
+TWO_WAYS = "train into another --output, or delete the run to train it again"
 FINGERPRINTS = ("encoder_fingerprint", "dense_fingerprint")
 
 
@@ -29,44 +41,123 @@ def open_context(
         EncoderError: an encoder is unknown, or its weights are missing.
     """
     weights = Path(settings.weights) if settings.weights else None
+    scene = load_scene(settings.data, settings.downscale)
     return Context(
         run,
         settings,
-        load_scene(settings.data, settings.downscale),
+        scene,
         load_encoder(settings.encoder, weights, offline, settings.device),
         None if settings.dense == "none" else load_dense_encoder(settings.dense, None, offline, settings.device),
         reporter,
         Clock(run),
         save_seconds,
+        originals=_originals(settings, reporter),
     )
 
 
 def refuse_other_run(context: Context) -> None:
     """Make sure that the folder holds this run or none.
 
+    Where it holds this run its own normalised frame is used: that of its fields, whatever this version would choose.
+
     Raises:
-        RunError: it holds a run with other settings or encoders, or other files.
+        RunError: it holds a run with other settings or encoders, of another capture or one that has changed, or other
+            files.
     """
     run = context.run
     if run.exists:
-        config, encoders = run.read_config(), _about_encoders(context)
-        if config["settings"] != context.settings or any(config.get(name) != encoders[name] for name in FINGERPRINTS):
-            raise RunError(f"{run.path} holds a run with other settings; choose another --output or delete it.")
+        _refuse_other_settings(context, run.read_config())
+        # One that has learnt nothing yet begins anew, so that a capture that was mended can be gone on with.
+        if run.has_checkpoints:
+            saved = run.read_scene()
+            _refuse_changed_capture(context, saved)
+            context.scene = replace(context.scene, similarity=saved.similarity)
     elif run.path.exists() and not run.is_fresh:
         raise RunError(f"{run.path} is not empty and holds no run; choose another --output.")
 
 
+def note_unknown_photos(context: Context) -> None:
+    """Say so where a run cannot know whether its photos have changed."""
+    path = context.run.path
+    if context.run.has_checkpoints and read_capture_record(path) is None:
+        context.reporter.note(
+            f"{path} was begun by an older lerf, which did not write down what its photos were: whether "
+            "they have changed since cannot be checked."
+        )
+
+
 def start_run(context: Context) -> None:
-    """Write what a run begins with, or clear away what a killed training has left in it.
+    """Write what a run begins with.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    if context.run.exists:
-        context.run.remove_leftovers()
-        return
-    write_json(context.run.path / "scene.json", scene_to_plain(context.scene))
-    context.run.write_config(context.settings, _about_encoders(context))
+    run = context.run
+    # A run of an older version is known by its capture from now on; files that were touched are not read again.
+    if not run.has_checkpoints or read_capture_record(run.path) != context.record:
+        write_capture_record(run.path, context.record)
+    if not run.has_checkpoints:
+        write_json(run.path / "scene.json", scene_to_plain(context.scene))
+    if not run.exists:
+        run.write_config(context.settings, _about_encoders(context))
+
+
+def refuse_capture_changed_meanwhile(context: Context) -> None:
+    """Make sure that the photos are still those that the run began with.
+
+    Raises:
+        RunError: they are not.
+    """
+    if names := changed_files(context.record):
+        raise RunError(
+            f"{len(names)} photos or masks changed while {context.run.path} was trained ({listed(names, NAMED)}); "
+            f"{TWO_WAYS}."
+        )
+
+
+def _originals(settings: TrainSettings, reporter: Reporter) -> Scene | None:
+    """The capture at its full resolution, where another one is asked for and the originals were shipped."""
+    if not settings.downscale:
+        return None
+    try:
+        return read_scene(Path(settings.data))
+    except SceneError as error:
+        note_reduced(reporter, error)
+        return None
+
+
+def note_reduced(reporter: Reporter, error: SceneError) -> None:
+    """Say that the original photos cannot be used."""
+    reporter.note(f"Features come from the reduced photos, as the originals cannot be used. {error}")
+
+
+def _refuse_other_settings(context: Context, config: dict[str, Any]) -> None:
+    path = context.run.path
+    if found := settings_differences(config["settings"], context.settings):
+        raise RunError(
+            f"{path} holds a run with other settings: {listed(found)}; give those of the run, choose another --output, "
+            "or delete it."
+        )
+    encoders = _about_encoders(context)
+    for name, encoder in zip(FINGERPRINTS, (context.settings.encoder, context.settings.dense), strict=True):
+        if config.get(name) != encoders[name]:
+            told = Difference(f"'{encoder}'", config.get(name), encoders[name])
+            raise RunError(
+                f"{path} was trained with other weights of {told}; give the same ones with --weights, or choose "
+                "another --output."
+            )
+
+
+def _refuse_changed_capture(context: Context, saved: Scene) -> None:
+    run, settings = context.run, context.settings
+    before = read_capture_record(run.path)
+    if before is None:
+        corrected = settings.radiance_training.refine_poses or settings.radiance_run is not None
+        before = record_of_scene(saved, poses=not corrected)
+    if found := changes(before, context.record):
+        raise RunError(
+            f"The capture has changed since {run.path} was begun: {'; '.join(found)}. Undo that, or {TWO_WAYS}."
+        )
 
 
 def _about_encoders(context: Context) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from lerf.geometry.camera_table import CameraTable
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.protocol import Radiance
+from lerf.run.capture_record import changes, read_capture_record, record_of_scene
+from lerf.run.differences import differences, listed
 from lerf.run.folder import RunFolder, StageName
 from lerf.run.open_run import open_radiance_field
 from lerf.run.report import reported
+from lerf.run.settings import to_plain
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import capture_fingerprint, settings_part
 from lerf.stages.refined_poses import apply_refined_poses, new_pose_refinement
@@ -100,14 +103,25 @@ def _lent_radiance(context: Context) -> tuple[dict[str, Tensor], dict[str, Any]]
         ConfigError: it does not fit the settings or the capture.
         RunError: there is no such run, or its radiance is not finished.
     """
-    settings, scene = context.settings, context.scene
+    settings = context.settings
     source = RunFolder(Path(settings.radiance_run or ""))
     theirs = source.read_config()["settings"]
-    if theirs.radiance != settings.radiance:
-        raise ConfigError(f"The radiance of {source.path} has other sizes; use --preset {theirs.preset}.")
+    if found := differences(to_plain(theirs.radiance), to_plain(settings.radiance), "--radiance"):
+        raise ConfigError(
+            f"The radiance of {source.path} has other sizes: {listed(found)}; use --preset {theirs.preset}."
+        )
     lent = source.read_scene()
-    if lent.similarity.to_dict() != scene.similarity.to_dict() or lent.train != scene.train:
-        raise ConfigError(f"{source.path} was trained on another capture; its radiance does not fit this one.")
+    before = read_capture_record(source.path)
+    if before is None:
+        corrected = theirs.radiance_training.refine_poses or theirs.radiance_run is not None
+        before = record_of_scene(lent, poses=not corrected)
+    if apart := changes(before, context.record):
+        raise ConfigError(
+            f"{source.path} was trained on another capture; its radiance does not fit this one: {'; '.join(apart)}. "
+            "Leave --radiance out."
+        )
+    # Its field is in its own normalised frame.
+    context.scene = replace(context.scene, similarity=lent.similarity)
     tensors, facts = source.load_stage("radiance")
     if not facts.get("finished"):
         raise RunError(f"The radiance of {source.path} is not finished; run its training to the end first.")

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
+from lerf.errors import RunError
+from lerf.run.capture_record import CaptureRecord, read_capture_record, record_capture
 from lerf.run.clock import Clock
 from lerf.run.folder import RunFolder, StageName
 from lerf.run.report import Reporter
 from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import StageKey
+from lerf.training.checkpoint import number_that_is_not_finite
 
 
 @dataclass
@@ -34,11 +38,28 @@ class Context:
     clock: Clock
     save_seconds: float
     """Time between checkpoints."""
+    originals: Scene | None = None
+    """The capture at its full resolution, where `scene` is reduced and the originals can be used."""
     keys: dict[StageName, StageKey] = field(default_factory=dict)
     """What decides the outcome of each stage; filled by `pipeline.plan_stages`."""
 
+    @cached_property
+    def record(self) -> CaptureRecord:
+        """What the capture is now; files that were not touched since the run began are not read again."""
+        before = read_capture_record(self.run.path) if self.run.has_checkpoints else None
+        return record_capture(self.scene, self.originals, before, self.reporter.note)
+
     def save_stage(self, stage: StageName, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Write a stage's checkpoint, with its key; `facts["finished"]` says whether the stage is over."""
+        """Write a stage's checkpoint, with its key; `facts["finished"]` says whether the stage is over.
+
+        Raises:
+            RunError: a number is not finite any more; the checkpoint before is kept.
+            StorageError: it cannot be written.
+        """
+        if name := number_that_is_not_finite(tensors):
+            raise RunError(
+                f"The {stage} training has diverged ({name} is not finite); resume with another --seed in a new folder."
+            )
         key = self.keys[stage]
         self.run.save_stage(stage, tensors, {**facts, "key": key.digest, "decided_by": key.decided_by})
 

@@ -15,12 +15,15 @@ from lerf.errors import RunError, SceneError
 from lerf.pyramids.lookup import PyramidTable, open_photo_by_photo
 from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
+from lerf.run.capture_record import changes, read_capture_record, record_capture, record_of_scene
+from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
 
 
 def training_pyramids(
+    folder: Path,
     scene: Scene,
     encoder: ImageTextEncoder,
     settings: TrainSettings,
@@ -32,6 +35,7 @@ def training_pyramids(
     They are found again by content, or computed from the capture where the cache is gone.
 
     Args:
+        folder: of the run.
         scene: the run's.
         encoder: the run's.
         settings: of the run.
@@ -40,7 +44,7 @@ def training_pyramids(
 
     Raises:
         SceneError: the capture cannot be read.
-        RunError: it has other training photos than the run.
+        RunError: it has other training photos than the run, or they have changed.
     """
     try:
         capture = read_scene(Path(settings.data))
@@ -52,6 +56,7 @@ def training_pyramids(
     theirs, ours = ([each.photos[i] for i in each.train] for each in (capture, scene))
     if [photo.name for photo in theirs] != [photo.name for photo in ours]:
         raise RunError(f"{settings.data} has other training photos than the run; train again into a new folder.")
+    _refuse_changed_photos(folder, capture, settings)
     store = build_pyramids(
         [partial(capture.pixels, index) for index in capture.train],
         encoder,
@@ -64,3 +69,16 @@ def training_pyramids(
         for sharp, photo in zip(theirs, ours, strict=True)
     ]
     return open_photo_by_photo(store, settings.memory_bytes, device), torch.tensor(factors)
+
+
+def _refuse_changed_photos(folder: Path, capture: Scene, settings: TrainSettings) -> None:
+    before = read_capture_record(folder)
+    if before is None:
+        corrected = settings.radiance_training.refine_poses or settings.radiance_run is not None
+        before = record_of_scene(RunFolder(folder).read_scene(), poses=not corrected)
+    used = read_scene(Path(settings.data), settings.downscale) if settings.downscale else capture
+    if found := changes(before, record_capture(used, capture if settings.downscale else None, before)):
+        raise RunError(
+            f"{settings.data} is not what {folder} was trained on: {'; '.join(found)}. Undo that, or train again into "
+            "a new folder."
+        )

@@ -93,3 +93,29 @@ def module_state(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
     """The tensors whose names begin with `prefix` and a dot, without these; empty where there are none."""
     start = f"{prefix}."
     return {name[len(start) :]: value for name, value in tensors.items() if name.startswith(start)}
+
+
+def check_fits(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Check that tensors are the state of a module, which may be on the device `meta`.
+
+    Raises:
+        ValueError: names, shapes or types are others.
+    """
+    expected, given = ({name: (each.shape, each.dtype) for name, each in state.items()}
+                       for state in (module.state_dict(), tensors))  # fmt: skip
+    if given != expected:
+        raise ValueError("The tensors are not those of such a module.")
+
+
+def number_that_is_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name of a tensor with a number that is NaN or infinite; None where there is none.
+
+    The ranges of scales, `...low` and `...high`, are infinite where no scale was seen; they may not be NaN.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        right = ~tensor.isnan() if name.endswith(("low", "high")) else tensor.isfinite()
+        if not bool(right.all()):
+            return name
+    return None

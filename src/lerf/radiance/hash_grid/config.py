@@ -5,39 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from lerf.ranges import Count, Positive, PositiveShare, Range, Share
+from lerf.ranges import Cells, Few, PositiveShare, Range, Samples, Share, Width
 
 CUT_OUT_FAR = 3.0
 """Distance of the last sample in a scene whose photos are cut out, normalised units."""
+
+
+Distance = Annotated[float, Range(0, 1_000_000, above=True)]
+"""Normalised units."""
 
 
 @dataclass(frozen=True)
 class RadianceConfig:
     """Sizes of the radiance field and of the sampling along its rays."""
 
-    levels: Count = 10
+    levels: Few = 10
     """Levels of the hash grid."""
-    features: Count = 2
+    features: Few = 2
     """Features of a level."""
     log2_entries: Annotated[int, Range(1, 30)] = 17
     """Binary logarithm of the largest number of entries of a level."""
-    coarsest: Count = 16
+    coarsest: Cells = 16
     """Cells of the coarsest level along an axis of the contracted cube."""
-    finest: Count = 1536
+    finest: Cells = 1536
     """Cells of the finest level."""
-    hidden: Count = 32
+    hidden: Width = 32
     """Width of the hidden layer of the density network."""
-    geometry: Count = 7
+    geometry: Width = 7
     """Features that the density network hands to the colour network."""
-    colour_hidden: Count = 32
+    colour_hidden: Width = 32
     """Width of the two hidden layers of the colour network."""
     shading: Literal["deferred", "per-sample"] = "deferred"
     """Colour network once per ray on composited features, or at every sample as in nerfacto."""
-    samples: Count = 16
+    samples: Samples = 16
     """Samples along a ray."""
-    render_samples: Count = 64
+    render_samples: Samples = 64
     """Samples along a ray when pictures are rendered."""
-    bins: Count = 96
+    bins: Annotated[int, Range(1, 1 << 13)] = 96
     """Intervals in which the density grid is read to place the samples."""
     padding: Share = 0.05
     """Share of the samples that is spread evenly along the ray, whatever the density grid says."""
@@ -45,11 +49,11 @@ class RadianceConfig:
     """Most that a bin of the density grid may absorb when samples are placed: spreads them behind the first surface."""
     closed: bool = True
     """Whether every ray ends on something (a room, a street); False for objects in front of a known background."""
-    grid_side: Count = 128
+    grid_side: Annotated[int, Range(1, 1 << 11)] = 128
     """Cells of the density grid along an axis of the contracted cube."""
-    near: Positive = 0.05
+    near: Distance = 0.05
     """Distance of the first possible sample, normalised units."""
-    far: Positive = 100.0
+    far: Distance = 100.0
     """Distance of the last possible sample, normalised units."""
 
     def for_background(self, background: str | None) -> RadianceConfig:
