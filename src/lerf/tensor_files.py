@@ -118,6 +118,11 @@ class TensorFile:
         return self._metadata.format
 
     @property
+    def has_checksum(self) -> bool:
+        """Whether it was written with a checksum, which `tensors` compares."""
+        return self._metadata.sha256 is not None
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The facts that were written beside the tensors.
 

@@ -93,8 +93,8 @@ def test_a_file_of_a_newer_lerf_or_of_an_unknown_source_is_refused(tmp_path) -> 
     save_file(tensors, path, {**header, "format": str(FORMAT + 1)})
     with pytest.raises(RunError, match=r"newer lerf .* upgrade lerf"):
         load_index(path)
-    about = json.loads(header["index"])
-    save_file(tensors, path, {**header, "index": json.dumps({**about, "source": "guess"})})
+    about = json.loads(header["facts"])["index"]
+    save_file(tensors, path, {"format": header["format"], "index": json.dumps({**about, "source": "guess"})})
     with pytest.raises(RunError, match="damaged"):
         load_index(path)
     del tensors["low"]
@@ -107,12 +107,10 @@ def changed(path, change) -> None:
     """The file as an older lerf wrote it, without a checksum, and changed."""
     with safe_open(path, framework="pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    del header["sha256"]
-    about = json.loads(header["index"])
+    about = json.loads(header["facts"])["index"]
     change(about, tensors)
-    save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()}, path, {**header, "index": json.dumps(about)}
-    )
+    old = {"format": header["format"], "index": json.dumps(about)}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, old)
 
 
 def put(name: str, value: float):

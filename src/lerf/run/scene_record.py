@@ -10,6 +10,7 @@ import torch
 
 from lerf.documents import converted
 from lerf.errors import LerfError, SceneError
+from lerf.geometry.bounds import LARGEST_RADIAL
 from lerf.geometry.camera_table import CameraTable
 from lerf.scenes.record import scene_from_plain
 from lerf.scenes.scene import Photo, Scene
@@ -22,6 +23,7 @@ TOLERANCE = 1e-3
 Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
 Number = Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
 Pixels = Annotated[float, msgspec.Meta(ge=-1e7, le=1e7)]
+Coefficient = Annotated[float, msgspec.Meta(ge=-LARGEST_RADIAL, le=LARGEST_RADIAL)]
 Focal = Annotated[float, msgspec.Meta(ge=1e-3, le=1e9)]
 Index = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -37,7 +39,7 @@ class _Camera(msgspec.Struct):
     cx: Pixels
     cy: Pixels
     camera_to_world: tuple[Row, Row, Row]
-    distortion: Annotated[list[Number], msgspec.Meta(min_length=6, max_length=16)]
+    distortion: Annotated[list[Coefficient], msgspec.Meta(min_length=6, max_length=16)]
     fisheye: bool
 
 

@@ -90,7 +90,7 @@ def _read(path: Path, key: dict[str, str], language: LanguageSource, device: str
     try:
         file = TensorFile(path, error=RunError, remedy="it is made again")
         about = converted(file.facts, _About, str(path), error=RunError, remedy="it is made again")
-        if file.version != str(FORMAT) or about.sources != key:
+        if file.version != str(FORMAT) or not file.has_checksum or about.sources != key:
             return None
         tensors = {name: tensor.to(device) for name, tensor in file.tensors(may_be_nan="depth.").items()}
         return _surface(tensors, about, language)
