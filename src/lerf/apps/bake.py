@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import arg
 
+from lerf.apps.checks import check_cache, check_folder
 from lerf.apps.options import RunOptions
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.sizes import size_text
 from lerf.errors import QueryError
+from lerf.ranges import Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +23,13 @@ class Bake(RunOptions):
 
     source: Literal["field", "lift"] = "field"
     """Where its embeddings come from: the trained language field, or the photos' pyramids averaged over the views."""
-    compare: Annotated[tuple[str, ...], arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="")] = ()
+    compare: Annotated[tuple[Words, ...], arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="")] = ()
     """Phrases for which to say how far the index's answers are from the field's."""
+
+    def check(self) -> None:
+        check_folder(self.run, "RUN")
+        if self.source == "lift":
+            check_cache()
 
 
 def bake(command: Bake, console: Console) -> dict[str, Any]:

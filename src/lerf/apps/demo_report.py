@@ -14,6 +14,7 @@ from lerf.apps.demo import Demo
 from lerf.apps.eval_tables import report_tables
 from lerf.apps.pictures import write_row
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.suggest import suggested
 from lerf.evaluation.existence import thinned
 from lerf.evaluation.report import evaluate
 from lerf.files import write_json
@@ -61,9 +62,9 @@ def demo(command: Demo, console: Console) -> dict[str, Any]:
     example = drawn[-1]["text"]
     console.print(
         f"{len(files)} pictures in {pictures}, all scores in {command.output / 'report.json'}.\n"
-        f"Open it: lerf view {run}\n"
-        f'Ask it: lerf query {run} "{example}"\n'
-        f'See it: lerf render {run} --query "{example}" --output {command.output / "more"}',
+        f"Open it: {suggested('view', run)}\n"
+        f"Ask it: {suggested('query', run, example)}\n"
+        f"See it: {suggested('render', run, '--query', example, '--output', command.output / 'more')}",
     )
     return report
 

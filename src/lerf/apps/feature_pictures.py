@@ -28,11 +28,11 @@ from lerf.encoders.protocols import DenseEncoder, FeatureGrid, ImageTextEncoder
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import QueryError
 from lerf.files import write_json
-from lerf.pyramids.plan import Compute, PyramidOptions
+from lerf.pyramids.plan import Compute, PyramidOptions, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.rendering.pca import PcaBasis, apply_pca_basis, fit_pca_basis
 from lerf.run.device import choose_device
-from lerf.run.settings import PRESETS
+from lerf.run.settings import PRESETS, check_border
 from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
 
@@ -48,8 +48,9 @@ def features(command: Features, console: Console) -> dict[str, Any]:
     scene = load_scene(command.data, command.downscale)
     preset = PRESETS["lerf-cpu" if device == "cpu" else "lerf"]
     chosen = _chosen(scene, command.views)
-    name = command.encoder or preset.encoder
+    name = preset.encoder if command.encoder is None else command.encoder
     encoder = load_encoder(name, command.weights, command.offline, device)
+    check_border(mode_in_use(encoder, command.features), command.border)
     jobs: list[tuple[str, ImageTextEncoder | DenseEncoder, PyramidOptions]] = [
         (name, encoder, PyramidOptions(command.features, command.tile_ratios, command.border))
     ]

@@ -10,13 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from lerf.apps.options import JsonOption
+from lerf.apps.checks import only_with
+from lerf.apps.options import Command
 from lerf.apps.sizes import size_text
+from lerf.files import is_file
+from lerf.ranges import Count, Positive
 from lerf.run.settings import MEMORY, PresetName, optional
 
 
 @dataclass(frozen=True, kw_only=True)
-class Info(JsonOption):
+class Info(Command):
     """What a capture or a run holds, and what training it will take."""
 
     path: Annotated[Path, Positional, arg(metavar="PATH")]
@@ -27,10 +30,16 @@ class Info(JsonOption):
     """Image-text encoder of the estimate; by default the preset's."""
     dense: Annotated[str | None, optional("ENCODER")] = None
     """Dense regulariser of the estimate; by default the preset's."""
-    memory: float = MEMORY
+    memory: Positive = MEMORY
     """What lerf train would be given as --memory."""
-    downscale: Annotated[int | None, optional()] = None
+    downscale: Annotated[Count | None, optional()] = None
     """Divide the photos' size by this."""
+
+    def check(self) -> None:
+        options = ("preset", "encoder", "dense", "memory", "downscale")
+        only_with(
+            self, options, not is_file(self.path / "config.json"), "for a capture, and this is a run; give a capture"
+        )
 
 
 def info(command: Info, console: Console) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from lerf.apps import train
 from lerf.apps.bake import Bake
 from lerf.apps.cache import Cache
+from lerf.apps.checks import check_bounds
 from lerf.apps.console import PlainConsole
 from lerf.apps.demo import Demo
 from lerf.apps.eval import Eval
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = PlainConsole(stderr=True)
     try:
         command = parse(arguments)
+        check_bounds(command)
+        command.check()
         # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
         console = PlainConsole(stderr=command.json)
         with _warnings_shown(errors):

@@ -9,26 +9,30 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
+from lerf.apps.checks import only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
-from lerf.errors import QueryError
+from lerf.ranges import Words
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query(RunOptions, ThresholdOption, PhraseOptions):
     """Ask where phrases are."""
 
-    phrases: Annotated[tuple[str, ...], Positional, arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="(required)")]
+    phrases: Annotated[
+        tuple[Words, ...], Positional, arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="(required)")
+    ]
     """What to look for."""
     index: Literal["auto", "require", "ignore"] = "auto"
     """Answer from the index that lerf bake wrote: where a fresh one is there, always, or never."""
     compare: bool = False
     """With an index, also ask the field, and say how far the relevancy of each phrase is from the field's."""
 
+    def check(self) -> None:
+        only_with(self, ("compare",), self.index != "ignore", "for answers of an index; leave --index ignore out")
+
 
 def query(command: Query, console: Console) -> dict[str, Any]:
     """Answer phrases in a table."""
-    if not command.phrases:
-        raise QueryError('There is no phrase to look for; give at least one, for example: lerf query RUN "mug".')
     found = command.open_model().query(
         command.phrases,
         canonical=command.canonical,

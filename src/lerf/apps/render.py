@@ -18,7 +18,8 @@ from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.render_options import Render
 from lerf.apps.render_path import render_path
-from lerf.errors import ConfigError, QueryError
+from lerf.errors import QueryError
+from lerf.exports.video import require_video_library
 from lerf.files import write_atomically, write_json
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
@@ -34,10 +35,12 @@ OF_PHRASES = {"relevancy": "raw", "centred": "centred", "composited": "normalise
 
 def render(command: Render, console: Console) -> dict[str, Any]:
     """One set of files a view. Along a camera path, frames and a video."""
+    if command.video is not None:
+        require_video_library()
     model: Model = command.open_model()
     if command.path is not None:
         return render_path(command, model, console)
-    output = _checked_output(command)
+    output = command.frames
     chosen = _chosen_photos(command, model)
     phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
     scales = model.scales(phrases, command.scale) if phrases else []
@@ -59,14 +62,6 @@ def render(command: Render, console: Console) -> dict[str, Any]:
     write_json(output / "render.json", facts)
     console.print(f"{len(files)} files in {output}")
     return facts
-
-
-def _checked_output(command: Render) -> Path:
-    if command.output is None:
-        raise ConfigError("Say where the pictures go with --output.")
-    if command.video is not None or command.outputs:
-        raise ConfigError("--video and --outputs need a camera path; give --path FILE, or --path photos.")
-    return command.output
 
 
 def _chosen_photos(command: Render, model: Model) -> list[int]:

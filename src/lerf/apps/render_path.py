@@ -18,9 +18,9 @@ from torch import Tensor
 
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
-from lerf.apps.render_options import Render
+from lerf.apps.render_options import PHOTOS, Render
 from lerf.errors import ConfigError, QueryError, RunError
-from lerf.exports.video import require_video_library, write_video
+from lerf.exports.video import write_video
 from lerf.files import sha256_of, write_atomically, write_json
 from lerf.geometry.camera import NO_DISTORTION
 from lerf.geometry.camera_table import CameraTable
@@ -38,8 +38,6 @@ from lerf.steps import finish
 
 FORMAT = 1
 """Version of render.json; frames of another one are not continued."""
-PHOTOS = "photos"
-"""Name that stands for a path through the photos' own cameras."""
 KEYFRAMES = 16
 """Most photos that such a path leads through."""
 PREVIEWS, PREVIEW_SIDE = 8, 96
@@ -59,13 +57,9 @@ class PathPhrases:
 
 def render_path(command: Render, model: Model, console: Console) -> dict[str, Any]:
     """Frames that are not there yet, then the video."""
-    if command.video is not None:
-        require_video_library()
-    if command.features or command.views is not None:
-        raise ConfigError("--features and --views belong to the photos' cameras; with --path give --outputs clip dino.")
     path = _camera_path(command, model.scene)
     outputs = _outputs(command.outputs, len(command.query))
-    folder, temporary = _folder(command)
+    folder, temporary = command.frames, command.output is None
     fixed, asked = _fixed(command, model, path, folder)
     renderer = _Renderer(model, path, asked, tuple(fixed["depth_range"]), outputs, command.npy)
     write_camera_path(folder / "camera_path.json", path, model.scene)
@@ -107,14 +101,12 @@ def render_path(command: Render, model: Model, console: Console) -> dict[str, An
 
 def _camera_path(command: Render, scene: Scene) -> CameraPath:
     assert command.path is not None
-    if not command.downscale > 0:
-        raise ConfigError(f"The factor --downscale is {command.downscale}; give a positive number.")
-    if str(command.path) == PHOTOS:
+    if command.path == PHOTOS:
         path = photo_path(scene)
     else:
         frame = None if command.transforms is None else read_nerfstudio_transform(command.transforms, scene)
         path = read_camera_path(command.path, scene, frame)
-    if command.downscale == 1:
+    if command.downscale is None:
         return path
     width, height = (max(1, round(side / command.downscale)) for side in path.size)
     return path.scaled_to(width, height)
@@ -145,15 +137,6 @@ def _outputs(wanted: Sequence[str], phrases: int) -> tuple[str, ...]:
             ask_for = "; relevancy_0 is that of the first phrase of --query" if not phrases else ""
             raise QueryError(f"There is no output {name}; known are {', '.join(known)}{ask_for}.")
     return chosen
-
-
-def _folder(command: Render) -> tuple[Path, bool]:
-    """Where frames lie, and whether only until the video is whole."""
-    if command.output is not None:
-        return command.output, False
-    if command.video is None:
-        raise ConfigError("Say where the frames go with --output, or give --video.")
-    return command.video.with_name(command.video.name + ".frames"), True
 
 
 def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tuple[dict[str, Any], PathPhrases | None]:
