@@ -29,7 +29,10 @@ class Cache(Command):
 
     def check(self) -> None:
         only_with(
-            self, ("older_than", "encoder", "all"), self.action == "prune", "for deleting; give prune instead of ls"
+            self,
+            ("older_than", "encoder", "all"),
+            self.action == "prune",
+            "for 'lerf cache prune'; give prune instead of ls",
         )
         if self.all and is_given(self, "older_than", "encoder"):
             raise ConfigError("--all deletes everything; leave --older-than and --encoder out with it.")

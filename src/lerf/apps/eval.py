@@ -13,6 +13,7 @@ from lerf.apps.checks import check_cache, only_with
 from lerf.apps.eval_tables import report_tables
 from lerf.apps.options import RunOptions
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.tables import show
 from lerf.errors import ConfigError
 from lerf.files import is_folder
 from lerf.run.checks import option
@@ -84,7 +85,7 @@ def evaluate(command: Eval, console: Console) -> dict[str, Any]:
         reporter.close()
     if not command.json:
         for table in report_tables(report):
-            console.print(table)
+            show(console, table)
     for view in report.get("left_out", []):
-        console.print(f"{view['photo']} is left out: {view['reason']}.", markup=False)
+        console.print(f"{view['photo']} is left out: {view['reason']}.")
     return report

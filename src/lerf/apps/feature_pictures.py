@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from lerf.apps.estimate import features_of
 from lerf.apps.features import Features
-from lerf.apps.names import distinct, file_stem
+from lerf.apps.names import distinct, file_stem, name_part
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.sizes import size_text
@@ -176,7 +175,7 @@ def _draw(store: PyramidStore, scene: Scene, chosen: Sequence[int], output: Path
     """A picture for each photo and level; the basis is of all training photos, whichever are drawn."""
     basis = scene_basis(store)
     stems = distinct([file_stem(photo.name) for photo in scene.photos])
-    label = re.sub(r"[^\w.-]+", "_", store.encoder)
+    label = name_part(store.encoder)
     files = []
     for slot in chosen:
         entry = store.entries[slot]

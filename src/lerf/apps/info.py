@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional, arg
 
 from lerf.apps.checks import only_with
 from lerf.apps.options import Command
 from lerf.apps.sizes import size_text
+from lerf.apps.tables import Listing, show
 from lerf.files import is_file
 from lerf.ranges import Count, Positive
 from lerf.run.settings import MEMORY, PresetName, optional
@@ -58,9 +58,18 @@ def info(command: Info, console: Console) -> dict[str, Any]:
         )  # fmt: skip
         facts = describe_capture(settings)
     if not command.json:
-        table = Table(show_header=False)
+        table = Listing(("fact", "value"), has_titles=False)
         for name, value in facts.items():
-            shown = size_text(value) if name.endswith("_bytes") else str(value)
-            table.add_row(name.removesuffix("_bytes").replace("_", " "), shown)
-        console.print(table)
+            shown = size_text(value) if name.endswith("_bytes") else value
+            # Paths stay whole; lists of numbers and the like may go over several lines.
+            table.add(name.removesuffix("_bytes").replace("_", " "), shown if isinstance(shown, str) else _words(shown))
+        show(console, table)
     return facts
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """A value in pieces between which a line may end."""
+    if isinstance(value, dict):
+        *others, last = [f"{name}: {item}" for name, item in value.items()] or [""]
+        return (*(f"{other}," for other in others), last)
+    return tuple(str(value).split())

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional, arg
 
 from lerf.apps.checks import only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
+from lerf.apps.tables import Listing, show
 from lerf.ranges import Words
 
 
@@ -44,24 +44,24 @@ def query(command: Query, console: Console) -> dict[str, Any]:
     )
     result = found.to_dict()
     if not command.json:
-        console.print(answer_table(result["queries"]))
+        show(console, answer_table(result["queries"]))
     if "index" in result:
         console.print(index_sentence(result["index"]))
     return result
 
 
-def answer_table(answers: list[dict[str, Any]]) -> Table:
+def answer_table(answers: list[dict[str, Any]]) -> Listing:
     """A row for each phrase: whether it is there, and where it answers best."""
-    table = Table("phrase", "present", "relevancy", "point", "scale", "instances", "best seen in")
+    table = Listing(("phrase", "present", "relevancy", "point", "scale", "instances", "best seen in"))
     for answer in answers:
         relevancy = f"{answer['relevancy']:.3f}"
         if not answer["present"]:
-            table.add_row(answer["text"], "no", relevancy, "", "", "", "")
+            table.add(answer["text"], "no", relevancy, "", "", "", "")
             continue
-        point = " ".join(f"{value:.3f}" for value in answer["point"])
-        view = f"{answer['view']} ({answer['pixel'][0]:.0f}, {answer['pixel'][1]:.0f})" if answer["view"] else ""
+        point = tuple(f"{value:.3f}" for value in answer["point"])
+        view = (answer["view"], "({:.0f}, {:.0f})".format(*answer["pixel"])) if answer["view"] else ""
         instances = str(len(answer["instances"]))
-        table.add_row(answer["text"], "yes", relevancy, point, f"{answer['scale']:.3f}", instances, view)
+        table.add(answer["text"], "yes", relevancy, point, f"{answer['scale']:.3f}", instances, view)
     return table
 
 

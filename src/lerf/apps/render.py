@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
-from lerf.apps.names import distinct, file_stem
+from lerf.apps.names import distinct, file_stem, phrase_stem
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.render_options import Render
@@ -100,7 +99,7 @@ class _Drawer:
         texts = self.phrases.texts if self.phrases else ()
         # Numbered over all photos, so that a photo's files are named alike whatever else is rendered.
         self.stems = distinct([file_stem(photo.name) for photo in self.model.scene.photos])
-        labels = distinct([re.sub(r"\W+", "_", text).strip("_") or "phrase" for text in texts])
+        labels = distinct([phrase_stem(text) for text in texts])
         # The pair may still be that of another: a_b and c, a and b_c.
         pairs = iter(distinct([f"{stem}_{label}" for stem in self.stems for label in labels]))
         self.map_names = [[next(pairs) for _ in labels] for _ in self.stems]
