@@ -18,8 +18,9 @@ from lerf.apps import train
 from lerf.apps.bake import Bake
 from lerf.apps.cache import Cache
 from lerf.apps.checks import check_bounds
-from lerf.apps.console import PlainConsole
+from lerf.apps.console import PlainConsole, printable_errors
 from lerf.apps.demo import Demo
+from lerf.apps.doctor import Doctor
 from lerf.apps.eval import Eval
 from lerf.apps.export import Export
 from lerf.apps.features import Features
@@ -44,6 +45,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "features": (Features, "lerf.apps.feature_pictures:features"),
     "cache": (Cache, "lerf.apps.cache_folders:cache"),
     "view": (View, "lerf.apps.view:view"),
+    "doctor": (Doctor, "lerf.apps.diagnosis:doctor"),
 }
 """Commands by name: options, and the function that takes them and a console and returns what --json prints."""
 ABOUT = """Language Embedded Radiance Fields: posed photos in, answered questions out.
@@ -60,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     errors = PlainConsole(stderr=True)
     try:
-        command = parse(arguments)
+        with printable_errors(arguments):
+            command = parse(arguments)
         check_bounds(command)
         command.check()
         # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
