@@ -22,6 +22,8 @@ from lerf.viewer.scene_state import open_scene_state
 from lerf.viewer.server import Viewer
 
 WIDTH, MOST_BYTES = 780, 1_900_000
+BEGUN = 4.0
+"""Seconds after which the page works on what was asked for."""
 LETTERS, ANSWER = 120, 2600
 """Milliseconds that a picture of typing and one of an answer are shown."""
 
@@ -50,21 +52,22 @@ class Recording:
             self.take(LETTERS)
         box.press("Enter")
         # The answers before this one are still there.
-        time.sleep(1.0)
-        wait_for_rest(viewer)
+        self._rest(viewer)
         self.page.get_by_text("Fly to 1").first.wait_for(timeout=1000 * PATIENCE)
-        wait_for_rest(viewer)
         self.take(ANSWER)
         self.page.get_by_text("Fly to 1").first.click()
-        wait_for_rest(viewer)
+        self._rest(viewer)
         self.take(ANSWER)
+
+    def _rest(self, viewer: Viewer) -> None:
+        """Until what was asked for has begun and is done: a flight takes its time."""
+        time.sleep(BEGUN)
+        wait_for_rest(viewer)
 
     def save(self, path: Path) -> None:
         """As a GIF, with as many colours as the size allows."""
         for colours in (256, 128, 64, 32):
-            # One palette for all, so that what stands still costs nothing.
-            palette = self.pictures[len(self.pictures) // 2].quantize(colours)
-            shown = [one.quantize(colours, palette=palette, dither=Image.Dither.NONE) for one in self.pictures]
+            shown = [one.quantize(colours, dither=Image.Dither.NONE) for one in self.pictures]
             data = io.BytesIO()
             shown[0].save(
                 data, format="GIF", save_all=True, append_images=shown[1:], duration=self.milliseconds, loop=0,

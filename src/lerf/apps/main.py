@@ -30,7 +30,7 @@ from lerf.apps.query import Query
 from lerf.apps.render_options import Render
 from lerf.apps.train import Train
 from lerf.apps.view import View
-from lerf.errors import LerfError, LerfWarning
+from lerf.errors import ConfigError, LerfError, LerfWarning
 
 COMMANDS: dict[str, tuple[type, str]] = {
     "train": (Train, "lerf.apps.train:train"),
@@ -98,13 +98,15 @@ def parse(arguments: Sequence[str]) -> Any:
         default = train.defaults(arguments[1:]) if started else tyro.MISSING_NONPROP
         kinds.append(Annotated[kind, tyro.conf.subcommand(name, default=default)])
     command: Any = Union[tuple(kinds)]  # noqa: UP007
-    return tyro.cli(
-        command,
-        prog="lerf",
-        args=arguments,
-        description=ABOUT,
-        config=(tyro.conf.DisallowNone,),
-    )
+    try:
+        return tyro.cli(
+            command, prog="lerf", args=arguments, description=ABOUT, config=(tyro.conf.DisallowNone,),
+        )  # fmt: skip
+    except (ImportError, OSError) as problem:
+        # Only --tyro-print-completion and --tyro-write-completion import or write anything.
+        raise ConfigError(
+            f"The completion cannot be written ({problem}); give bash or zsh, and a file in a folder that is there."
+        ) from None
 
 
 def _runner(command: Any) -> Any:
