@@ -230,6 +230,14 @@ def test_an_export_replaces_no_other_json(capsys):
     check_replaced(Path("cloud.json"), "capture_to_normalised", "OUTPUT")
 
 
+def test_pictures_of_photos_do_not_replace_what_a_path_knows_of_its_frames(capsys):
+    Path("out").mkdir()
+    Path("out/render.json").write_text('{"request": {}}')
+    assert "of another kind" in refused(capsys, "render", "RUN", "--output", "out")
+    command = parse(["render", "RUN", "--output", "out", "--path", "photos"])
+    command.check()
+
+
 def test_a_device_is_no_output():
     with pytest.raises(ConfigError, match="/dev/null is a folder or a device"):
         check_file(Path("/dev/null"), "output")

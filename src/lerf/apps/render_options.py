@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from lerf.apps.checks import check_apart, check_file, check_folder, only_with
+from lerf.apps.checks import check_apart, check_file, check_folder, check_replaced, only_with
 from lerf.apps.options import PhraseOptions, RunOptions
 from lerf.errors import ConfigError
 from lerf.ranges import Range, Words
@@ -67,6 +67,9 @@ class Render(RunOptions, PhraseOptions):
             check_folder(self.output, "output")
             check_apart(self.output, self.run, "output")
             check_file(self.output / "render.json", "output")
+            if not on_path:
+                # That of a path knows its frames, which would have to be drawn again.
+                check_replaced(self.output / "render.json", "files", "output")
         if self.video is not None:
             check_file(self.video, "video")
             check_folder(self.frames, "video")
