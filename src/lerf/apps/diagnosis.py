@@ -110,12 +110,13 @@ def without_names(facts: Any, names: Sequence[tuple[str, str]]) -> Any:
         return [without_names(value, names) for value in facts]
     if isinstance(facts, str):
         for name, other in names:
-            facts = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda _, other=other: other, facts, flags=re.IGNORECASE)
+            # What stands for a name has no backslash, which `re.sub` would read.
+            facts = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", other, facts, flags=re.IGNORECASE)
     return facts
 
 
 def personal_names() -> list[tuple[str, str]]:
-    """Home folder, temporary folder, and names of the user and of the machine, with what stands for each."""
+    """Home folder, and names of the user and of the machine, with what stands for each."""
     homes = {str(Path(os.path.expanduser("~"))), os.path.realpath(os.path.expanduser("~"))}
     found = [(home, "~") for home in homes if home.strip(os.sep)]
     found += [(str(_tried(getpass.getuser)), "USER"), (Path(os.path.expanduser("~")).name, "USER")]
@@ -207,7 +208,7 @@ def _cache() -> dict[str, Any]:
     folder, until = cache_root(), time.monotonic() + WALK_SECONDS
     size, complete = 0, True
     for place, _, names in os.walk(folder):
-        size += sum(_tried(lambda path=Path(place, name): path.stat().st_size) or 0 for name in names)
+        size += sum(_size(os.path.join(place, name)) for name in names)
         if time.monotonic() > until:
             complete = False
             break
@@ -219,6 +220,14 @@ def _cache() -> dict[str, Any]:
         "disk_free_bytes": shutil.disk_usage(standing).free,
         "writable": _tried(lambda: require_writable(folder)) or "yes",
     }
+
+
+def _size(path: str) -> int:
+    """Bytes of a file; of one that has gone meanwhile none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _tells(variable: str) -> bool:

@@ -59,7 +59,7 @@ def _threads() -> dict[str, int]:
     import numba
     import torch
 
-    return {"torch": torch.get_num_threads(), "numba": int(numba.config.NUMBA_NUM_THREADS)}
+    return {"torch": torch.get_num_threads(), "numba": numba.get_num_threads()}
 
 
 def _encoders() -> dict[str, str]:
