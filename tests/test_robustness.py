@@ -226,10 +226,10 @@ def test_runs(run, capsys, case):
 QUERIES = {
     "empty phrase": (["", "--json"], ["is empty"]),
     "blank phrase": (["red", "  "], ["Phrase 2 is empty"]),
-    "threshold": (["red", "--threshold", "1.5"], ["threshold must lie in 0..1, not 1.5"]),
-    "threshold that is no number": (["red", "--threshold", "nan"], ["threshold must lie in 0..1"]),
-    "temperature": (["red", "--temperature", "0"], ["temperature must be a positive number"]),
-    "scale": (["red", "--scale", "-1"], ["scale must be a positive length"]),
+    "threshold": (["red", "--threshold", "1.5"], ["--threshold must be a number from 0 to 1, not 1.5"]),
+    "threshold that is no number": (["red", "--threshold", "nan"], ["--threshold must be a number from 0 to 1"]),
+    "temperature": (["red", "--temperature", "0"], ["--temperature must be a number above 0"]),
+    "scale": (["red", "--scale", "-1"], ["--scale must be a number above 0"]),
     "empty canonical": (["red", "--canonical", ""], ["is empty"]),
     "device": (["red", "--device", "abacus"], ["abacus"]),
 }

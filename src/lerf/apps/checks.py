@@ -13,7 +13,7 @@ from tyro.conf import Positional
 from lerf.documents import read_document
 from lerf.errors import ConfigError
 from lerf.files import LONGEST_NAME, is_file, is_folder, require_writable, resolved
-from lerf.run.checks import check_value, fits, hints_of, option, wanted
+from lerf.run.checks import check_value, fits, hints_of, option
 
 
 def check_bounds(command: Any) -> None:
@@ -24,11 +24,17 @@ def check_bounds(command: Any) -> None:
     """
     for name, hint in hints_of(type(command)).items():
         value = getattr(command, name)
-        if not is_given(command, name):
+        if not is_given(command, name) or value == ():
             continue
-        if Positional in typing.get_args(hint) and not fits(value, hint):
-            raise ConfigError(f"{name.upper()} must be {wanted(hint)}, not {value!r}.")
+        if isinstance(value, tuple) and not fits(value, hint):
+            _refuse_blank(value, "" if Positional in typing.get_args(hint) else f" of {option(name)}")
         check_value(name, value, hint)
+
+
+def _refuse_blank(texts: tuple[Any, ...], where: str) -> None:
+    for number, text in enumerate(texts, start=1):
+        if isinstance(text, str) and not text.strip():
+            raise ConfigError(f'Phrase {number}{where} is empty; give words to look for, for example "fox".')
 
 
 def is_given(command: Any, *names: str) -> bool:
@@ -62,7 +68,7 @@ def check_folder(folder: Path, name: str) -> None:
         StorageError: it cannot be written.
     """
     if os.path.exists(folder) and not is_folder(folder):
-        raise ConfigError(f"{folder} is not a folder; give one as {_shown(name)}.")
+        raise ConfigError(f"{folder} is not a folder; choose another {_shown(name)}.")
     require_writable(folder, f"choose another {_shown(name)}")
 
 

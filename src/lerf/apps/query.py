@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 from lerf.apps.checks import only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
 from lerf.apps.tables import Listing, show
+from lerf.errors import QueryError
 from lerf.ranges import Words
 
 
@@ -28,6 +29,8 @@ class Query(RunOptions, ThresholdOption, PhraseOptions):
     """With an index, also ask the field, and say how far the relevancy of each phrase is from the field's."""
 
     def check(self) -> None:
+        if not self.phrases:
+            raise QueryError('There is no phrase to look for; give at least one, for example: lerf query RUN "mug".')
         only_with(self, ("compare",), self.index != "ignore", "for answers of an index; leave --index ignore out")
 
 
