@@ -249,7 +249,7 @@ def test_renders(drawn_run, tmp_path, capsys):
     command = ["render", drawn_run, "--output", tmp_path]
     refused(capsys, [*command, "--views", "images/99.png"], "no photo named images/99.png", "images/0000.png")
     refused(capsys, [*command, "--query", " "], "is empty")
-    refused(capsys, [*command, "--query", "red", "--scale", "0"], "positive length")
+    refused(capsys, [*command, "--query", "red", "--scale", "0"], "--scale must be a number above 0")
 
 
 def test_photos_that_have_gone_since(run, capsys):
