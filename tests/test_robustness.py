@@ -226,10 +226,10 @@ def test_runs(run, capsys, case):
 QUERIES = {
     "empty phrase": (["", "--json"], ["is empty"]),
     "blank phrase": (["red", "  "], ["Phrase 2 is empty"]),
-    "threshold": (["red", "--threshold", "1.5"], ["threshold must lie in 0..1, not 1.5"]),
-    "threshold that is no number": (["red", "--threshold", "nan"], ["threshold must lie in 0..1"]),
-    "temperature": (["red", "--temperature", "0"], ["temperature must be a positive number"]),
-    "scale": (["red", "--scale", "-1"], ["scale must be a positive length"]),
+    "threshold": (["red", "--threshold", "1.5"], ["--threshold must be a number from 0 to 1, not 1.5"]),
+    "threshold that is no number": (["red", "--threshold", "nan"], ["--threshold must be a number from 0 to 1"]),
+    "temperature": (["red", "--temperature", "0"], ["--temperature must be a number above 0"]),
+    "scale": (["red", "--scale", "-1"], ["--scale must be a number above 0"]),
     "empty canonical": (["red", "--canonical", ""], ["is empty"]),
     "device": (["red", "--device", "abacus"], ["abacus"]),
 }
@@ -249,7 +249,7 @@ def test_renders(drawn_run, tmp_path, capsys):
     command = ["render", drawn_run, "--output", tmp_path]
     refused(capsys, [*command, "--views", "images/99.png"], "no photo named images/99.png", "images/0000.png")
     refused(capsys, [*command, "--query", " "], "is empty")
-    refused(capsys, [*command, "--query", "red", "--scale", "0"], "positive length")
+    refused(capsys, [*command, "--query", "red", "--scale", "0"], "--scale must be a number above 0")
 
 
 def test_photos_that_have_gone_since(run, capsys):

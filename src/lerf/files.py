@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any, BinaryIO
 
 from lerf.errors import LerfError, StorageError
 
+LONGEST_NAME = 255
+"""Bytes that file systems let a name have."""
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
@@ -92,6 +95,31 @@ def read_bytes(path: Path, *, error: type[LerfError], remedy: str, largest: int)
     if len(data) > largest:
         raise error(f"{path} has more than the {largest} bytes that can be: {remedy}.")
     return data
+
+
+def require_writable(folder: Path, remedy: str = "choose another folder") -> None:
+    """Make sure that files can be written into a folder, which is made when the first is; nothing is left behind.
+
+    Args:
+        folder: may be missing, with folders above it.
+        remedy: what to do where it cannot, in the imperative and without a full stop.
+
+    Raises:
+        StorageError: it, or a part of its path, is a file, a broken link, too long a name, or may not be written.
+    """
+    place, missing = Path(os.path.abspath(str(folder))), [""]
+    try:
+        while not os.path.lexists(place):
+            missing.append(place.name)
+            place = place.parent
+        if any("\0" in name or len(os.fsencode(name)) > LONGEST_NAME for name in missing):
+            raise OSError(errno.ENAMETOOLONG, "its name is too long or has a NUL in it")
+        # Access bits do not tell what a read-only or full disk allows.
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except (OSError, ValueError) as problem:
+        said = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
+        raise StorageError(f"Cannot write into {folder} ({said.lower()}): {remedy}.") from None
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -1,14 +1,22 @@
-"""Ranges of the numbers in settings, written as annotations: `levels: Count = 10`."""
+"""Bounds of settings and options, written as annotations: `levels: Count = 10`."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
+
+
+class Bound(ABC):
+    """Which values of a type a field takes; `in` tells, `str` says it as it follows the type in a sentence."""
+
+    @abstractmethod
+    def __contains__(self, value: Any) -> bool: ...
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(Bound):
     """Numbers from `low` to `high`, both included unless `above` leaves out `low`."""
 
     low: float = -math.inf
@@ -25,6 +33,17 @@ class Range:
         return f"above {self.low} and at most {self.high}" if self.above else f"from {self.low} to {self.high}"
 
 
+@dataclass(frozen=True)
+class Filled(Bound):
+    """Text that is more than white space."""
+
+    def __contains__(self, value: str) -> bool:
+        return bool(value.strip())
+
+    def __str__(self) -> str:
+        return "that is not blank"
+
+
 Count = Annotated[int, Range(1)]
 Few = Annotated[int, Range(1, 64)]
 """Levels, layers, features of a level."""
@@ -39,3 +58,5 @@ Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 PositiveShare = Annotated[float, Range(0, 1, above=True)]
+Port = Annotated[int, Range(0, 65535)]
+Words = Annotated[str, Filled()]

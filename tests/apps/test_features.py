@@ -135,7 +135,7 @@ def test_prune_removes_what_nothing_can_use_and_spares_what_is_in_use(drawn, tmp
 
 def test_options_of_prune_are_not_for_ls(capsys):
     assert "lerf cache prune" in run_json(capsys, "cache", "ls", "--all", code=2)
-    assert "negative" in run_json(capsys, "cache", "prune", "--older-than", "-1", code=2)
+    assert "at least 0" in run_json(capsys, "cache", "prune", "--older-than", "-1", code=2)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
+import subprocess
 from importlib.metadata import version
 
 import pytest
-from command_line import SUPPORT, in_a_process
+from command_line import SUPPORT, in_a_process, refused
 
 from lerf.apps.main import COMMANDS, main
 
@@ -72,6 +74,37 @@ def test_version_and_the_module():
     done = in_a_process("-m", "lerf", "--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"lerf {version('lerf')}\n", "")
     assert in_a_process("-m", "lerf", "bake", "--help").stdout.startswith("usage: lerf bake ")
+
+
+def test_completion_of_a_shell(tmp_path, capsys):
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash here")
+    script = tmp_path / "lerf"
+    for arguments in (["--tyro-write-completion", "bash", str(script)], ["--tyro-print-completion", "bash"]):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert not end.value.code
+    assert capsys.readouterr().out.strip() == script.read_text().strip()
+    asked = (
+        f"source {script}; f=$(complete -p lerf | sed 's/.*-F \\([^ ]*\\).*/\\1/'); COMP_WORDS=(lerf query --thr); "
+        "COMP_CWORD=2; COMP_LINE='lerf query --thr'; COMP_POINT=16; $f; echo \"${COMPREPLY[@]}\""
+    )
+    done = subprocess.run([bash, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "--threshold"
+
+
+@pytest.mark.parametrize("arguments", [["print", "tcsh"], ["write", "bash", "no/such/folder/lerf"]])
+def test_a_completion_that_cannot_be(arguments, capsys):
+    assert "give bash or zsh" in refused(capsys, f"--tyro-{arguments[0]}-completion", *arguments[1:])
+
+
+def test_what_is_said_of_odd_arguments_is_printable(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["query", "run", "red", "--bogus", "[red]\x1b[31m"])
+    said = capsys.readouterr().err
+    assert r"[red]\x1b[31m" in said
+    assert "\x1b" not in said
 
 
 def test_a_command_that_is_none(capsys):

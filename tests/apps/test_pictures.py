@@ -49,6 +49,25 @@ def test_a_row_needs_one_caption_for_each_picture(tmp_path: Path) -> None:
         pictures.write_row(tmp_path / "row.png", [], [])
 
 
+@pytest.mark.parametrize(
+    "caption",
+    ["$x", "$\\frac{", "costs $5 and $6", "大きなマグ", "a\nb\x1b[2J", "_^{}\\", "word " * 100, "", "x" * 300],
+)
+def test_a_caption_is_drawn_as_it_is(tmp_path: Path, caption: str) -> None:
+    """No formula, no warning of a missing glyph (warnings are errors here), nothing beyond the picture's edge."""
+    pictures.write_row(tmp_path / "row.png", [torch.ones(20, 40, 3)], [caption])
+    with Image.open(tmp_path / "row.png") as image:
+        ink = np.asarray(image.convert("L")) < 128
+    assert not ink[:, :2].any()
+    assert not ink[:, -2:].any()
+    assert ink.any() == bool(caption)
+
+
+def test_what_the_font_lacks_is_written_as_its_code() -> None:
+    assert pictures.drawable("red 大 mug", 80) == r"red \u5927 mug"
+    assert pictures.drawable("a phrase of words", 8) == "a phrase\nof words"
+
+
 def test_figures_do_without_pyplot() -> None:
     script = "import sys, lerf.apps.pictures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -227,7 +227,7 @@ def test_what_is_refused(drawn_run, path, tmp_path, capsys):
     assert "--outputs clip dino" in refused(capsys, *render, *out, "--features")
     assert "--downscale" in refused(capsys, *render, *out, "--downscale", "0")
     assert "cannot be read" in refused(capsys, "render", drawn_run, "--path", tmp_path / "none.json", *out)
-    assert "need a camera path" in refused(capsys, "render", drawn_run, *out, "--video", tmp_path / "a.mp4")
+    assert "--video is for a camera path" in refused(capsys, "render", drawn_run, *out, "--video", tmp_path / "a.mp4")
     assert "--output" in refused(capsys, "render", drawn_run)
     assert not (tmp_path / "out").exists()
 

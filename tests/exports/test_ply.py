@@ -51,6 +51,15 @@ def test_the_header_is_ascii_whatever_a_phrase_holds(triangles, tmp_path):
     assert len(trimesh.load(path).vertices) == 5
 
 
+@pytest.mark.parametrize("text", ["end_header", "a\0b\x1b[2J", "大" * 5000, "x\nelement vertex 9", "\udc80"])
+def test_no_comment_breaks_the_header(triangles, tmp_path, text):
+    write_ply(tmp_path / "cloud.ply", triangles["positions"], comments=[f"relevancy_0 {text}"])
+    header = (tmp_path / "cloud.ply").read_bytes().split(b"end_header")[0].decode("ascii")
+    assert all(line.isprintable() and len(line) < 600 for line in header.splitlines())
+    assert header.count("\nelement") == 1
+    assert len(trimesh.load(tmp_path / "cloud.ply").vertices) == 5
+
+
 def test_far_from_the_origin_coordinates_are_double(tmp_path):
     near = np.random.default_rng(0).random((100, 3))
     far = near + np.array([4_500_000.0, 0.0, 300.0])

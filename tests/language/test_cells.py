@@ -95,7 +95,7 @@ def test_a_file_of_a_newer_lerf_or_of_an_unknown_source_is_refused(tmp_path) -> 
         load_index(path)
     about = json.loads(header["facts"])["index"]
     save_file(tensors, path, {"format": header["format"], "index": json.dumps({**about, "source": "guess"})})
-    with pytest.raises(RunError, match="damaged"):
+    with pytest.raises(RunError, match="'guess'"):
         load_index(path)
     del tensors["low"]
     save_file(tensors, path, header)

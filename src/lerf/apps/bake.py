@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 from tyro.conf import arg
 
+from lerf.apps.checks import check_cache, check_folder
 from lerf.apps.options import RunOptions
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.sizes import size_text
+from lerf.apps.tables import Listing, show
 from lerf.errors import QueryError
+from lerf.ranges import Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +23,13 @@ class Bake(RunOptions):
 
     source: Literal["field", "lift"] = "field"
     """Where its embeddings come from: the trained language field, or the photos' pyramids averaged over the views."""
-    compare: Annotated[tuple[str, ...], arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="")] = ()
+    compare: Annotated[tuple[Words, ...], arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="")] = ()
     """Phrases for which to say how far the index's answers are from the field's."""
+
+    def check(self) -> None:
+        check_folder(self.run, "RUN")
+        if self.source == "lift":
+            check_cache()
 
 
 def bake(command: Bake, console: Console) -> dict[str, Any]:
@@ -48,10 +55,9 @@ def bake(command: Bake, console: Console) -> dict[str, Any]:
     console.print(
         f"{path}: {len(index)} cells, {len(index.scales)} scales, rank {rank}, {size_text(size)}; mean cosine with the "
         f"field {index.provenance.cosine:.3f}.",
-        markup=False,
     )
     if agreements and not command.json:
-        console.print(agreement_table(agreements))
+        show(console, agreement_table(agreements))
     return {
         "index": str(path),
         "source": command.source,
@@ -118,9 +124,9 @@ def agreement(model: Any, texts: tuple[str, ...]) -> dict[str, dict[str, float]]
     return results
 
 
-def agreement_table(results: dict[str, dict[str, float]]) -> Table:
+def agreement_table(results: dict[str, dict[str, float]]) -> Listing:
     """A row for each phrase."""
-    table = Table("phrase", "difference of relevancy", "distance of best points", "ratio of scales")
+    table = Listing(("phrase", "difference of relevancy", "distance of best points", "ratio of scales"))
     for text, row in results.items():
-        table.add_row(text, f"{row['difference']:.4f}", f"{row['distance']:.3f}", f"{row['scale_ratio']:.2f}")
+        table.add(text, f"{row['difference']:.4f}", f"{row['distance']:.3f}", f"{row['scale_ratio']:.2f}")
     return table

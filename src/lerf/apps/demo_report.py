@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 import lerf
 from lerf.apps.demo import Demo
 from lerf.apps.eval_tables import report_tables
 from lerf.apps.pictures import write_row
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.suggest import suggested
+from lerf.apps.tables import Listing, show
 from lerf.evaluation.existence import thinned
 from lerf.evaluation.report import evaluate
 from lerf.files import write_json
@@ -55,15 +56,14 @@ def demo(command: Demo, console: Console) -> dict[str, Any]:
     report |= {"seconds": seconds, "peak_memory_bytes": timings.peak_memory_bytes}
     write_json(command.output / "report.json", report)
     if not command.json:
-        console.print(phrase_table(report["phrases"]))
-        for table in report_tables(report):
-            console.print(table)
+        for table in (phrase_table(report["phrases"]), *report_tables(report)):
+            show(console, table)
     example = drawn[-1]["text"]
     console.print(
         f"{len(files)} pictures in {pictures}, all scores in {command.output / 'report.json'}.\n"
-        f"Open it: lerf view {run}\n"
-        f'Ask it: lerf query {run} "{example}"\n'
-        f'See it: lerf render {run} --query "{example}" --output {command.output / "more"}',
+        f"Open it: {suggested('view', run)}\n"
+        f"Ask it: {suggested('query', run, example)}\n"
+        f"See it: {suggested('render', run, '--query', example, '--output', command.output / 'more')}",
     )
     return report
 
@@ -86,11 +86,11 @@ def _pictured(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return chosen
 
 
-def phrase_table(rows: list[dict[str, Any]]) -> Table:
+def phrase_table(rows: list[dict[str, Any]]) -> Listing:
     """Phrase, type, relevancy, share of held-out views in which the peak is on the thing, IoU."""
-    table = Table("phrase", "type", "relevancy", "hit", "IoU")
+    table = Listing(("phrase", "type", "relevancy", "hit", "IoU"))
     for row in _chosen(rows, SHOWN):
-        table.add_row(
+        table.add(
             row["text"], row["type"],
             *(f"{row[name]:.2f}" if name in row else "" for name in ("score", "localisation", "iou")),
         )  # fmt: skip

@@ -9,9 +9,14 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 from tyro.conf import arg
 
+from lerf.apps.checks import check_cache, only_with
 from lerf.apps.eval_tables import report_tables
 from lerf.apps.options import RunOptions
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.tables import show
+from lerf.errors import ConfigError
+from lerf.files import is_folder
+from lerf.run.checks import option
 from lerf.run.settings import optional
 
 ProtocolName = Literal["colour", "lerf-localisation", "lerf-ovs", "existence", "3d"]
@@ -33,6 +38,21 @@ class Eval(RunOptions):
     """The capture, where it is not where it was when the run was trained."""
     lpips_weights: Annotated[Path | None, optional("PATH")] = None
     """AlexNet's LPIPS weights, a file or a folder; adds LPIPS to the report."""
+
+    def check(self) -> None:
+        asked = set(self.protocol)
+        only_with(self, ("absent",), self.labels is not None, "for label files; give their folder as --labels")
+        only_with(self, ("absent",), not asked or "existence" in asked, "for the protocol existence; choose it")
+        only_with(self, ("labels", "maps"), asked != {"colour"}, "for answers to phrases; leave --protocol colour out")
+        colour = not asked or "colour" in asked
+        only_with(self, ("lpips_weights",), colour, "for the protocol colour; choose it")
+        only_with(self, ("lpips_weights",), self.maps is None, "for the run's colour; leave --maps out")
+        for name in ("labels", "maps"):
+            folder = getattr(self, name)
+            if folder is not None and not is_folder(folder):
+                raise ConfigError(f"{folder} is no folder; give the one that {option(name)} is to read.")
+        if asked != {"colour"}:
+            check_cache()
 
 
 def evaluate(command: Eval, console: Console) -> dict[str, Any]:
@@ -65,7 +85,7 @@ def evaluate(command: Eval, console: Console) -> dict[str, Any]:
         reporter.close()
     if not command.json:
         for table in report_tables(report):
-            console.print(table)
+            show(console, table)
     for view in report.get("left_out", []):
-        console.print(f"{view['photo']} is left out: {view['reason']}.", markup=False)
+        console.print(f"{view['photo']} is left out: {view['reason']}.")
     return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
+from lerf.apps.tables import Listing
 
 COLOUR = {"psnr": ("PSNR dB", ".2f"), "ssim": ("SSIM", ".3f"), "lpips": ("LPIPS", ".3f")}
 SCORES = {
@@ -23,37 +23,37 @@ SCORES = {
 """Rows of the table of scores; those without a title are splits of the row above."""
 
 
-def report_tables(report: dict[str, Any]) -> list[Table]:
+def report_tables(report: dict[str, Any]) -> list[Listing]:
     """The colour of each view, then the scores beside the 2D baseline's; whatever the report holds."""
     tables = []
     if "views" in report:
         scores = [score for score in COLOUR if score in report]
-        table = Table("held-out photo", *(COLOUR[score][0] for score in scores))
+        table = Listing(("held-out photo", *(COLOUR[score][0] for score in scores)))
         for name, row in [*((view["photo"], view) for view in report["views"]), ("mean", report)]:
-            table.add_row(name, *(format(row[score], COLOUR[score][1]) for score in scores))
+            table.add(name, *(format(row[score], COLOUR[score][1]) for score in scores))
         tables.append(table)
     if "phrases" in report:
         tables.append(_scores(report))
     return tables
 
 
-def _scores(report: dict[str, Any]) -> Table:
+def _scores(report: dict[str, Any]) -> Listing:
     baseline = report.get("baseline_2d", {})
     # Of LERF-OVS alone, `localisation` repeats what has a row of its own.
     named = {key: title for key, title in SCORES.items() if "lerf-localisation" in report["protocol"] or title}
     if "lerf-localisation" not in report["protocol"]:
         named.pop("localisation")
     rule = report["settings"].get("localisation_rule")
-    table = Table("score", "maps" if "maps" in report["settings"] else "run", "2D baseline")
+    table = Listing(("score", "maps" if "maps" in report["settings"] else "run", "2D baseline"))
     for key, title in named.items():
         value = report.get(key)
         if isinstance(value, dict):
             beside = baseline.get(key, {})
             for part, mean in value.items():
-                table.add_row(f"    {part}", _percent(mean), _percent(beside.get(part)))
+                table.add(f"    {part}", _percent(mean), _percent(beside.get(part)))
         elif value is not None:
             shown = f"{title}, by {rule}" if key == "localisation" else title
-            table.add_row(shown, _percent(value), _percent(baseline.get(key)))
+            table.add(tuple(shown.split()), _percent(value), _percent(baseline.get(key)))
     return table
 
 

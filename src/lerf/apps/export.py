@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from lerf.apps.checks import check_file, check_replaced, only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
+from lerf.errors import ConfigError
+from lerf.ranges import Count, Positive, Range, Words
 from lerf.run.settings import optional
 
 
@@ -20,15 +23,39 @@ class Export(RunOptions, ThresholdOption, PhraseOptions):
     """PLY file to write."""
     what: Literal["cloud", "mesh"] = "cloud"
     """Points, or triangles."""
-    query: Annotated[tuple[str, ...], arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="")] = ()
+    query: Annotated[tuple[Words, ...], arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="")] = ()
     """Phrases whose relevancy every point carries, as the properties relevancy_0, relevancy_1, …"""
     crop: bool = False
     """Keep only what the phrases name."""
     embeddings: bool = False
     """Also write the embedding of every point, as NPY; without --scale at the middle of the scales."""
-    points: Annotated[int | None, optional()] = None
+    points: Annotated[Count | None, optional()] = None
     """Rays of the photos that look for the surface; by default half a million for a cloud, thrice that for a mesh."""
-    reach: Annotated[float | None, optional()] = None
+    reach: Annotated[Positive | None, optional()] = None
     """How far the surface is followed, in mean distances of the cameras from the middle; by default 6, a mesh 2."""
-    resolution: int = 384
-    """Voxels of a mesh along its longest side."""
+    resolution: Annotated[int | None, Range(8, 1024), optional()] = None
+    """Only with --what mesh, voxels along its longest side; by default 384."""
+
+    def check(self) -> None:
+        if self.output.suffix.lower() != ".ply":
+            raise ConfigError(f"{self.output} must end in .ply, the format that is written.")
+        mesh = self.what == "mesh"
+        only_with(self, ("resolution",), mesh, "for a mesh; give --what mesh with it")
+        only_with(self, ("embeddings",), not mesh, "for points; give --what cloud with it")
+        asked = ("crop", "canonical", "temperature", "threshold")
+        only_with(self, asked, bool(self.query), "for phrases; name them with --query")
+        only_with(self, ("scale",), bool(self.query) or self.embeddings, "for phrases and embeddings; give --query")
+        check_file(self.output, "OUTPUT")
+        for beside in (facts_file(self.output), embeddings_file(self.output)):
+            check_file(beside, "OUTPUT")
+        check_replaced(facts_file(self.output), "capture_to_normalised", "OUTPUT")
+
+
+def facts_file(output: Path) -> Path:
+    """The JSON file beside a PLY file."""
+    return output.with_suffix(".json")
+
+
+def embeddings_file(output: Path) -> Path:
+    """The NPY file beside a PLY file."""
+    return output.with_name(f"{output.stem}_embeddings.npy")

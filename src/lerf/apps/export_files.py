@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 
-from lerf.apps.export import Export
+from lerf.apps.export import Export, embeddings_file, facts_file
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.sizes import size_text
-from lerf.errors import ConfigError, LerfWarning, QueryError
+from lerf.errors import LerfWarning, QueryError
 from lerf.exports.cloud import Cloud, Progress, build_cloud, capture_points, normals
 from lerf.exports.mesh import Mesh, build_mesh, require_marching_cubes, transfer
 from lerf.exports.ply import write_ply
@@ -36,14 +35,17 @@ CLOUD_POINTS, MESH_POINTS = 500_000, 1_500_000
 """Rays by default: a mesh averages many of them."""
 CLOUD_REACH, MESH_REACH = 6.0, 2.0
 """How far the surface is followed by default: a mesh's voxels are the larger the further it reaches."""
+MESH_RESOLUTION = 384
+"""Voxels along its longest side by default."""
 
 
 def export(command: Export, console: Console) -> dict[str, Any]:
     """A PLY file, and a JSON file beside it that says what is in it and where."""
-    _check(command)
+    if command.what == "mesh":
+        require_marching_cubes()
     model = command.open_model()
     with locked_file(command.output, "choose another OUTPUT"):
-        described, embeddings = command.output.with_suffix(".json"), _embeddings_file(command)
+        described, embeddings = facts_file(command.output), embeddings_file(command.output)
         remove_unfinished(command.output.parent, command.output.name, described.name, embeddings.name)
         facts = _written(command, model, TerminalReporter(console))
         write_json(described, facts)
@@ -61,7 +63,7 @@ def _written(command: Export, model: Model, reporter: TerminalReporter) -> dict[
         given = None if command.scale is None else [command.scale] * len(phrases)
         answers = finish(model.answer(phrases, command.threshold, given))
         if command.crop:
-            _warn_of_absent(answers, command.threshold or model.defaults.threshold)
+            _warn_of_absent(answers, model.defaults.threshold if command.threshold is None else command.threshold)
     try:
         facts = _export(command, model, phrases, answers, reporter.show)
     finally:
@@ -71,28 +73,12 @@ def _written(command: Export, model: Model, reporter: TerminalReporter) -> dict[
     return facts
 
 
-def _embeddings_file(command: Export) -> Path:
-    return command.output.with_name(f"{command.output.stem}_embeddings.npy")
-
-
-def _check(command: Export) -> None:
-    """Refuse what cannot work before anything is computed."""
-    if command.output.suffix.lower() != ".ply":
-        raise ConfigError(f"{command.output} must end in .ply, the format that is written.")
-    if command.crop and not command.query:
-        raise QueryError("There is nothing to crop to; name it with --query.")
-    if command.what == "mesh":
-        require_marching_cubes()
-        if command.embeddings:
-            raise ConfigError("Embeddings belong to points; give --what cloud with --embeddings.")
-
-
 def _export(
     command: Export, model: Model, phrases: Phrases | None, answers: Sequence[PhraseAnswer], progress: Progress
 ) -> dict[str, Any]:
-    points = command.points or (CLOUD_POINTS if command.what == "cloud" else MESH_POINTS)
-    reach = command.reach or (CLOUD_REACH if command.what == "cloud" else MESH_REACH)
-    cloud = build_cloud(model, points, reach, progress)
+    points, reach = (CLOUD_POINTS, CLOUD_REACH) if command.what == "cloud" else (MESH_POINTS, MESH_REACH)
+    reach = reach if command.reach is None else command.reach
+    cloud = build_cloud(model, points if command.points is None else command.points, reach, progress)
     facts: dict[str, Any] = {
         "format": FORMAT,
         "what": command.what,
@@ -165,7 +151,7 @@ def _write_cloud(
     )
     facts: dict[str, Any] = {"vertices": len(cloud)}
     if command.embeddings:
-        path = _embeddings_file(command)
+        path = embeddings_file(command.output)
         scale = middle_scale(model.language) if command.scale is None else model.photos.normalised_scale(command.scale)
         shape = write_embeddings(path, model, cloud, scale, progress)
         unit = model.photos.unit
@@ -184,7 +170,9 @@ def _write_mesh(
             kept = relevancy.named.any(0)
             values.append(kept.float()[:, None])
             around = cloud.chosen(kept)
-    mesh = build_mesh(model.cameras, around, command.resolution, progress)
+    mesh = build_mesh(
+        model.cameras, around, MESH_RESOLUTION if command.resolution is None else command.resolution, progress
+    )
     table = torch.cat(values, dim=1).cpu().double().numpy()
     at = transfer(cloud.positions.cpu().double().numpy(), table, mesh.vertices)
     if command.crop:

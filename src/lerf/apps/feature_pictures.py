@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from lerf.apps.estimate import features_of
 from lerf.apps.features import Features
-from lerf.apps.names import distinct, file_stem
+from lerf.apps.names import distinct, file_stem, name_part
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.sizes import size_text
@@ -29,11 +28,11 @@ from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import QueryError
 from lerf.files import write_json
 from lerf.locks import locked_folder, remove_unfinished
-from lerf.pyramids.plan import Compute, PyramidOptions
+from lerf.pyramids.plan import Compute, PyramidOptions, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.rendering.pca import PcaBasis, apply_pca_basis, fit_pca_basis
 from lerf.run.device import choose_device
-from lerf.run.settings import PRESETS
+from lerf.run.settings import PRESETS, check_border
 from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
 
@@ -51,8 +50,9 @@ def features(command: Features, console: Console) -> dict[str, Any]:
     scene = load_scene(command.data, command.downscale)
     preset = PRESETS["lerf-cpu" if device == "cpu" else "lerf"]
     chosen = _chosen(scene, command.views)
-    name = command.encoder or preset.encoder
+    name = preset.encoder if command.encoder is None else command.encoder
     encoder = load_encoder(name, command.weights, command.offline, device)
+    check_border(mode_in_use(encoder, command.features), command.border)
     jobs: list[Job] = [(name, encoder, PyramidOptions(command.features, command.tile_ratios, command.border))]
     if command.dense != "none":
         jobs.append((command.dense, load_dense_encoder(command.dense, None, command.offline, device), PyramidOptions()))
@@ -186,7 +186,7 @@ def _draw(store: PyramidStore, scene: Scene, chosen: Sequence[int], output: Path
     """A picture for each photo and level; the basis is of all training photos, whichever are drawn."""
     basis = scene_basis(store)
     stems = distinct([file_stem(photo.name) for photo in scene.photos])
-    label = re.sub(r"[^\w.-]+", "_", store.encoder)
+    label = name_part(store.encoder)
     files = []
     for slot in chosen:
         entry = store.entries[slot]

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional, arg
 
-from lerf.apps.options import JsonOption
+from lerf.apps.checks import only_with
+from lerf.apps.options import Command
 from lerf.apps.sizes import size_text
+from lerf.apps.tables import Listing, show
+from lerf.files import is_file
+from lerf.ranges import Count, Positive
 from lerf.run.settings import MEMORY, PresetName, optional
 
 
 @dataclass(frozen=True, kw_only=True)
-class Info(JsonOption):
+class Info(Command):
     """What a capture or a run holds, and what training it will take."""
 
     path: Annotated[Path, Positional, arg(metavar="PATH")]
@@ -27,10 +30,16 @@ class Info(JsonOption):
     """Image-text encoder of the estimate; by default the preset's."""
     dense: Annotated[str | None, optional("ENCODER")] = None
     """Dense regulariser of the estimate; by default the preset's."""
-    memory: float = MEMORY
+    memory: Positive = MEMORY
     """What lerf train would be given as --memory."""
-    downscale: Annotated[int | None, optional()] = None
+    downscale: Annotated[Count | None, optional()] = None
     """Divide the photos' size by this."""
+
+    def check(self) -> None:
+        options = ("preset", "encoder", "dense", "memory", "downscale")
+        only_with(
+            self, options, not is_file(self.path / "config.json"), "for a capture, and this is a run; give a capture"
+        )
 
 
 def info(command: Info, console: Console) -> dict[str, Any]:
@@ -49,11 +58,20 @@ def info(command: Info, console: Console) -> dict[str, Any]:
         )  # fmt: skip
         facts = describe_capture(settings)
     if not command.json:
-        table = Table(show_header=False)
+        table = Listing(("fact", "value"), has_titles=False)
         for name, value in facts.items():
             if name == "notes":
                 continue  # told as warnings while the capture was read
-            shown = size_text(value) if name.endswith("_bytes") else str(value)
-            table.add_row(name.removesuffix("_bytes").replace("_", " "), shown)
-        console.print(table)
+            shown = size_text(value) if name.endswith("_bytes") else value
+            # Paths stay whole; lists of numbers and the like may go over several lines.
+            table.add(name.removesuffix("_bytes").replace("_", " "), shown if isinstance(shown, str) else _words(shown))
+        show(console, table)
     return facts
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """A value in pieces between which a line may end."""
+    if isinstance(value, dict):
+        *others, last = [f"{name}: {item}" for name, item in value.items()] or [""]
+        return (*(f"{other}," for other in others), last)
+    return tuple(str(value).split())

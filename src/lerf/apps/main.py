@@ -17,8 +17,10 @@ from rich.console import Console
 from lerf.apps import train
 from lerf.apps.bake import Bake
 from lerf.apps.cache import Cache
-from lerf.apps.console import PlainConsole
+from lerf.apps.checks import check_bounds
+from lerf.apps.console import PlainConsole, printable_errors
 from lerf.apps.demo import Demo
+from lerf.apps.doctor import Doctor
 from lerf.apps.eval import Eval
 from lerf.apps.export import Export
 from lerf.apps.failures import failure_of, give_up_output
@@ -30,7 +32,7 @@ from lerf.apps.query import Query
 from lerf.apps.render_options import Render
 from lerf.apps.train import Train
 from lerf.apps.view import View
-from lerf.errors import LerfError, LerfWarning
+from lerf.errors import ConfigError, LerfError, LerfWarning
 
 COMMANDS: dict[str, tuple[type, str]] = {
     "poses": (Poses, "lerf.apps.poses:poses"),
@@ -46,6 +48,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "features": (Features, "lerf.apps.feature_pictures:features"),
     "cache": (Cache, "lerf.apps.cache_folders:cache"),
     "view": (View, "lerf.apps.view:view"),
+    "doctor": (Doctor, "lerf.apps.diagnosis:doctor"),
 }
 """Commands by name: options, and the function that takes them and a console and returns what --json prints."""
 ABOUT = """Language Embedded Radiance Fields: posed photos in, answered questions out.
@@ -86,10 +89,13 @@ def _run(arguments: list[str], errors: Console) -> bool:
         print(f"lerf {version('lerf')}")
     else:
         try:
-            command = parse(arguments)
+            with printable_errors(arguments):
+                command = parse(arguments)
         except SystemExit:  # help, or no command; what was printed must have been written too
             sys.stdout.flush()
             raise
+        check_bounds(command)
+        command.check()
         # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
         console = PlainConsole(stderr=command.json)
         with _warnings_shown(errors):
@@ -113,13 +119,15 @@ def parse(arguments: Sequence[str]) -> Any:
         default = train.defaults(arguments[1:]) if started else tyro.MISSING_NONPROP
         kinds.append(Annotated[kind, tyro.conf.subcommand(name, default=default)])
     command: Any = Union[tuple(kinds)]  # noqa: UP007
-    return tyro.cli(
-        command,
-        prog="lerf",
-        args=arguments,
-        description=ABOUT,
-        config=(tyro.conf.DisallowNone,),
-    )
+    try:
+        return tyro.cli(
+            command, prog="lerf", args=arguments, description=ABOUT, config=(tyro.conf.DisallowNone,),
+        )  # fmt: skip
+    except (ImportError, OSError) as problem:
+        # Only --tyro-print-completion and --tyro-write-completion import or write anything.
+        raise ConfigError(
+            f"The completion cannot be written ({problem}); give bash or zsh, and a file in a folder that is there."
+        ) from None
 
 
 def _runner(command: Any) -> Any:

@@ -9,31 +9,43 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 from tyro.conf import Positional, arg
 
-from lerf.apps.options import JsonOption
+from lerf.apps.checks import check_folder
+from lerf.apps.options import Command
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.suggest import suggested
+from lerf.errors import ConfigError
+from lerf.files import resolved
+from lerf.ranges import Range
 from lerf.run.settings import optional
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeScene(JsonOption):
+class MakeScene(Command):
     """Make a capture with known answers: everyday objects, modelled, arranged and photographed by path tracing."""
 
     output: Annotated[Path, Positional, arg(metavar="OUTPUT")]
     """Folder to write; a scene that was interrupted there is completed."""
-    seed: int
+    seed: Annotated[int, Range(0, 2**20 - 1)]
     """Everything follows from it."""
     kind: Annotated[Literal["table", "shelf", "desk"] | None, optional()] = None
     """What the objects stand on; by default drawn with the seed."""
-    views: int = 60
+    views: Annotated[int, Range(2, 2000)] = 60
     """Photos to train on."""
-    held_out: int = 8
+    held_out: Annotated[int, Range(0, 2000)] = 8
     """Photos to measure on."""
-    width: int = 320
+    width: Annotated[int, Range(32, 4096)] = 320
     """Of every photo, in pixels."""
-    height: int = 240
+    height: Annotated[int, Range(32, 4096)] = 240
     """Of every photo, in pixels."""
-    spp: int = 16
+    spp: Annotated[int, Range(2, 4096)] = 16
     """Light paths a pixel: less noise for more time."""
+
+    def check(self) -> None:
+        if self.held_out > self.views:
+            raise ConfigError(
+                f"--held-out {self.held_out} is more than --views {self.views}; give at most as many held out."
+            )
+        check_folder(self.output, "OUTPUT")
 
 
 def make_scene(command: MakeScene, console: Console) -> dict[str, Any]:
@@ -52,10 +64,11 @@ def make_scene(command: MakeScene, console: Console) -> dict[str, Any]:
         )
     finally:
         reporter.close()
+    run = command.output.with_name(f"{resolved(command.output).name}-run")
     objects = [f"{thing.colour} {thing.kind}" for thing in annotation.objects]
     console.print(
-        f"{command.output}: {', '.join(objects)}.\nTrain on it: lerf train {command.output} --preset lerf-demo "
-        f"--output RUN",
+        f"{command.output}: {', '.join(objects)}.\n"
+        f"Train on it: {suggested('train', command.output, '--preset', 'lerf-demo', '--output', run)}",
     )
     return {
         "scene": str(command.output),

@@ -8,15 +8,25 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from lerf.ranges import Port, Positive, Share, Words
 from lerf.run.settings import optional
 
 
 @dataclass(frozen=True, kw_only=True)
-class JsonOption:
-    """How the result is told."""
+class Command:
+    """What every command has."""
 
     json: bool = False
     """Print the result as JSON, alone on standard output."""
+
+    def check(self) -> None:
+        """Refuse options that contradict each other or have no effect, and outputs that cannot be written.
+
+        It is called when every option is known to be within its bounds, and before anything is read or computed.
+
+        Raises:
+            LerfError: what is refused, and what to do.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +54,7 @@ class EncoderOptions(OfflineOption):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(JsonOption, DeviceOption, EncoderOptions):
+class RunOptions(Command, DeviceOption, EncoderOptions):
     """A run, and how it is opened."""
 
     run: Annotated[Path, Positional, arg(metavar="RUN")]
@@ -61,11 +71,11 @@ class RunOptions(JsonOption, DeviceOption, EncoderOptions):
 class PhraseOptions:
     """How phrases are compared with what is seen."""
 
-    canonical: Annotated[tuple[str, ...] | None, optional("PHRASE [PHRASE ...]")] = None
+    canonical: Annotated[tuple[Words, ...] | None, optional("PHRASE [PHRASE ...]")] = None
     """Phrases that a phrase must beat; by default the run's."""
-    temperature: Annotated[float | None, optional()] = None
+    temperature: Annotated[Positive | None, optional()] = None
     """Factor on cosines; by default the encoder's."""
-    scale: Annotated[float | None, optional()] = None
+    scale: Annotated[Positive | None, optional()] = None
     """Tile height in capture units; by default the one that answers best."""
 
 
@@ -73,7 +83,7 @@ class PhraseOptions:
 class ThresholdOption:
     """When a phrase is there."""
 
-    threshold: Annotated[float | None, optional()] = None
+    threshold: Annotated[Share | None, optional()] = None
     """Relevancy from which a phrase counts as present; by default the encoder's."""
 
 
@@ -83,5 +93,5 @@ class PageOptions:
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in that know the page's address."""
-    port: int = 7007
+    port: Port = 7007
     """Port to listen on; the next free one if it is taken."""

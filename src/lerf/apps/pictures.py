@@ -6,6 +6,7 @@ depends on a display or on pyplot's global state.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -13,12 +14,19 @@ from typing import BinaryIO
 from jaxtyping import Float
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from PIL import Image
 from torch import Tensor
 
 from lerf.errors import ConfigError
 from lerf.files import write_atomically
 from lerf.rendering.colour_maps import to_bytes
+from lerf.text import printable
+
+FONT_SIZE = 10
+"""Of captions, in points."""
+LETTER = 0.09
+"""Width of a letter of that size in inches, on the large side."""
 
 
 def write_png(path: Path, picture: Float[Tensor, "height width 3"]) -> None:
@@ -41,11 +49,20 @@ def write_row(
     figure = Figure(figsize=(height * sum(ratios) + 0.1, height + 0.4), dpi=120, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)  # type: ignore[union-attr, call-arg]
     axes = figure.subplots(1, len(pictures), squeeze=False, width_ratios=ratios)[0]
-    for axis, picture, caption in zip(axes, pictures, captions, strict=True):
+    for axis, picture, caption, ratio in zip(axes, pictures, captions, ratios, strict=True):
         axis.imshow(to_bytes(picture), interpolation="antialiased")
-        axis.set_title(caption, fontsize=10)
+        # What a phrase has between dollars is no formula.
+        lines = drawable(caption, max(8, int(height * ratio / LETTER)))
+        axis.set_title(lines, fontsize=FONT_SIZE, parse_math=False)
         axis.set_axis_off()
     _write_figure(path, figure)
+
+
+def drawable(text: str, letters: int) -> str:
+    """Text as the figures' font can show it: other characters as escapes such as \\u5927, lines of so many letters."""
+    font = get_font(findfont(FontProperties()))
+    shown = (one if font.get_char_index(ord(one)) else ascii(one)[1:-1] for one in printable(text))
+    return "\n".join(textwrap.wrap("".join(shown), letters, break_on_hyphens=False)) or " "
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

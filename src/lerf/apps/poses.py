@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +9,16 @@ from typing import Annotated, Any
 from rich.console import Console
 from tyro.conf import Positional, arg
 
-from lerf.apps.options import JsonOption
+from lerf.apps.checks import check_folder
+from lerf.apps.options import Command
 from lerf.apps.progress import TerminalReporter
+from lerf.apps.suggest import suggested
 from lerf.errors import SceneError
 from lerf.poses.settings import PosesSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Poses(JsonOption, PosesSettings):
+class Poses(Command, PosesSettings):
     """Find out where photos were taken, and write a capture to train on.
 
     Takes photos, folders of photos (a subfolder is a camera of its own) and videos. What was interrupted continues when
@@ -32,13 +33,16 @@ class Poses(JsonOption, PosesSettings):
     copy: bool = False
     """Copy the photos; otherwise they are linked, which takes no space, where the file system can."""
 
+    def check(self) -> None:
+        if not self.inputs:
+            raise SceneError("Say which photos or video, for example: lerf poses PHOTOS --output CAPTURE.")
+        check_folder(self.output, "output")
+
 
 def poses(command: Poses, console: Console) -> dict[str, Any]:
     """Solve, and say what came out."""
     from lerf.poses.solve import solve
 
-    if not command.inputs:
-        raise SceneError("Say which photos or video, for example: lerf poses PHOTOS --output CAPTURE.")
     settings = PosesSettings(**{field.name: getattr(command, field.name) for field in fields(PosesSettings)})
     reporter = TerminalReporter(console)
     try:
@@ -48,5 +52,5 @@ def poses(command: Poses, console: Console) -> dict[str, Any]:
     for sentence in outcome.sentences():
         console.print(sentence)
     if outcome.enough:
-        console.print(f"Train on it: {shlex.join(['lerf', 'train', str(command.output), '--output', 'RUN'])}")
+        console.print(f"Train on it: {suggested('train', command.output, '--output', 'RUN')}")
     return {"capture": str(command.output), "ok": outcome.enough, **outcome.to_plain()}

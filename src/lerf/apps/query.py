@@ -6,29 +6,36 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional, arg
 
+from lerf.apps.checks import only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
+from lerf.apps.tables import Listing, show
 from lerf.errors import QueryError
+from lerf.ranges import Words
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query(RunOptions, ThresholdOption, PhraseOptions):
     """Ask where phrases are."""
 
-    phrases: Annotated[tuple[str, ...], Positional, arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="(required)")]
+    phrases: Annotated[
+        tuple[Words, ...], Positional, arg(metavar="PHRASE [PHRASE ...]", help_behavior_hint="(required)")
+    ]
     """What to look for."""
     index: Literal["auto", "require", "ignore"] = "auto"
     """Answer from the index that lerf bake wrote: where a fresh one is there, always, or never."""
     compare: bool = False
     """With an index, also ask the field, and say how far the relevancy of each phrase is from the field's."""
 
+    def check(self) -> None:
+        if not self.phrases:
+            raise QueryError('There is no phrase to look for; give at least one, for example: lerf query RUN "mug".')
+        only_with(self, ("compare",), self.index != "ignore", "for answers of an index; leave --index ignore out")
+
 
 def query(command: Query, console: Console) -> dict[str, Any]:
     """Answer phrases in a table."""
-    if not command.phrases:
-        raise QueryError('There is no phrase to look for; give at least one, for example: lerf query RUN "mug".')
     found = command.open_model().query(
         command.phrases,
         canonical=command.canonical,
@@ -40,7 +47,7 @@ def query(command: Query, console: Console) -> dict[str, Any]:
     )
     result = found.to_dict()
     if not command.json:
-        console.print(answer_table(result["queries"]))
+        show(console, answer_table(result["queries"]))
         if unread := [answer["text"] for answer in result["queries"] if answer["known"] is False]:
             listed = ", ".join(f'"{text}"' for text in unread)
             console.print(f"Not known to the encoder, so that the answer may mean nothing: {listed}.")
@@ -49,18 +56,18 @@ def query(command: Query, console: Console) -> dict[str, Any]:
     return result
 
 
-def answer_table(answers: list[dict[str, Any]]) -> Table:
+def answer_table(answers: list[dict[str, Any]]) -> Listing:
     """A row for each phrase: whether it is there, and where it answers best."""
-    table = Table("phrase", "present", "relevancy", "point", "scale", "instances", "best seen in")
+    table = Listing(("phrase", "present", "relevancy", "point", "scale", "instances", "best seen in"))
     for answer in answers:
         relevancy = f"{answer['relevancy']:.3f}"
         if not answer["present"]:
-            table.add_row(answer["text"], "no", relevancy, "", "", "", "")
+            table.add(answer["text"], "no", relevancy, "", "", "", "")
             continue
-        point = " ".join(f"{value:.3f}" for value in answer["point"])
-        view = f"{answer['view']} ({answer['pixel'][0]:.0f}, {answer['pixel'][1]:.0f})" if answer["view"] else ""
+        point = tuple(f"{value:.3f}" for value in answer["point"])
+        view = (answer["view"], "({:.0f}, {:.0f})".format(*answer["pixel"])) if answer["view"] else ""
         instances = str(len(answer["instances"]))
-        table.add_row(answer["text"], "yes", relevancy, point, f"{answer['scale']:.3f}", instances, view)
+        table.add(answer["text"], "yes", relevancy, point, f"{answer['scale']:.3f}", instances, view)
     return table
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,13 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
-from lerf.apps.names import distinct, file_stem
+from lerf.apps.names import distinct, file_stem, phrase_stem
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.render_options import Render
 from lerf.apps.render_path import OTHERWISE, SUFFIXES_WRITTEN, render_path
-from lerf.errors import ConfigError, QueryError
+from lerf.errors import QueryError
+from lerf.exports.video import require_video_library
 from lerf.files import write_atomically, write_json
 from lerf.locks import locked_folder, remove_unfinished
 from lerf.model import Model
@@ -35,10 +35,12 @@ OF_PHRASES = {"relevancy": "raw", "centred": "centred", "composited": "normalise
 
 def render(command: Render, console: Console) -> dict[str, Any]:
     """One set of files a view. Along a camera path, frames and a video."""
+    if command.video is not None:
+        require_video_library()
     model: Model = command.open_model()
     if command.path is not None:
         return render_path(command, model, console)
-    output = _checked_output(command)
+    output = command.frames
     chosen = _chosen_photos(command, model)
     phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
     scales = model.scales(phrases, command.scale) if phrases else []
@@ -70,14 +72,6 @@ def _drawn(drawer: _Drawer, chosen: Sequence[int], reporter: TerminalReporter) -
     finally:
         reporter.close()
     return files
-
-
-def _checked_output(command: Render) -> Path:
-    if command.output is None:
-        raise ConfigError("Say where the pictures go with --output.")
-    if command.video is not None or command.outputs:
-        raise ConfigError("--video and --outputs need a camera path; give --path FILE, or --path photos.")
-    return command.output
 
 
 def _chosen_photos(command: Render, model: Model) -> list[int]:
@@ -116,7 +110,7 @@ class _Drawer:
         texts = self.phrases.texts if self.phrases else ()
         # Numbered over all photos, so that a photo's files are named alike whatever else is rendered.
         self.stems = distinct([file_stem(photo.name) for photo in self.model.scene.photos])
-        labels = distinct([re.sub(r"\W+", "_", text).strip("_") or "phrase" for text in texts])
+        labels = distinct([phrase_stem(text) for text in texts])
         # The pair may still be that of another: a_b and c, a and b_c.
         pairs = iter(distinct([f"{stem}_{label}" for stem in self.stems for label in labels]))
         self.map_names = [[next(pairs) for _ in labels] for _ in self.stems]

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from lerf.apps.pictures import write_png
 from lerf.apps.progress import TerminalReporter
-from lerf.apps.render_options import Render
+from lerf.apps.render_options import PHOTOS, Render
 from lerf.apps.rendering_file import FORMAT, Fixed, read_fixed, write_fixed
-from lerf.errors import ConfigError, QueryError, RunError
-from lerf.exports.video import require_video_library, write_video
+from lerf.errors import QueryError, RunError
+from lerf.exports.video import write_video
 from lerf.files import is_file, sha256_of, write_atomically
 from lerf.geometry.camera import NO_DISTORTION
 from lerf.geometry.camera_table import CameraTable
@@ -43,8 +43,6 @@ from lerf.steps import finish
 OTHERWISE = "choose another --output"
 """What to do where another process writes."""
 SUFFIXES_WRITTEN = ("*.png", "*.npy", "*.json")
-PHOTOS = "photos"
-"""Name that stands for a path through the photos' own cameras."""
 KEYFRAMES = 16
 """Most photos that such a path leads through."""
 PREVIEWS, PREVIEW_SIDE = 8, 96
@@ -64,14 +62,10 @@ class PathPhrases:
 
 def render_path(command: Render, model: Model, console: Console) -> dict[str, Any]:
     """Frames that are not there yet, then the video."""
-    if command.video is not None:
-        require_video_library()
-    if command.features or command.views is not None:
-        raise ConfigError("--features and --views belong to the photos' cameras; with --path give --outputs clip dino.")
     frame = None if command.transforms is None else read_nerfstudio_transform(command.transforms, model.scene)
     path = _camera_path(command, model.scene, frame)
     outputs = _outputs(command.outputs, len(command.query))
-    folder, temporary = _folder(command)
+    folder, temporary = command.frames, command.output is None
     with _held(command, folder, outputs):
         fixed, asked = _fixed(command, model, path, folder)
         kept = _draw(
@@ -135,10 +129,8 @@ def _draw(command: Render, renderer: _Renderer, folder: Path, frame: Similarity 
 
 def _camera_path(command: Render, scene: Scene, frame: Similarity | None) -> CameraPath:
     assert command.path is not None
-    if not command.downscale > 0:
-        raise ConfigError(f"The factor --downscale is {command.downscale}; give a positive number.")
-    path = photo_path(scene) if str(command.path) == PHOTOS else read_camera_path(command.path, scene, frame)
-    if command.downscale == 1:
+    path = photo_path(scene) if command.path == PHOTOS else read_camera_path(command.path, scene, frame)
+    if command.downscale is None:
         return path
     width, height = (max(1, round(side / command.downscale)) for side in path.size)
     return path.scaled_to(width, height)
@@ -173,15 +165,6 @@ def _outputs(wanted: Sequence[str], phrases: int) -> tuple[str, ...]:
             ask_for = "; relevancy_0 is that of the first phrase of --query" if not phrases else ""
             raise QueryError(f"There is no output {name}; known are {', '.join(known)}{ask_for}.")
     return chosen
-
-
-def _folder(command: Render) -> tuple[Path, bool]:
-    """Where frames lie, and whether only until the video is whole."""
-    if command.output is not None:
-        return command.output, False
-    if command.video is None:
-        raise ConfigError("Say where the frames go with --output, or give --video.")
-    return command.video.with_name(command.video.name + ".frames"), True
 
 
 def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tuple[Fixed, PathPhrases | None]:

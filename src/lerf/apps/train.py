@@ -6,7 +6,7 @@ the options that decide which are read ahead of the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,11 +15,21 @@ import tyro
 from rich.console import Console
 from tyro.conf import arg
 
-from lerf.apps.options import JsonOption, OfflineOption, PageOptions
+from lerf.apps.checks import check_apart, check_folder, only_with
+from lerf.apps.options import Command, OfflineOption, PageOptions
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.sizes import size_text
+from lerf.apps.suggest import suggested
 from lerf.errors import ConfigError
-from lerf.run.make_settings import changed, completed, default_preset, preset_settings, setting_values
+from lerf.ranges import Count
+from lerf.run.make_settings import (
+    changed,
+    completed,
+    default_preset,
+    preset_settings,
+    refuse_without_effect,
+    setting_values,
+)
 from lerf.run.settings import LanguageSource, PresetName, TrainSettings, optional
 
 HELP = ("-h", "--help")
@@ -31,7 +41,7 @@ class StartOptions:
 
     config: Annotated[Path | None, optional("FILE")] = None
     """config.json of a run to repeat: its settings hold where no option beside it says otherwise."""
-    steps: Annotated[int | None, optional()] = None
+    steps: Annotated[Count | None, optional()] = None
     """Steps of both trainings, where --radiance-training.steps and --language-training.steps do not say otherwise."""
 
 
@@ -53,7 +63,7 @@ class OutputOption:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(JsonOption, OfflineOption, PageOptions, TrainSettings, StartOptions, OutputOption):
+class Train(Command, OfflineOption, PageOptions, TrainSettings, StartOptions, OutputOption):
     """Turn a folder of posed photos into a language embedded radiance field.
 
     A run that was interrupted continues when the same command is given again. The defaults shown are those of the
@@ -67,6 +77,30 @@ class Train(JsonOption, OfflineOption, PageOptions, TrainSettings, StartOptions,
     def settings(self) -> TrainSettings:
         """The settings among the options."""
         return TrainSettings(**{field.name: getattr(self, field.name) for field in fields(TrainSettings)})
+
+    def check(self) -> None:
+        only_with(self, ("host", "port"), self.view, "for the page; give --view with it")
+        if not self.data:
+            raise ConfigError("Say what to train on, for example: lerf train CAPTURE --output RUN.")
+        if self.output is None and self.config is None:
+            raise ConfigError("Say where the run goes with --output RUN.")
+        refuse_without_effect(self.settings, self.chosen)
+        if self.steps is not None and self.language_source == "lift" and self.radiance_run:
+            raise ConfigError("--steps is for trainings, and with --radiance nothing is trained for --language lift.")
+        check_apart(self.run, Path(self.data), "output")
+        check_folder(self.run, "output")
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.output or run_of(self.config or Path())
+
+    @property
+    def chosen(self) -> list[str]:
+        """Settings, by the names of `setting_hints`, that differ from those that the preset or --config gives."""
+        asked = {"device": self.device, "steps": self.steps, "language_source": self.language_source}
+        before, now = setting_values(_started(self.config, self.preset, asked)), setting_values(self.settings)
+        return [name for name in now if now[name] != before[name]]
 
 
 def defaults(arguments: Sequence[str]) -> Train:
@@ -87,17 +121,19 @@ def defaults(arguments: Sequence[str]) -> Train:
     )
     if ahead.config is not None and ahead.preset is not None:
         raise ConfigError("--config and --preset both say what settings start from; give one of them.")
-    start = None if ahead.config is None else saved_settings(ahead.config)
-    device = ahead.device or (None if start is None else start.device)
+    device = ahead.device or (None if ahead.config is None else saved_settings(ahead.config).device)
     if len(given) == len(arguments):
         from lerf.run.device import choose_device
 
         device = choose_device(device)
-    if start is None:
-        start = preset_settings(ahead.preset or default_preset(device or "cpu"))
     asked = {"device": device, "steps": ahead.steps, "language_source": ahead.language}
-    settings = changed(start, {name: value for name, value in asked.items() if value is not None})
-    return Train(**vars(settings))
+    return Train(**vars(_started(ahead.config, ahead.preset or default_preset(device or "cpu"), asked)))
+
+
+def _started(config: Path | None, preset: PresetName, asked: Mapping[str, object]) -> TrainSettings:
+    """Settings of the run to repeat, or of the preset, with what is asked for beside it and is not None."""
+    start = preset_settings(preset) if config is None else saved_settings(config)
+    return changed(start, {name: value for name, value in asked.items() if value is not None})
 
 
 def saved_settings(config: Path) -> TrainSettings:
@@ -121,7 +157,7 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     from lerf.apps.estimate import describe_capture
     from lerf.stages.train import train as run_training
 
-    settings, output = _what_and_where(command)
+    settings, output = completed(command.settings), command.run
     if command.config is not None:
         console.print(repeated(command.config, saved_settings(command.config), settings, output))
     estimate = describe_capture(settings)
@@ -146,23 +182,9 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     seconds = ", ".join(f"{name} {value:.0f} s" for name, value in timings.seconds.items())
     console.print(
         f"Done: {seconds or 'nothing was left to do'}; peak memory {size_text(timings.peak_memory_bytes)}.\n"
-        f'Ask it: lerf query {output} "a phrase"',
+        f"Ask it: {suggested('query', output, 'a phrase')}",
     )
     return {"run": str(run.path), **timings.to_dict()}
-
-
-def _what_and_where(command: Train) -> tuple[TrainSettings, Path]:
-    """Settings as they are saved, and the run folder.
-
-    Raises:
-        ConfigError: no capture or no run folder is given.
-    """
-    if not command.settings.data:
-        raise ConfigError("Say what to train on, for example: lerf train CAPTURE --output RUN.")
-    if command.output is None and command.config is None:
-        raise ConfigError("Say where the run goes with --output RUN.")
-    output = command.output or run_of(command.config or Path())
-    return completed(command.settings), output
 
 
 def repeated(config: Path, saved: TrainSettings, settings: TrainSettings, output: Path) -> str:

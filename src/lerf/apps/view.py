@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 
 from lerf.apps.options import PageOptions, RunOptions
+from lerf.ranges import Count
 from lerf.run.settings import optional
 
 
@@ -24,7 +25,7 @@ class View(RunOptions, PageOptions):
     """Also ask viser's public relay for an address that anybody on the internet can open."""
     index: Literal["auto", "require", "ignore"] = "auto"
     """Answer from the index that lerf bake wrote: where a fresh one is there, always, or never."""
-    refine: Annotated[int | None, optional()] = None
+    refine: Annotated[Count | None, optional()] = None
     """Rows of the sharpest picture; by default 360 on a processor and 720 on a GPU."""
     json: bool = False
     """Print the address as JSON when the page can be opened."""

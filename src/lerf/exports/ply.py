@@ -9,7 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from lerf.files import write_atomically
+from lerf.text import message_line
 
+LONGEST_COMMENT = 500
+"""Characters of a comment of the header: readers with lines of a fixed length have 1,000 or more."""
 ROUNDING = 1e-5
 """Positions are written in single precision unless that moves them by more than this share of their extent."""
 
@@ -35,7 +38,8 @@ def write_ply(
         colours: red, green, blue.
         scalars: further properties by name, in single precision; a name has letters, digits and underscores only.
         faces: indices of the corners, counter-clockwise seen from outside.
-        comments: lines of the header; characters beyond ASCII are escaped, line breaks are made spaces.
+        comments: lines of the header; characters beyond ASCII and control characters are escaped, white space is made
+            one space, and what is long is cut.
 
     Raises:
         StorageError: when the file cannot be written.
@@ -65,8 +69,9 @@ def write_ply(
 
 def _plain(line: str) -> str:
     """One line of ASCII that no reader takes for the end of the header: some look for the word anywhere."""
-    words = " ".join(line.split()).replace("end_header", "end header")
-    return words.encode("ascii", "backslashreplace").decode()
+    words = message_line(" ".join(line.split()).replace("end_header", "end header"))
+    # Escapes make it longer, and readers have lines of limited length.
+    return words.encode("ascii", "backslashreplace").decode()[:LONGEST_COMMENT]
 
 
 NAMES = {"<f4": "float", "<f8": "double", "u1": "uchar"}

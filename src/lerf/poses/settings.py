@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from lerf.errors import ConfigError
+from lerf.ranges import Range
+from lerf.run.checks import check_fields
 from lerf.run.settings import optional
 
+Factor = Annotated[float, Range(1e-6, 1e6)]
 CameraModel = Literal["pinhole", "simple-radial", "opencv", "opencv-fisheye"]
 COLMAP_MODELS: dict[str, str] = {
     "pinhole": "PINHOLE",
@@ -16,20 +18,13 @@ COLMAP_MODELS: dict[str, str] = {
     "opencv-fisheye": "OPENCV_FISHEYE",
 }
 """COLMAP's names of the camera models."""
-RANGES = {
-    "frames": (3, 10_000),
-    "features": (256, 32_768),
-    "longest_side": (320, 8_192),
-    "seed": (0, 2**31 - 1),
-}
-"""Smallest and largest value of a setting, ends included."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PosesSettings:
     """Settings of `lerf poses`."""
 
-    frames: int = 150
+    frames: Annotated[int, Range(3, 10_000)] = 150
     """Frames to take from each video: the sharpest of as many intervals."""
     matching: Literal["auto", "exhaustive", "sequential", "retrieval"] = "auto"
     """Which photos are compared: all with all (auto up to 150 photos), neighbours in time and loops (auto for videos),
@@ -38,22 +33,17 @@ class PosesSettings:
     """Place photos one after another, or all at once (faster with many photos, needs good overlap)."""
     camera_model: Annotated[CameraModel | None, optional()] = None
     """Lens of every camera; by default opencv, and simple-radial for a camera with fewer than 12 photos."""
-    features: int = 4096
+    features: Annotated[int, Range(256, 32_768)] = 4096
     """Points looked for in a photo, at most."""
-    longest_side: int = 1600
+    longest_side: Annotated[int, Range(320, 8192)] = 1600
     """Pixels to which a photo is reduced while points are looked for."""
-    scale: Annotated[float | None, optional("FACTOR")] = None
+    scale: Annotated[Factor | None, optional("FACTOR")] = None
     """Factor on the solved distances; without it the unit is arbitrary."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Everything that is drawn follows from it."""
 
     def __post_init__(self) -> None:
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"--{name.replace('_', '-')} is {value}; give a number from {low} to {high}.")
-        if self.scale is not None and not 1e-6 <= self.scale <= 1e6:
-            raise ConfigError(f"--scale is {self.scale}; give a factor from 0.000001 to 1000000.")
+        check_fields(self)
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON values."""

@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal
 
 from lerf.errors import ConfigError
-from lerf.ranges import Range
+from lerf.ranges import Bound
 
 OPTION_NAMES = {"language_source": "language", "radiance_run": "radiance"}
 """Fields whose option on the command line has another name."""
@@ -57,8 +57,8 @@ def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a type; an integer is also a number, a number that is not finite is none."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        ranges = [part for part in parts[1:] if isinstance(part, Range)]
-        return fits(value, parts[0]) and all(value in one for one in ranges)
+        bounds = [part for part in parts[1:] if isinstance(part, Bound)]
+        return fits(value, parts[0]) and all(value in bound for bound in bounds)
     if origin is Literal:
         return value in parts
     if origin is tuple:
@@ -89,7 +89,7 @@ def wanted(hint: Any) -> str:
     """What a field takes, in words that follow "must be"."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return " ".join([wanted(parts[0]), *(str(part) for part in parts[1:] if isinstance(part, Range))])
+        return " ".join([wanted(parts[0]), *(str(part) for part in parts[1:] if isinstance(part, Bound))])
     if origin is tuple:
         if parts[-1] is Ellipsis:
             return f"one or more, each {wanted(parts[0])}"

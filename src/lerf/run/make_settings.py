@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lerf.errors import ConfigError
 from lerf.files import resolved
-from lerf.run.checks import OPTION_NAMES, check_value, hints_of
+from lerf.run.checks import OPTION_NAMES, check_value, hints_of, option
 from lerf.run.settings import PRESETS, PresetName, TrainSettings
 
 ALIASES = {
@@ -45,7 +45,9 @@ def make_settings(data: str | Path, **overrides: Any) -> TrainSettings:
         check_value("device", device, str)
     device = choose_device(device)
     preset = given.pop("preset", default_preset(device))
-    return completed(changed(preset_settings(preset, data=str(data), device=device), given))
+    settings = changed(preset_settings(preset, data=str(data), device=device), given)
+    refuse_without_effect(settings, [_full_name(name, value) for name, value in given.items()])
+    return completed(settings)
 
 
 def default_preset(device: str) -> PresetName:
@@ -102,6 +104,32 @@ def changed(settings: TrainSettings, overrides: Mapping[str, Any]) -> TrainSetti
     for part, fields in parts.items():
         whole[part] = replace(whole.get(part, getattr(settings, part)), **fields)
     return replace(settings, **whole)
+
+
+def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> None:
+    """Check that every setting that somebody chose has a part in the outcome.
+
+    Args:
+        settings: all of them.
+        chosen: names, as in `setting_hints`.
+
+    Raises:
+        ConfigError: one does nothing beside the others.
+    """
+    lift, regulariser = settings.language_source == "lift", settings.dense != "none"
+    of_lift = ("language.samples", "language.estimator")
+    for name in chosen:
+        part = name.rpartition(".")[0]
+        if part == "radiance_training" and settings.radiance_run:
+            raise ConfigError(f"{option(name)} is for a radiance in training; leave it or --radiance out.")
+        if lift and part in ("language", "language_training") and name not in of_lift:
+            raise ConfigError(f"{option(name)} is for a language field; leave it out, or give --language field.")
+        if name in ("language.dense_hidden", "language_training.dense_weight") and not regulariser:
+            raise ConfigError(f"{option(name)} is for a dense regulariser; leave it out, or name one with --dense.")
+        if name == "radiance_training.pose_rate" and not settings.radiance_training.refine_poses:
+            raise ConfigError(f"{option(name)} is for correcting poses; leave it out, or give --refine-poses.")
+        if name == "radiance_training.distortion_ramp" and not settings.radiance_training.distortion:
+            raise ConfigError(f"{option(name)} fades in a loss of no weight; leave it or that weight of 0 out.")
 
 
 def completed(settings: TrainSettings) -> TrainSettings:

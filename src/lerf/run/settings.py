@@ -161,9 +161,7 @@ class TrainSettings:
                 f"--radiance.near {self.radiance.near:g} lies beyond --radiance.far {self.radiance.far:g}; give a "
                 "smaller one."
             )
-        ratios = self.tile_ratios or ()
-        if len(set(ratios)) < len(ratios) or not all(0.0 < ratio <= 1.0 for ratio in ratios):
-            raise ConfigError(f"Tile ratios must lie in (0, 1], each given once, not {', '.join(map(str, ratios))}.")
+        check_ratios(self.tile_ratios)
         if self.radiance_training.refine_poses and self.radiance_run:
             raise ConfigError("--refine-poses moves cameras with a radiance in training; leave it out with --radiance.")
         if self.language_source == "lift":
@@ -184,6 +182,17 @@ def check_border(mode: str | None, border: str) -> None:
     """
     if mode == "dense" and border != "edge":
         raise ConfigError(f"--border {border} is for tiles; use --features tiles with it, or leave it out.")
+
+
+def check_ratios(ratios: tuple[float, ...] | None) -> None:
+    """Check heights of tiles as shares of a photo's height.
+
+    Raises:
+        ConfigError: one lies outside of (0, 1], or is given twice.
+    """
+    given = ratios or ()
+    if len(set(given)) < len(given) or not all(0.0 < ratio <= 1.0 for ratio in given):
+        raise ConfigError(f"Tile ratios must lie in (0, 1], each given once, not {', '.join(map(str, given))}.")
 
 
 def to_plain(value: Any) -> Any:

@@ -11,11 +11,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
-from lerf.errors import ConfigError, SceneError
+from lerf.errors import SceneError
+from lerf.files import require_writable
+from lerf.pyramids.manifest import FOLDER, cache_root
 from lerf.pyramids.plan import PyramidOptions, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.run.folder import StageName
 from lerf.run.report import reported
+from lerf.run.settings import check_border
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import capture_fingerprint
 from lerf.stages.prepare import note_reduced
@@ -63,8 +66,9 @@ class FeatureStage:
         }
 
     def check(self, context: Context) -> None:
-        """Refuse features that the encoder cannot make."""
-        _check_border(mode_in_use(context.encoder, context.settings.features), context.settings.border)
+        """Refuse features that the encoder cannot make, and a cache that cannot be written."""
+        check_border(mode_in_use(context.encoder, context.settings.features), context.settings.border)
+        require_writable(cache_root() / FOLDER, "set LERF_CACHE to another folder")
 
     def run(self, context: Context) -> None:
         sharp = context.originals or context.scene
@@ -77,11 +81,6 @@ class FeatureStage:
             sharp = context.scene
             stores = _stores(context, sharp)
         self._pyramids = TrainingPyramids(*stores, _pixel_factors(sharp, context.scene, context.settings.device))
-
-
-def _check_border(mode: str, border: str) -> None:
-    if mode == "dense" and border != "edge":
-        raise ConfigError(f"--border {border} is for tiles; use --features tiles with it, or leave it out.")
 
 
 def _stores(context: Context, scene: Scene) -> tuple[PyramidStore, PyramidStore | None]:
