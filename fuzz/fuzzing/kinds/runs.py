@@ -1,0 +1,115 @@
+"""Run folders: settings, cameras, what is only informative, checkpoints, indices, surfaces, rendered frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from fuzzing.kinds.spoiling import document, lines, one_of, tensors
+from fuzzing.oracle import Case, Kind, Refused, check_finite, command
+
+STEPS = ("--steps", "3", "--device", "cpu", "--preset", "lerf-cpu")
+HERE = ("--device", "cpu", "--offline")
+STORES = ("surface.safetensors", "surface_cells.safetensors")
+
+
+def kinds() -> dict[str, Kind]:
+    """By name."""
+    surface = ["surface.safetensors"]
+    checkpoints = [f"{stage}.safetensors" for stage in ("radiance", "language")]
+    return {
+        "run-config": Kind(one_of("run", ["config.json"], document), _open_run, STORES, weight=3),
+        "run-scene": Kind(one_of("run", ["scene.json"], document), _open_run, STORES, weight=3),
+        "run-timings": Kind(one_of("run", ["timings.json"], document), _open_and_train, ("timings.json", *STORES), weight=2),
+        "run-metrics": Kind(one_of("run", ["metrics.jsonl"], lines), _open_and_train, ("metrics.jsonl", *STORES)),
+        "checkpoints": Kind(one_of("run", checkpoints, tensors), _open_run, STORES, weight=4),
+        "surface-store": Kind(one_of("run", surface, tensors), _open_run, STORES, weight=2),
+        "baked-index": Kind(one_of("baked", ["index.safetensors"], tensors), _ask_index, STORES, weight=3),
+        "cell-surface": Kind(one_of("baked", ["surface_cells.safetensors"], tensors), _ask_index, STORES),
+        "lifted-index": Kind(one_of("lifted", ["language.safetensors"], tensors), _ask, STORES, weight=2),
+        "render-record": Kind(one_of("frames", ["render.json"], document), _go_on_rendering, ("*.png", "camera_path.json"), weight=4),
+    }
+
+
+def _open_run(case: Case) -> None:
+    """`lerf info` and `lerf query`, which refuse for reasons of their own, so that both are tried."""
+    refusal = None
+    try:
+        command("info", case.input, json_too=case.random.random() < 0.8)
+    except Refused as error:
+        refusal = error
+    if case.random.random() < 0.3:
+        _read_as_settings(case)
+    _ask(case)
+    if refusal is not None:
+        raise refusal
+
+
+def _read_as_settings(case: Case) -> None:
+    """What `lerf train --config` takes from a run that is to be repeated."""
+    from lerf.apps.train import defaults
+    from lerf.errors import LerfError
+    from fuzzing.oracle import Fault, problem_of
+
+    try:
+        defaults(["--config", str(case.input / "config.json"), "--device", "cpu"])
+    except LerfError as error:
+        if problem := problem_of(str(error)):
+            raise Fault("message", f"{problem}: {error}") from error
+
+
+def _ask(case: Case) -> None:
+    phrase = case.random.choice(("red", "blue", "yellow mug", "the of a"))
+    command("query", case.input, phrase, *HERE, json_too=case.random.random() < 0.8)
+
+
+def _ask_index(case: Case) -> None:
+    more = case.random.choice(([], ["--compare"]))
+    command("query", case.input, "red", *HERE, "--index", case.random.choice(("require", "auto")), *more)
+
+
+def _open_and_train(case: Case) -> None:
+    """Files that only inform must stop neither questions nor the training that is given again."""
+    command("info", case.input)
+    command("train", case.material / "drawn", "--output", case.input, *STEPS)
+    _ask(case)
+
+
+def _go_on_rendering(case: Case) -> None:
+    path = case.material / "path/camera_path.json"
+    facts = command(
+        "render", case.material / "run", "--path", path, "--output", case.input, "--query", "red", "--outputs", "rgb",
+        "depth", "relevancy_0", "composited_0", "--device", "cpu",
+    )  # fmt: skip
+    check_finite(facts)
+
+
+def make(folder: Path) -> SimpleNamespace:
+    """A capture, a run trained on it for three steps, one with an index, one that was lifted; returns the capture."""
+    from drawn_scene import write_generated_scene
+
+    from lerf.apps.main import main
+
+    capture = folder / "drawn"
+    scene = write_generated_scene(capture, views=8, width=24, height=18)
+    _must(main(["train", str(capture), "--output", str(folder / "run"), *STEPS]))
+    _must(main(["train", str(capture), "--output", str(folder / "lifted"), *STEPS, "--language", "lift"]))
+    for name in ("run", "lifted"):
+        _must(main(["query", str(folder / name), "red", *HERE, "--json"]))
+    _must(main(["train", str(capture), "--output", str(folder / "baked"), *STEPS]))
+    _must(main(["bake", str(folder / "baked"), *HERE]))
+    _must(main(["query", str(folder / "baked"), "red", *HERE, "--index", "require", "--json"]))
+    return SimpleNamespace(folder=capture, scene=scene)
+
+
+def make_frames(folder: Path) -> None:
+    """Frames of a path, the last of which are still to be rendered."""
+    _go_on_rendering(Case(folder, folder, __import__("random").Random(0)))
+    (folder / "input").rename(folder / "frames")
+    for name in ("rgb", "depth"):
+        (folder / "frames" / name / "00002.png").unlink()
+
+
+def _must(code: int) -> None:
+    if code != 0:
+        raise RuntimeError(f"A command that makes the valid inputs ended with code {code}.")
