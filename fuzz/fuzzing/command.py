@@ -25,7 +25,9 @@ CASE_SECONDS = 20.0
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="fuzz", description="Spoilt inputs against the real readers and commands.")
-    parser.add_argument("--seed", type=int, default=0, help="of the whole run; its cases have seeds from SEED x 10^6 on")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the whole run; its cases have seeds from SEED x 10^6 on"
+    )
     parser.add_argument("--seconds", type=float, help="end after so long; by default 600, without --cases")
     parser.add_argument("--cases", type=int, help="end after so many cases of all kinds together")
     parser.add_argument("--only", nargs="+", metavar="KIND", help="only these kinds")
@@ -77,14 +79,13 @@ def _cases(kinds: dict[str, Kind], given: argparse.Namespace) -> Iterator[tuple[
         yield kind, int(seed)
         return
     # Time counts from the first case on: workers are ready then.
-    end, count = None, 0
+    end = None
     seeds: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(given.seed * 1_000_000))
     round_of = [name for name, kind in kinds.items() for _ in range(kind.weight)]
-    for name in itertools.cycle(round_of):
+    for count, name in enumerate(itertools.cycle(round_of)):
         end = end or (time.monotonic() + given.seconds if given.seconds else float("inf"))
         if time.monotonic() >= end or (given.cases is not None and count >= given.cases):
             return
-        count += 1
         yield name, next(seeds[name])
 
 

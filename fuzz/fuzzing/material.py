@@ -10,7 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from fuzzing.suite import Suite
+from fuzzing.oracle import judged
+from fuzzing.suite import Suite, case_of, suite_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = ("src/lerf", "src/lerf_scenes", "tests/support", "tests/scenes", "fuzz/fuzzing")
@@ -50,11 +51,23 @@ def _made(name: str, folder: Path, scratch: Path) -> None:
 
 def _make(name: str, folder: str, scratch: str) -> None:
     os.environ["LERF_CACHE"] = f"{scratch}/cache-of-material"
-    from fuzzing.suite import suite_of
-
     suite = suite_of(name)
     suite.set_up()
     suite.make_material(Path(folder))
+    for kind in suite.kinds:
+        check_valid(suite, kind, Path(folder), Path(scratch))
+
+
+def check_valid(suite: Suite, kind: str, material: Path, scratch: Path) -> None:
+    """Make sure that a kind's valid input is accepted: from one that is refused, every case would be.
+
+    Raises:
+        SystemExit: it is not.
+    """
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    verdict = judged(suite.kinds[kind], case_of(kind, 0, material, folder), spoil=False)
+    if verdict.outcome != "accepted":
+        raise SystemExit(f"The valid input of {kind} is not accepted: {verdict.outcome} {verdict.said}")
 
 
 def _state() -> str:

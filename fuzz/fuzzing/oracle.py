@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import shutil
 import traceback
 import unicodedata
 import warnings
@@ -18,6 +19,8 @@ from typing import Any
 
 from fuzzing.mutation.places import Skip
 
+SMALL = 65536
+"""Bytes up to which files are copied: what is larger is linked, and no reader appends to it."""
 LONGEST = 300
 """Characters of a message."""
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -30,6 +33,8 @@ OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate 
 class Case:
     """One input to be spoilt and read."""
 
+    kind: str
+    """Name of its kind."""
     material: Path
     """Valid inputs, shared by all cases: not to be written to."""
     folder: Path
@@ -47,8 +52,10 @@ class Case:
 class Kind:
     """A kind of input."""
 
+    valid: str
+    """Folder of the material that a case starts from a copy of."""
     spoil: Callable[[Case], str]
-    """Makes the input; returns what was done to it."""
+    """Changes the copy; returns what was done to it."""
     attempt: Callable[[Case], None]
     """Reads it as users do; a `LerfError` is a refusal, a return means that the answer passed the checks."""
     may_write: tuple[str, ...] = ()
@@ -74,7 +81,7 @@ class Verdict:
     trace: list[str] = field(default_factory=list)
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818  (of what is tried, not of this program)
     """A case that went wrong without an exception of its own."""
 
     def __init__(self, kind: str, said: str) -> None:
@@ -82,16 +89,17 @@ class Fault(Exception):
         self.kind = kind
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  (no error)
     """A command ended with code 2 and an acceptable sentence."""
 
 
-def judged(kind: Kind, case: Case) -> Verdict:
-    """Make a case's input and read it."""
+def judged(kind: Kind, case: Case, spoil: bool = True) -> Verdict:
+    """Make a case's input and read it; without `spoil` the valid one, which must be accepted."""
     from lerf.errors import LerfError
 
+    copied(case.material / kind.valid, case.input)
     try:
-        spoilt = kind.spoil(case)
+        spoilt = kind.spoil(case) if spoil else "nothing"
     except Skip as reason:
         return Verdict("skipped", str(reason))
     before = _states(case.input)
@@ -115,6 +123,18 @@ def judged(kind: Kind, case: Case) -> Verdict:
     if verdict.outcome != "fault" and (changed := _changed(before, _states(case.input), kind.may_write)):
         return Verdict("fault", f"{changed} was written to", "changed", changed, spoilt)
     return verdict
+
+
+def copied(source: Path, target: Path) -> None:
+    """A copy of a folder of the material that costs little."""
+    shutil.copytree(source, target, copy_function=_copy)
+
+
+def _copy(source: str, target: str) -> None:
+    if os.path.getsize(source) <= SMALL:
+        shutil.copyfile(source, target)
+    else:
+        os.link(source, target)
 
 
 @contextlib.contextmanager

@@ -93,7 +93,9 @@ class Pool:
             if not worker.ready or case is None:
                 raise RuntimeError(f"A worker ended with code {code} before it had a case.") from None
             self._restart(number)
-            return Result(*case, Verdict("fault", f"the process ended with code {code}", "died", _stack(worker.home)), 0.0)
+            return Result(
+                *case, Verdict("fault", f"the process ended with code {code}", "died", _stack(worker.home)), 0.0
+            )
         if message == "ready":
             worker.ready = True
             return None
@@ -143,5 +145,3 @@ def _stack(home: Path) -> str:
     except OSError:
         frames = []
     return f"{frames[0][0]}:{frames[0][1]}" if frames else "?"
-
-

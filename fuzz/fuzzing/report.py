@@ -11,7 +11,7 @@ COLUMNS = ("kind", "cases", "refused", "accepted", "skipped", "faults", "seconds
 
 
 def table(results: Sequence[Result], kinds: Sequence[str]) -> str:
-    """Kind x cases x refused x accepted x skipped x faults; below it every place of a fault, the most frequent first."""
+    """Kind x cases x refused x accepted x skipped x faults; below it the places of faults, the most frequent first."""
     rows = [COLUMNS]
     for kind in kinds:
         rows.append(_row(kind, [result for result in results if result.kind == kind]))

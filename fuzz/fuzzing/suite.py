@@ -32,4 +32,4 @@ def suite_of(name: str) -> Suite:
 
 def case_of(kind: str, seed: int, material: Path, folder: Path) -> Case:
     """The case of a seed: the same seed draws the same."""
-    return Case(material, folder, Random(f"{kind}:{seed}"))
+    return Case(kind, material, folder, Random(f"{kind}:{seed}"))

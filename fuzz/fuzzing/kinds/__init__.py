@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from fuzzing.kinds import camera_paths, captures, encoders, made_scenes, photos,
 from fuzzing.suite import Suite
 
 TESTS = Path(__file__).resolve().parents[3] / "tests"
-SURFACE_POINTS = 2000
+SURFACE_POINTS = 6000
 """Of the runs' surfaces, in place of tens of thousands: questions are quick then."""
 
 
@@ -25,7 +26,8 @@ def set_up() -> None:
     from lerf.run.settings import PRESETS
 
     PRESETS["lerf-cpu"] = tiny_preset()
-    trace_surface.__defaults__ = (SURFACE_POINTS,)
+    # Inside is what torch.no_grad has wrapped.
+    inspect.unwrap(trace_surface).__defaults__ = (SURFACE_POINTS,)
 
 
 def make_material(folder: Path) -> None:
@@ -42,11 +44,12 @@ def make_material(folder: Path) -> None:
 
 
 def warm_up(folder: Path) -> None:
-    """The commands that import and compile most."""
+    """The commands and networks that import and compile most."""
     from fuzzing.oracle import command
 
     command("query", folder / "run", "red", "--device", "cpu")
     command("info", folder / "drawn")
+    encoders.warm_up(folder)
 
 
 SUITE = Suite(

@@ -18,8 +18,8 @@ WHOLE_COMMAND = 0.03
 def kinds() -> dict[str, Kind]:
     """By name."""
     return {
-        "camera-path": Kind(one_of("path", ["camera_path.json"], document), _read_path, weight=4),
-        "dataparser-transform": Kind(one_of("path", ["dataparser_transforms.json"], document), _read_path),
+        "camera-path": Kind("path", one_of(["camera_path.json"], document), _read_path, weight=4),
+        "dataparser-transform": Kind("path", one_of(["dataparser_transforms.json"], document), _read_path),
     }
 
 
@@ -40,8 +40,8 @@ def _read_path(case: Case) -> None:
     if case.random.random() < WHOLE_COMMAND and max(path.size) <= 64 and len(path.cameras) <= 10:
         given = ["--transforms", case.input / "dataparser_transforms.json"] if case.random.random() < 0.5 else []
         command(
-            "render", case.material / "run", "--path", case.input / "camera_path.json", "--output", case.folder / "frames",
-            "--device", "cpu", *given,
+            "render", case.material / "run", "--path", case.input / "camera_path.json", "--output",
+            case.folder / "frames", "--device", "cpu", *given,
         )  # fmt: skip
 
 
@@ -61,6 +61,8 @@ def make(folder: Path) -> None:
     cameras = tuple(photo.camera.scaled_to(8, 6) for photo in scene.photos[:3])
     write_camera_path(folder / "path/camera_path.json", CameraPath(cameras, 24.0, (0, 2)), scene)
     frame = nerfstudio_frame(scene)
-    transform = [[*row, place / frame.scale] for row, place in zip(frame.rotation.tolist(), frame.translation, strict=True)]
+    transform = [
+        [*row, place / frame.scale] for row, place in zip(frame.rotation.tolist(), frame.translation, strict=True)
+    ]
     text = json.dumps({"transform": transform, "scale": frame.scale})
     (folder / "path/dataparser_transforms.json").write_text(text)

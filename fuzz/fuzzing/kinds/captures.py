@@ -13,17 +13,16 @@ MODEL = "sparse/0"
 
 def kinds() -> dict[str, Kind]:
     """By name."""
+    binary, text = ([f"{MODEL}/{name}.{form}" for name in ("cameras", "images")] for form in ("bin", "txt"))
     blender = [f"transforms_{split}.json" for split in ("train", "test")]
     return {
-        "transforms": Kind(one_of("transforms", ["transforms.json"], document), read_and_check, weight=6),
-        "blender": Kind(one_of("blender", [blender[0], *blender], document), read_and_check, weight=2),
+        "transforms": Kind("transforms", one_of(["transforms.json"], document), read_and_check, weight=6),
+        "blender": Kind("blender", one_of([blender[0], *blender], document), read_and_check, weight=2),
         "colmap-binary": Kind(
-            one_of("colmap-binary", [f"{MODEL}/{name}.bin" for name in ("cameras", "images")], data), read_and_check,
-            weight=3,
+            "colmap-binary", one_of(binary, data), read_and_check, weight=3,
         ),
         "colmap-text": Kind(
-            one_of("colmap-text", [f"{MODEL}/{name}.txt" for name in ("cameras", "images")], lines), read_and_check,
-            weight=3,
+            "colmap-text", one_of(text, lines), read_and_check, weight=3,
         ),
     }  # fmt: skip
 

@@ -6,8 +6,7 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 
-from fuzzing.kinds.spoiling import copied, data, document, lines, one_of, tensors
-from fuzzing.mutation.places import spoilt_place
+from fuzzing.kinds.spoiling import data, document, lines, one_of, tensors
 from fuzzing.oracle import Case, Kind, check_finite
 
 FOLDERS = ("clip", "openclip", "siglip", "vit")
@@ -15,31 +14,34 @@ FOLDERS = ("clip", "openclip", "siglip", "vit")
 
 def kinds() -> dict[str, Kind]:
     """By name."""
-    return {
-        "encoder-folder": Kind(_spoil, _load_folder, weight=3),
-        "mini-weights": Kind(one_of("mini", ["mini.safetensors"], tensors), _load_mini),
-    }
+    folders = {f"encoder-{name}": Kind(f"encoders/{name}", _spoil, _load_folder) for name in FOLDERS}
+    return {**folders, "encoder-mini": Kind("encoders/mini", one_of(["mini.safetensors"], tensors), _load_mini)}
 
 
 def _spoil(case: Case) -> str:
-    """One file of a folder, by what it holds; which folder it was is told by its name."""
-    source = case.random.choice(FOLDERS)
-    copied(case.material / "encoders" / source, case.input / source)
-    path = case.random.choice(sorted((case.input / source).iterdir()))
-    if case.random.random() < 0.1:
-        return f"{path.name}: {spoilt_place(path, case.random)}"
-    how = {".json": document, ".safetensors": tensors, ".txt": lines, ".md": lines}.get(path.suffix, data)
-    return f"{source}/{path.name}: {how(path, case)}"
+    """One file of a folder, by what it holds."""
+    how = {".json": document, ".safetensors": tensors, ".txt": lines, ".md": lines}
+    path = case.random.choice(sorted(case.input.iterdir()))
+    return one_of([path.name], how.get(path.suffix, data))(case)
+
+
+def warm_up(folder: Path) -> None:
+    """Import what transformers imports late."""
+    for name in FOLDERS:
+        _use(name == "vit", folder / "encoders" / name)
 
 
 def _load_folder(case: Case) -> None:
+    _use(case.kind == "encoder-vit", case.input)
+
+
+def _use(dense: bool, folder: Path) -> None:
     import torch
 
     from lerf.encoders.registry import load_dense_encoder, load_encoder
 
-    folder = next(case.input.iterdir())
     photo = torch.linspace(0, 1, 3 * 40 * 56).view(3, 40, 56)
-    if folder.name == "vit":
+    if dense:
         encoder = load_dense_encoder(f"dino:{folder}", offline=True)
         check_finite(encoder.encode_photo(photo).features, "features")
         return
@@ -66,5 +68,5 @@ def make(folder: Path) -> None:
     for name, write in writers.items():
         (folder / "encoders" / name).mkdir(parents=True)
         write(folder / "encoders" / name)
-    (folder / "mini").mkdir()
-    shutil.copy(str(files("lerf.encoders").joinpath("data").joinpath("mini.safetensors")), folder / "mini")
+    (folder / "encoders/mini").mkdir()
+    shutil.copy(str(files("lerf.encoders").joinpath("data").joinpath("mini.safetensors")), folder / "encoders/mini")

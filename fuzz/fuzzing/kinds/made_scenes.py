@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
-from fuzzing.kinds.spoiling import copied, data, document
+from fuzzing.kinds.spoiling import data, document
 from fuzzing.mutation.places import spoilt_place
 from fuzzing.oracle import Case, Kind, Refused, command
 
-ASKED = ("--seed", "3", "--kind", "table", "--views", "2", "--held-out", "0", "--width", "32", "--height", "32", "--spp", "2")
+ASKED = (
+    "--seed",
+    "3",
+    "--kind",
+    "table",
+    "--views",
+    "2",
+    "--held-out",
+    "0",
+    "--width",
+    "32",
+    "--height",
+    "32",
+    "--spp",
+    "2",
+)
 
 
 def kinds() -> dict[str, Kind]:
     """By name."""
-    return {"made-scene": Kind(_spoil, _complete, ("transforms.json", "annotation.json"), weight=1)}
+    return {"made-scene": Kind("made", _spoil, _complete, ("transforms.json", "annotation.json"))}
 
 
 def _spoil(case: Case) -> str:
     """The record, a label picture, or the capture's own files; what is missing would be photographed again."""
-    copied(case.material / "made", case.input)
     name = case.random.choice(("scene.json", "scene.json", "labels/0001.png", "annotation.json", "transforms.json"))
     path = case.input / name
     if case.random.random() < 0.1 and name != "labels/0001.png":
@@ -28,10 +43,8 @@ def _spoil(case: Case) -> str:
 
 def _complete(case: Case) -> None:
     command("make-scene", case.input, *ASKED)
-    try:
+    with contextlib.suppress(Refused):
         command("info", case.input)
-    except Refused:
-        pass
 
 
 def make(folder: Path) -> None:

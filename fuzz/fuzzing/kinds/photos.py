@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fuzzing.kinds.scene_checks import read_and_check
-from fuzzing.kinds.spoiling import copied, data, one_of
+from fuzzing.kinds.spoiling import data, one_of
 from fuzzing.oracle import Case, Kind
 
 PHOTOS = (
@@ -21,18 +22,19 @@ def kinds() -> dict[str, Kind]:
     """By name."""
     files = [f"images/{name}" for name in PHOTOS]
     return {
-        "photos": Kind(_either(one_of("photos", files, data), "images", PHOTOS), read_and_check, weight=3),
-        "masks": Kind(_either(one_of("photos", ["masks/mask.png"], data), "masks", ("mask.png",)), read_and_check, weight=2),
+        "photos": Kind("photos", _either(one_of(files, data), "images", PHOTOS), read_and_check, weight=3),
+        "masks": Kind(
+            "photos", _either(one_of(["masks/mask.png"], data), "masks", ("mask.png",)), read_and_check, weight=2
+        ),
     }
 
 
-def _either(spoil, folder: str, names: tuple[str, ...]):
+def _either(spoil: Callable[[Case], str], folder: str, names: Sequence[str]) -> Callable[[Case], str]:
     """Bytes of a file, or a whole picture of another size, mode or kind under its name."""
 
     def chosen(case: Case) -> str:
         if case.random.random() < 0.6:
             return spoil(case)
-        copied(case.material / "photos", case.input)
         return _other_picture(case, case.input / folder / case.random.choice(names))
 
     return chosen

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 
 from fuzzing.kinds.spoiling import document, lines, one_of, tensors
 from fuzzing.oracle import Case, Kind, Refused, check_finite, command
 
-STEPS = ("--steps", "3", "--device", "cpu", "--preset", "lerf-cpu")
+STEPS = ("--steps", "30", "--device", "cpu", "--preset", "lerf-cpu")
 HERE = ("--device", "cpu", "--offline")
 STORES = ("surface.safetensors", "surface_cells.safetensors")
 
@@ -18,16 +19,24 @@ def kinds() -> dict[str, Kind]:
     surface = ["surface.safetensors"]
     checkpoints = [f"{stage}.safetensors" for stage in ("radiance", "language")]
     return {
-        "run-config": Kind(one_of("run", ["config.json"], document), _open_run, STORES, weight=3),
-        "run-scene": Kind(one_of("run", ["scene.json"], document), _open_run, STORES, weight=3),
-        "run-timings": Kind(one_of("run", ["timings.json"], document), _open_and_train, ("timings.json", *STORES), weight=2),
-        "run-metrics": Kind(one_of("run", ["metrics.jsonl"], lines), _open_and_train, ("metrics.jsonl", *STORES)),
-        "checkpoints": Kind(one_of("run", checkpoints, tensors), _open_run, STORES, weight=4),
-        "surface-store": Kind(one_of("run", surface, tensors), _open_run, STORES, weight=2),
-        "baked-index": Kind(one_of("baked", ["index.safetensors"], tensors), _ask_index, STORES, weight=3),
-        "cell-surface": Kind(one_of("baked", ["surface_cells.safetensors"], tensors), _ask_index, STORES),
-        "lifted-index": Kind(one_of("lifted", ["language.safetensors"], tensors), _ask, STORES, weight=2),
-        "render-record": Kind(one_of("frames", ["render.json"], document), _go_on_rendering, ("*.png", "camera_path.json"), weight=4),
+        "run-config": Kind("run", one_of(["config.json"], document), _open_run, STORES, weight=3),
+        "run-scene": Kind("run", one_of(["scene.json"], document), _open_run, STORES, weight=3),
+        "run-timings": Kind(
+            "run", one_of(["timings.json"], document), _open_and_train, ("timings.json", *STORES), weight=2
+        ),
+        "run-metrics": Kind("run", one_of(["metrics.jsonl"], lines), _open_and_train, ("metrics.jsonl", *STORES)),
+        "checkpoints": Kind("run", one_of(checkpoints, tensors), _open_run, STORES, weight=4),
+        "surface-store": Kind("run", one_of(surface, tensors), _open_run, STORES, weight=2),
+        "baked-index": Kind("baked", one_of(["index.safetensors"], tensors), _ask_index, STORES, weight=3),
+        "cell-surface": Kind("baked", one_of(["surface_cells.safetensors"], tensors), _ask_index, STORES),
+        "lifted-index": Kind("lifted", one_of(["language.safetensors"], tensors), _ask, STORES, weight=2),
+        "render-record": Kind(
+            "frames",
+            one_of(["render.json"], document),
+            _go_on_rendering,
+            ("*.png", "camera_path.json", "render.json"),
+            weight=4,
+        ),
     }
 
 
@@ -47,9 +56,9 @@ def _open_run(case: Case) -> None:
 
 def _read_as_settings(case: Case) -> None:
     """What `lerf train --config` takes from a run that is to be repeated."""
+    from fuzzing.oracle import Fault, problem_of
     from lerf.apps.train import defaults
     from lerf.errors import LerfError
-    from fuzzing.oracle import Fault, problem_of
 
     try:
         defaults(["--config", str(case.input / "config.json"), "--device", "cpu"])
@@ -85,7 +94,7 @@ def _go_on_rendering(case: Case) -> None:
 
 
 def make(folder: Path) -> SimpleNamespace:
-    """A capture, a run trained on it for three steps, one with an index, one that was lifted; returns the capture."""
+    """A capture, a run trained on it for a few steps, one with an index, one that was lifted; returns the capture."""
     from drawn_scene import write_generated_scene
 
     from lerf.apps.main import main
@@ -104,7 +113,7 @@ def make(folder: Path) -> SimpleNamespace:
 
 def make_frames(folder: Path) -> None:
     """Frames of a path, the last of which are still to be rendered."""
-    _go_on_rendering(Case(folder, folder, __import__("random").Random(0)))
+    _go_on_rendering(Case("render-record", folder, folder, Random(0)))
     (folder / "input").rename(folder / "frames")
     for name in ("rgb", "depth"):
         (folder / "frames" / name / "00002.png").unlink()

@@ -1,9 +1,7 @@
-"""How most kinds make their input: a copy of a valid folder in which one file is spoilt."""
+"""How most kinds spoil their input: one file of it, by what it holds."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,23 +10,8 @@ from fuzzing.mutation.documents import parsed, spoilt, written
 from fuzzing.mutation.places import replaced, spoilt_place, spoilt_tree
 from fuzzing.oracle import Case
 
-SMALL = 65536
-"""Bytes up to which files are copied: what is larger is linked, and no reader appends to it."""
 Spoil = Callable[[Path, Case], str]
 """Changes a file; returns what was done."""
-
-
-def copied(source: Path, target: Path) -> Path:
-    """A copy of a valid folder that costs little."""
-    shutil.copytree(source, target, copy_function=_copy)
-    return target
-
-
-def _copy(source: str, target: str) -> None:
-    if os.path.getsize(source) <= SMALL:
-        shutil.copyfile(source, target)
-    else:
-        os.link(source, target)
 
 
 def document(path: Path, case: Case) -> str:
@@ -63,12 +46,10 @@ def tensors(path: Path, case: Case) -> str:
     return said
 
 
-def one_of(source: str, files: Sequence[str], how: Spoil) -> Callable[[Case], str]:
-    """Copy a folder of the material and spoil one of some files; now and then put something else in its place, and
-    rarely in that of a whole folder."""
+def one_of(files: Sequence[str], how: Spoil) -> Callable[[Case], str]:
+    """Spoil one of some files; now and then put something else in its place, and rarely in that of a whole folder."""
 
     def spoil(case: Case) -> str:
-        copied(case.material / source, case.input)
         pick = case.random.random()
         if pick < 0.02:
             return spoilt_tree(case.input, case.random)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
-from fuzzing.kinds.spoiling import copied, data, document
+from fuzzing.kinds.spoiling import data, document
 from fuzzing.mutation.places import spoilt_place
-from fuzzing.oracle import Case, Kind, check_finite, command
+from fuzzing.oracle import Case, Fault, Kind, check_finite, command
 
 PHOTOS = 3
 
 
 def kinds() -> dict[str, Kind]:
     """By name."""
-    return {"pyramid-store": Kind(_spoil, _use, ("*",), weight=4)}
+    return {"pyramid-store": Kind("cache", _spoil, _use, ("*",), weight=4)}
 
 
 def _spoil(case: Case) -> str:
     """A manifest, or one photo's record or array; the record as a build that was killed leaves it."""
-    copied(case.material / "cache", case.input)
     folder = next(path for path in sorted((case.input / "pyramids").iterdir()) if path.is_dir())
     if case.random.random() < 0.3:
         _unfold(folder)
@@ -36,7 +36,13 @@ def _unfold(folder: Path) -> None:
     """Records in the journal in place of the manifest."""
     manifest = json.loads((folder / "manifest.json").read_text())
     for photo, (height, width, place, size, digest) in manifest["photos"].items():
-        record = {"height": height, "width": width, "levels": manifest["layouts"][place], "bytes": size, "sha256": digest}
+        record = {
+            "height": height,
+            "width": width,
+            "levels": manifest["layouts"][place],
+            "bytes": size,
+            "sha256": digest,
+        }
         (folder / photo[:2] / f"{photo}.json").write_text(json.dumps(record))
     (folder / "manifest.json").write_text(json.dumps({**manifest, "photos": {}, "layouts": []}))
 
@@ -60,8 +66,6 @@ def _use(case: Case) -> None:
         check_finite(table.cells, "cells")
         right = torch.load(case.material / "cells.pt", weights_only=True)
         if table.cells.shape != right.shape or not torch.equal(table.cells, right):
-            from fuzzing.oracle import Fault
-
             raise Fault("not finite", "the embeddings that were read are not those of the photos")
         store.use.close()
         command("cache", "prune", "--all")
@@ -69,7 +73,7 @@ def _use(case: Case) -> None:
         os.environ["LERF_CACHE"] = before
 
 
-def _photos():
+def _photos() -> list[Any]:
     import numpy as np
 
     photos = [np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8) for number in range(PHOTOS)]

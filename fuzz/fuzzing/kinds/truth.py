@@ -20,13 +20,13 @@ def kinds() -> dict[str, Kind]:
     """By name."""
     files = [f"{name}.json" for name in VIEWS]
     return {
-        "labels": Kind(one_of("labels", files, document), _read_labels, weight=3),
-        "boxes": Kind(one_of("boxes", files, document), _read_labels, weight=2),
-        "annotations": Kind(one_of("annotated", ["annotation.json"], document), _read_labels, weight=3),
+        "labels": Kind("labels", one_of(files, document), _read_labels, weight=3),
+        "boxes": Kind("boxes", one_of(files, document), _read_labels, weight=2),
+        "annotations": Kind("annotated", one_of(["annotation.json"], document), _read_labels, weight=3),
         "label-pictures": Kind(
-            one_of("annotated", [f"labels/{name}.png" for name in VIEWS], _picture), _read_labels, weight=2
+            "annotated", one_of([f"labels/{name}.png" for name in VIEWS], _picture), _read_labels, weight=2
         ),
-        "absent-phrases": Kind(one_of("absent", ["absent.txt"], lines), _read_absent),
+        "absent-phrases": Kind("absent", one_of(["absent.txt"], lines), _read_absent),
     }
 
 
@@ -90,7 +90,15 @@ def make(folder: Path, drawn: Any) -> None:
     square = [[3, 2], [12, 2], [12.5, 11], [3, 11]]
     for name in VIEWS:
         item = {"category": "red", "segmentation": square, "bbox": [3, 2, 12, 11], "group": 1}
-        labels = {"info": {"name": f"{name}.png", "width": 24, "height": 18}, "objects": [item, {**item, "category": "blue"}]}
+        labels = {
+            "info": {"name": f"{name}.png", "width": 24, "height": 18},
+            "objects": [item, {**item, "category": "blue"}],
+        }
         (folder / "labels" / f"{name}.json").write_text(json.dumps(labels))
-        boxes = {"name": f"{name}.png", "width": 24, "height": 18, "boxes": {"red": [[3, 2, 12, 11]], "blue": [[0, 0, 5, 5]]}}
+        boxes = {
+            "name": f"{name}.png",
+            "width": 24,
+            "height": 18,
+            "boxes": {"red": [[3, 2, 12, 11]], "blue": [[0, 0, 5, 5]]},
+        }
         (folder / "boxes" / f"{name}.json").write_text(json.dumps(boxes))

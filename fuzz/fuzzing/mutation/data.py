@@ -27,7 +27,9 @@ def _step(data: bytes, random: Random, head: int) -> tuple[bytes, str]:
     def place() -> int:
         return random.randrange(max(1, min(head, size) if random.random() < 0.5 else size))
 
-    what = random.choice(("flip", "flip", "cut", "insert", "remove", "swap", "count", "count", "zeros", "repeat", "edge"))
+    what = random.choice(
+        ("flip", "flip", "cut", "insert", "remove", "swap", "count", "count", "zeros", "repeat", "edge")
+    )
     at = place()
     if what == "flip" and size:
         changed = bytearray(data)
@@ -70,7 +72,9 @@ def spoilt_lines(text: str, random: Random) -> tuple[bytes, str]:
         row = random.randrange(len(lines))
         words = lines[row].split(" ")
         at = random.randrange(len(words))
-        what = random.choice(("word", "word", "word", "word", "drop word", "add word", "drop", "double", "swap", "blank"))
+        what = random.choice(
+            ("word", "word", "word", "word", "drop word", "add word", "drop", "double", "swap", "blank")
+        )
         if what == "word":
             words[at] = str(random.choice((*NUMBERS, *TEXTS, *PATHS)))
         elif what == "drop word":

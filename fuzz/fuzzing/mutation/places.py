@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 
-class Skip(Exception):
+class Skip(Exception):  # noqa: N818  (no error)
     """The case cannot be tried on this machine; says why."""
 
 

@@ -73,7 +73,13 @@ def _other_tensors(data: bytes, random: Random) -> tuple[bytes, str]:
     elif what == "kind":
         tensors[name] = tensor.to(random.choice(KINDS))
     elif what == "shape":
-        shapes = (tensor.reshape(-1), tensor[None], tensor.reshape(-1)[:0], tensor.reshape(-1)[:1], tensor.T)
+        shapes = (
+            tensor.reshape(-1),
+            tensor[None],
+            tensor.reshape(-1)[:0],
+            tensor.reshape(-1)[:1],
+            tensor.mT if tensor.ndim > 1 else tensor,
+        )
         tensors[name] = random.choice(shapes).contiguous().clone()
     elif what == "cut" and tensor.ndim and len(tensor):
         tensors[name] = tensor[: random.randrange(len(tensor))].clone()
