@@ -73,7 +73,7 @@ def _change(holder: list[Any], random: Random) -> str:
 
 
 def _somewhere(holder: list[Any], random: Random) -> tuple[list[Any], int, str]:
-    """A place in the document; each level down is a draw, so that few entries at the top weigh as much as many below."""
+    """A place in the document. Each level down is a draw: few entries at the top weigh as much as many below."""
     place, index, where = holder, 0, "$"
     while True:
         value = place[index][1] if isinstance(place, Entries) else place[index]
