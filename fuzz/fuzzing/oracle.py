@@ -21,6 +21,8 @@ from fuzzing.mutation.places import Skip
 
 SMALL = 65536
 """Bytes up to which files are copied: what is larger is linked, and no reader appends to it."""
+SPOILT = "spoilt.txt"
+"""File in a case's folder: what was done to the input."""
 LONGEST = 300
 """Characters of a message."""
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -102,6 +104,8 @@ def judged(kind: Kind, case: Case, spoil: bool = True) -> Verdict:
         spoilt = kind.spoil(case) if spoil else "nothing"
     except Skip as reason:
         return Verdict("skipped", str(reason))
+    # For who finds that this process has died, or kills it.
+    (case.folder / SPOILT).write_text(ascii(spoilt))
     before = _states(case.input)
     shown: list[warnings.WarningMessage] = []
     try:

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from fuzzing.oracle import Verdict
-from fuzzing.worker import STACK, work
+from fuzzing.oracle import SPOILT, Verdict
+from fuzzing.worker import CASE, STACK, work
 
 START_SECONDS = 300.0
 """In which a worker must be ready; the first one on a machine compiles."""
@@ -92,10 +92,9 @@ class Pool:
             code, case = worker.process.exitcode, worker.case
             if not worker.ready or case is None:
                 raise RuntimeError(f"A worker ended with code {code} before it had a case.") from None
+            verdict = _verdict(worker.home, "died", f"the process ended with code {code}")
             self._restart(number)
-            return Result(
-                *case, Verdict("fault", f"the process ended with code {code}", "died", _stack(worker.home)), 0.0
-            )
+            return Result(*case, verdict, 0.0)
         if message == "ready":
             worker.ready = True
             return None
@@ -109,13 +108,13 @@ class Pool:
             raise RuntimeError(f"A worker was not ready after {START_SECONDS:.0f} s.")
         if worker.case is None:
             return None
-        case, place = worker.case, _stack(worker.home)
+        case, verdict = worker.case, _verdict(worker.home, "hang", f"over {self._seconds:g} s")
         self._restart(number)
         if case not in self._slow:
             self._slow.add(case)
             again.append(case)
             return None
-        return Result(*case, Verdict("fault", f"over {self._seconds:g} s", "hang", place), self._seconds)
+        return Result(*case, verdict, self._seconds)
 
     def _started(self, number: int) -> _Worker:
         home = self._scratch / f"worker-{number}"
@@ -138,10 +137,15 @@ class Pool:
         worker.connection.close()
 
 
-def _stack(home: Path) -> str:
-    """Where a worker was when it was nearly out of time, as file:function."""
+def _verdict(home: Path, fault: str, said: str) -> Verdict:
+    """Of a worker that cannot tell any more: where it was when it was nearly out of time, and what it was reading."""
+    frames = FRAME.findall(_text(home / STACK))
+    place = f"{frames[0][0]}:{frames[0][1]}" if frames else "?"
+    return Verdict("fault", said, fault, place, _text(home / CASE / SPOILT))
+
+
+def _text(path: Path) -> str:
     try:
-        frames = FRAME.findall((home / STACK).read_text())
+        return path.read_text()
     except OSError:
-        frames = []
-    return f"{frames[0][0]}:{frames[0][1]}" if frames else "?"
+        return ""

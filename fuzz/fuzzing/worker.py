@@ -16,6 +16,8 @@ from pathlib import Path
 
 MEMORY = 2 * 2**30
 """Bytes that a case may take beyond what the process has."""
+CASE = "case"
+"""Folder in a worker's folder: that of the case that it tries."""
 STACK = "stack.txt"
 """File in a worker's folder: where it was when its time was nearly up."""
 ENVIRONMENT = {
@@ -50,7 +52,7 @@ def work(suite_name: str, material: str, home: str, seconds: float, connection: 
                 kind, seed = connection.recv()
             except EOFError:
                 return
-            folder = Path(home) / "case"
+            folder = Path(home) / CASE
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             os.chdir(folder)

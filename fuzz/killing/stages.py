@@ -7,12 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuzzing.kinds.runs import SHORT
+
 ON = ("--device", "cpu", "--offline")
-SHORT = (
-    "--device", "cpu", "--radiance-training.rays", "256", "--radiance-training.grid-every", "4",
-    "--language-training.rays", "256", "--language-training.pool-rays", "4000",
-)  # fmt: skip
-"""A training of some seconds."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class KilledStage:
 
 
 def _train(places: Places) -> list[object]:
-    return ["train", places.valid / "drawn", "--output", places.run, "--steps", 60, *SHORT]
+    return ["train", places.valid / "drawn", "--output", places.run, *SHORT, "--steps", 60]
 
 
 def _features(places: Places) -> list[object]:
@@ -97,7 +94,7 @@ def make_valid(folder: Path) -> None:
 
     write_generated_scene(folder / "drawn", views=8, width=24, height=18)
     capture, run = str(folder / "drawn"), str(folder / "run")
-    if main(["train", capture, "--output", run, "--steps", "250", *SHORT]) != 0:
+    if main(["train", capture, "--output", run, *SHORT]) != 0:
         raise RuntimeError("The run that is to be killed over could not be trained.")
     scene = load_scene(folder / "drawn")
     cameras = tuple(scene.photos[number % 8].camera.scaled_to(32, 24) for number in range(12))

@@ -86,6 +86,7 @@ def test_hangs_memory_and_deaths_are_found_and_survived(material, tmp_path):
         "hang": "hang", "memory": "memory", "died": "died", "refused": "", "accepted": "",
     }  # fmt: skip
     assert "code 7" in verdicts["died"].said
+    assert {verdict.spoilt for verdict in verdicts.values()} <= {"nothing", "'nothing'"}
 
 
 def test_a_valid_input_that_is_refused_stops_the_run(material, tmp_path):

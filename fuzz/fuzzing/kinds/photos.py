@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,12 @@ PHOTOS = (
     "plain.bmp", "wide.ppm",
 )  # fmt: skip
 """Files of the capture; each is written by its own branch of `make`."""
+NAMES = (
+    "a b.png", " .png", "-n.png", "--help.png", "'\"$(x)`.png", "\x1b[31mred.png", "\x1b]0;title\x07.png",
+    "line\nbreak.png", "\u202egnp.png", "\u2028.png", "\udcff.png", "e\u0301.png", "\u00e9.png", "\U0001f98a.png", "[red]a[/red].png",
+    "a" * 250 + ".png", "%s.png", "{0}.png", "no suffix", ".png", "..png", "a.PNG", "a.png.jpg", "CON.png", "a\\b.png", "*.png", "~.png",
+)  # fmt: skip
+"""Names that a file may have."""
 SIZES = ((1, 1), (8, 12), (11, 7), (24, 16), (120, 80), (12, 8), (0, 0), (4000, 3))
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F", "I", "YCbCr", "LAB", "HSV")
 
@@ -23,10 +30,26 @@ def kinds() -> dict[str, Kind]:
     files = [f"images/{name}" for name in PHOTOS]
     return {
         "photos": Kind("photos", _either(one_of(files, data), "images", PHOTOS), read_and_check, weight=3),
+        "photo-names": Kind("transforms", _other_name, read_and_check),
         "masks": Kind(
             "photos", _either(one_of(["masks/mask.png"], data), "masks", ("mask.png",)), read_and_check, weight=2
         ),
     }
+
+
+def _other_name(case: Case) -> str:
+    """A photo or mask under an odd name, which the capture names rightly or nearly."""
+    listed = case.input / "transforms.json"
+    document = json.loads(listed.read_text())
+    entry = "mask_path" if case.random.random() < 0.2 else "file_path"
+    frame = document["frames"][1]
+    name = case.random.choice(NAMES)
+    place = f"images/{name}"
+    (case.input / frame[entry]).rename(case.input / place)
+    frame[entry] = place if case.random.random() < 0.7 else place[:-1]
+    document["test_filenames"], document["train_filenames"] = [], []
+    listed.write_text(json.dumps(document))
+    return f"{entry} {name!r}"
 
 
 def _either(spoil: Callable[[Case], str], folder: str, names: Sequence[str]) -> Callable[[Case], str]:

@@ -9,7 +9,11 @@ from types import SimpleNamespace
 from fuzzing.kinds.spoiling import document, lines, one_of, tensors
 from fuzzing.oracle import Case, Kind, Refused, check_finite, command
 
-STEPS = ("--steps", "30", "--device", "cpu", "--preset", "lerf-cpu")
+SHORT = (
+    "--device", "cpu", "--steps", "250", "--radiance-training.rays", "256", "--radiance-training.grid-every", "4",
+    "--language-training.rays", "256", "--language-training.pool-rays", "4000",
+)  # fmt: skip
+"""A training of some seconds, after which there is a surface to ask and to export."""
 HERE = ("--device", "cpu", "--offline")
 STORES = ("surface.safetensors", "surface_cells.safetensors")
 
@@ -17,6 +21,7 @@ STORES = ("surface.safetensors", "surface_cells.safetensors")
 def kinds() -> dict[str, Kind]:
     """By name."""
     surface = ["surface.safetensors"]
+    rendered = ("*.png", "camera_path.json", "render.json")
     checkpoints = [f"{stage}.safetensors" for stage in ("radiance", "language")]
     return {
         "run-config": Kind("run", one_of(["config.json"], document), _open_run, STORES, weight=3),
@@ -30,13 +35,7 @@ def kinds() -> dict[str, Kind]:
         "baked-index": Kind("baked", one_of(["index.safetensors"], tensors), _ask_index, STORES, weight=3),
         "cell-surface": Kind("baked", one_of(["surface_cells.safetensors"], tensors), _ask_index, STORES),
         "lifted-index": Kind("lifted", one_of(["language.safetensors"], tensors), _ask, STORES, weight=2),
-        "render-record": Kind(
-            "frames",
-            one_of(["render.json"], document),
-            _go_on_rendering,
-            ("*.png", "camera_path.json", "render.json"),
-            weight=4,
-        ),
+        "render-record": Kind("frames", one_of(["render.json"], document), _go_on_rendering, rendered, weight=4),
     }
 
 
@@ -80,7 +79,7 @@ def _ask_index(case: Case) -> None:
 def _open_and_train(case: Case) -> None:
     """Files that only inform must stop neither questions nor the training that is given again."""
     command("info", case.input)
-    command("train", case.material / "drawn", "--output", case.input, *STEPS)
+    command("train", case.material / "drawn", "--output", case.input, *SHORT)
     _ask(case)
 
 
@@ -94,20 +93,16 @@ def _go_on_rendering(case: Case) -> None:
 
 
 def make(folder: Path) -> SimpleNamespace:
-    """A capture, a run trained on it for a few steps, one with an index, one that was lifted; returns the capture."""
+    """A capture, a run trained on it, one with an index, one that was lifted; returns the capture."""
     from drawn_scene import write_generated_scene
-
-    from lerf.apps.main import main
 
     capture = folder / "drawn"
     scene = write_generated_scene(capture, views=8, width=24, height=18)
-    _must(main(["train", str(capture), "--output", str(folder / "run"), *STEPS]))
-    _must(main(["train", str(capture), "--output", str(folder / "lifted"), *STEPS, "--language", "lift"]))
-    for name in ("run", "lifted"):
-        _must(main(["query", str(folder / name), "red", *HERE, "--json"]))
-    _must(main(["train", str(capture), "--output", str(folder / "baked"), *STEPS]))
-    _must(main(["bake", str(folder / "baked"), *HERE]))
-    _must(main(["query", str(folder / "baked"), "red", *HERE, "--index", "require", "--json"]))
+    for name, options in (("run", []), ("baked", []), ("lifted", ["--language", "lift"])):
+        command("train", capture, "--output", folder / name, *SHORT, *options)
+    command("bake", folder / "baked", *HERE)
+    for name, options in (("run", []), ("baked", ["--index", "require"]), ("lifted", [])):
+        command("query", folder / name, "red", *HERE, *options)
     return SimpleNamespace(folder=capture, scene=scene)
 
 
@@ -117,8 +112,3 @@ def make_frames(folder: Path) -> None:
     (folder / "input").rename(folder / "frames")
     for name in ("rgb", "depth"):
         (folder / "frames" / name / "00002.png").unlink()
-
-
-def _must(code: int) -> None:
-    if code != 0:
-        raise RuntimeError(f"A command that makes the valid inputs ended with code {code}.")
