@@ -13,10 +13,10 @@ from fuzzing.mutation.tensors import spoilt_safetensors
 def test_all_kinds_are_there():
     assert set(SUITE.kinds) == {
         "transforms", "blender", "colmap-binary", "colmap-text", "photos", "photo-names", "masks", "labels", "boxes",
-        "annotations", "label-pictures", "absent-phrases", "camera-path", "dataparser-transform", "run-config", "run-scene",
-        "run-timings", "run-metrics", "checkpoints", "surface-store", "baked-index", "cell-surface", "lifted-index",
-        "render-record", "pyramid-store", "encoder-clip", "encoder-openclip", "encoder-siglip", "encoder-vit",
-        "encoder-mini", "made-scene",
+        "annotations", "label-pictures", "absent-phrases", "camera-path", "dataparser-transform", "run-config",
+        "run-scene", "run-timings", "run-metrics", "checkpoints", "surface-store", "baked-index", "cell-surface",
+        "lifted-index", "render-record", "pyramid-store", "encoder-clip", "encoder-openclip", "encoder-siglip",
+        "encoder-vit", "encoder-mini", "made-scene",
     }  # fmt: skip
 
 

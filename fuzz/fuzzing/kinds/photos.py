@@ -17,8 +17,9 @@ PHOTOS = (
 """Files of the capture; each is written by its own branch of `make`."""
 NAMES = (
     "a b.png", " .png", "-n.png", "--help.png", "'\"$(x)`.png", "\x1b[31mred.png", "\x1b]0;title\x07.png",
-    "line\nbreak.png", "\u202egnp.png", "\u2028.png", "\udcff.png", "e\u0301.png", "\u00e9.png", "\U0001f98a.png", "[red]a[/red].png",
-    "a" * 250 + ".png", "%s.png", "{0}.png", "no suffix", ".png", "..png", "a.PNG", "a.png.jpg", "CON.png", "a\\b.png", "*.png", "~.png",
+    "line\nbreak.png", "\u202egnp.png", "\u2028.png", "\udcff.png", "e\u0301.png", "\u00e9.png", "\U0001f98a.png",
+    "[red]a[/red].png", "a" * 250 + ".png", "%s.png", "{0}.png", "no suffix", ".png", "..png", "a.PNG", "a.png.jpg",
+    "CON.png", "a\\b.png", "*.png", "~.png",
 )  # fmt: skip
 """Names that a file may have."""
 SIZES = ((1, 1), (8, 12), (11, 7), (24, 16), (120, 80), (12, 8), (0, 0), (4000, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from fuzzing.kinds.spoiling import document, lines, one_of, tensors
 from fuzzing.oracle import Case, Kind, Refused, check_finite, command
 
 SHORT = (
-    "--device", "cpu", "--steps", "250", "--radiance-training.rays", "256", "--radiance-training.grid-every", "4",
+    "--device", "cpu", "--steps", "150", "--radiance-training.rays", "256", "--radiance-training.grid-every", "4",
     "--language-training.rays", "256", "--language-training.pool-rays", "4000",
 )  # fmt: skip
 """A training of some seconds, after which there is a surface to ask and to export."""
@@ -98,8 +99,10 @@ def make(folder: Path) -> SimpleNamespace:
 
     capture = folder / "drawn"
     scene = write_generated_scene(capture, views=8, width=24, height=18)
-    for name, options in (("run", []), ("baked", []), ("lifted", ["--language", "lift"])):
-        command("train", capture, "--output", folder / name, *SHORT, *options)
+    run = folder / "run"
+    command("train", capture, "--output", run, *SHORT)
+    command("train", capture, "--output", folder / "lifted", *SHORT, "--language", "lift", "--radiance", run)
+    shutil.copytree(run, folder / "baked")
     command("bake", folder / "baked", *HERE)
     for name, options in (("run", []), ("baked", ["--index", "require"]), ("lifted", [])):
         command("query", folder / name, "red", *HERE, *options)
