@@ -41,6 +41,18 @@ class _Worker:
     ready: bool = False
     case: tuple[str, int] | None = None
     since: float = field(default_factory=time.monotonic)
+    queued: float = 0.0
+    """Seconds that it had waited for a processor at `since`."""
+
+    def begin(self, case: tuple[str, int]) -> None:
+        """Let it try a case."""
+        self.case, self.since, self.queued = case, time.monotonic(), _queued(self.process.pid)
+        self.connection.send(case)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has had for its case, without the time in which others had its processor."""
+        return time.monotonic() - self.since - (_queued(self.process.pid) - self.queued)
 
 
 class Pool:
@@ -71,15 +83,14 @@ class Pool:
                     case = again.pop() if again else next(cases, None)
                     more = more and case is not None
                     if case is not None:
-                        worker.case, worker.since = case, time.monotonic()
-                        worker.connection.send(case)
+                        worker.begin(case)
             ready = wait([worker.connection for worker in self._workers.values()], timeout=0.2)
             for number, worker in list(self._workers.items()):
                 if worker.connection in ready:
                     result = self._heard(number, worker)
                     if result is not None:
                         yield result
-                elif time.monotonic() - worker.since > (self._seconds if worker.ready else START_SECONDS):
+                elif worker.seconds > (self._seconds if worker.ready else START_SECONDS):
                     result = self._overdue(number, worker, again)
                     if result is not None:
                         yield result
@@ -142,6 +153,12 @@ def _verdict(home: Path, fault: str, said: str) -> Verdict:
     frames = FRAME.findall(_text(home / STACK))
     place = f"{frames[0][0]}:{frames[0][1]}" if frames else "?"
     return Verdict("fault", said, fault, place, _text(home / CASE / SPOILT))
+
+
+def _queued(process: int) -> float:
+    """Seconds in which a process could run and had to wait; 0 where the system does not count them."""
+    words = _text(Path(f"/proc/{process}/schedstat")).split()
+    return int(words[1]) * 1e-9 if len(words) == 3 else 0.0
 
 
 def _text(path: Path) -> str:
