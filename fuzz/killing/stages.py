@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzzing.kinds.runs import SHORT
+from fuzzing.kinds.runs import SHORT, STEPS
 
 ON = ("--device", "cpu", "--offline")
 
@@ -94,7 +94,7 @@ def make_valid(folder: Path) -> None:
 
     write_generated_scene(folder / "drawn", views=8, width=24, height=18)
     capture, run = str(folder / "drawn"), str(folder / "run")
-    if main(["train", capture, "--output", run, *SHORT]) != 0:
+    if main(["train", capture, "--output", run, *SHORT, *STEPS]) != 0:
         raise RuntimeError("The run that is to be killed over could not be trained.")
     scene = load_scene(folder / "drawn")
     cameras = tuple(scene.photos[number % 8].camera.scaled_to(32, 24) for number in range(12))

@@ -11,10 +11,12 @@ from fuzzing.kinds.spoiling import document, lines, one_of, tensors
 from fuzzing.oracle import Case, Kind, Refused, check_finite, command
 
 SHORT = (
-    "--device", "cpu", "--steps", "150", "--radiance-training.rays", "256", "--radiance-training.grid-every", "4",
+    "--device", "cpu", "--radiance-training.rays", "256", "--radiance-training.grid-every", "4",
     "--language-training.rays", "256", "--language-training.pool-rays", "4000",
 )  # fmt: skip
-"""A training of some seconds, after which there is a surface to ask and to export."""
+"""Of a training of some seconds."""
+STEPS = ("--steps", "150")
+"""After which there is a surface to ask and to export."""
 HERE = ("--device", "cpu", "--offline")
 STORES = ("surface.safetensors", "surface_cells.safetensors")
 
@@ -80,7 +82,7 @@ def _ask_index(case: Case) -> None:
 def _open_and_train(case: Case) -> None:
     """Files that only inform must stop neither questions nor the training that is given again."""
     command("info", case.input)
-    command("train", case.material / "drawn", "--output", case.input, *SHORT)
+    command("train", case.material / "drawn", "--output", case.input, *SHORT, *STEPS)
     _ask(case)
 
 
@@ -100,8 +102,8 @@ def make(folder: Path) -> SimpleNamespace:
     capture = folder / "drawn"
     scene = write_generated_scene(capture, views=8, width=24, height=18)
     run = folder / "run"
-    command("train", capture, "--output", run, *SHORT)
-    command("train", capture, "--output", folder / "lifted", *SHORT, "--language", "lift", "--radiance", run)
+    command("train", capture, "--output", run, *SHORT, *STEPS)
+    command("train", capture, "--output", folder / "lifted", *SHORT, *STEPS, "--language", "lift", "--radiance", run)
     shutil.copytree(run, folder / "baked")
     command("bake", folder / "baked", *HERE)
     for name, options in (("run", []), ("baked", ["--index", "require"]), ("lifted", [])):
