@@ -22,7 +22,8 @@ NAMES = (
     "CON.png", "a\\b.png", "*.png", "~.png",
 )  # fmt: skip
 """Names that a file may have."""
-SIZES = ((1, 1), (8, 12), (11, 7), (24, 16), (120, 80), (12, 8), (0, 0), (4000, 3))
+RIGHT = (12, 8)
+SIZES = (*[RIGHT] * 6, (1, 1), (8, 12), (11, 7), (24, 16), (120, 80), (4000, 3))
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F", "I", "YCbCr", "LAB", "HSV")
 
 
@@ -71,9 +72,9 @@ def _other_picture(case: Case, path: Path) -> str:
     size, mode = case.random.choice(SIZES), case.random.choice(MODES)
     form = case.random.choice(("PNG", "PNG", "PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP", "ICO", "PPM"))
     fill = case.random.choice((0, 1, 2, 127, 255, 4095, 65535))
-    image = Image.fromarray(np.full((max(1, size[1]), max(1, size[0])), min(fill, 255), np.uint8))
+    image = Image.fromarray(np.full((size[1], size[0]), min(fill, 255), np.uint8))
     if mode == "I;16":
-        image = Image.fromarray(np.full((max(1, size[1]), max(1, size[0])), fill, np.uint16))
+        image = Image.fromarray(np.full((size[1], size[0]), fill, np.uint16))
     elif mode in ("LAB", "HSV", "YCbCr", "CMYK"):
         image = image.convert("RGB") if mode == "LAB" else image.convert("RGB").convert(mode)
     else:
