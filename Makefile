@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test lint bench wheel demo-scene mini-encoder
+.PHONY: setup demo test lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
 
 setup: $(READY)
 
@@ -27,6 +27,14 @@ lint: $(READY)
 
 bench: $(READY)
 	$(PYTHON) benchmarks/run.py $(ARGS)
+
+# Spoilt inputs against the readers and commands: ten minutes, or ARGS="--seconds 60".
+fuzz: $(READY)
+	$(PYTHON) fuzz/fuzz.py $(ARGS)
+
+# Commands killed at random: ARGS="--kills 1000 --journal runs/kills.jsonl" is a night, and goes on where it stopped.
+fuzz-kills: $(READY)
+	$(PYTHON) fuzz/kills.py $(ARGS)
 
 # Into dist/. What an earlier build left is not to get into it.
 wheel: $(READY)

@@ -1,0 +1,1 @@
+"""SIGKILL at random moments of the commands that write."""
