@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scene_files import ring, transforms, write_capture, write_transforms
 
 from lerf.errors import SceneError
@@ -181,3 +182,15 @@ def test_a_folder_without_permission_says_so(tmp_path):
             load_scene(folder)
     finally:
         folder.chmod(0o700)
+
+
+def test_photos_without_poses_are_told_the_command_that_finds_them(tmp_path):
+    folder = tmp_path / "my photos"
+    folder.mkdir()
+    for number in range(2):
+        Image.new("RGB", (8, 6)).save(folder / f"{number}.jpg")
+    with pytest.raises(SceneError, match=r"photos without poses; find these first: lerf poses '.*my photos' --output"):
+        load_scene(folder)
+    (folder / "0.jpg").unlink()
+    with pytest.raises(SceneError, match="holds no capture"):
+        load_scene(folder)

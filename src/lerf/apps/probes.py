@@ -13,6 +13,7 @@ from typing import Any
 
 MODULES = {
     "video": ("av",),
+    "poses": ("av", "pycolmap"),
     "mesh": ("skimage",),
     "scenes": ("mitsuba", "skimage"),
     "viewer": ("viser",),

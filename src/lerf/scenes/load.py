@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import warnings
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from lerf.errors import LerfWarning, SceneError
@@ -12,6 +14,7 @@ from lerf.files import is_file, is_folder
 from lerf.scenes.blender import TRAIN_FILE, load_blender
 from lerf.scenes.colmap import find_models, load_colmap
 from lerf.scenes.colmap_files import count_images
+from lerf.scenes.finder import pictures_under
 from lerf.scenes.scene import Scene
 from lerf.scenes.transforms_json import load_transforms
 
@@ -60,6 +63,11 @@ def read_scene(path: Path, downscale: int | None = None) -> Scene:
         return load_blender(path, downscale)
     if find_models(path):
         return load_colmap(path, downscale)
+    photos = sum(1 for _ in islice(pictures_under(path), 2))
+    if photos == 2:
+        # With subfolders, as `lerf poses` looks for them.
+        command = shlex.join(["lerf", "poses", str(path), "--output", "CAPTURE"])
+        raise SceneError(f"{path} holds photos without poses; find these first: {command}")
     raise SceneError(
         f"{path} holds no capture: it needs transforms.json, transforms_train.json, or a COLMAP model in sparse/0."
     )
