@@ -103,7 +103,7 @@ def make(folder: Path) -> SimpleNamespace:
     scene = write_generated_scene(capture, views=8, width=24, height=18)
     run = folder / "run"
     command("train", capture, "--output", run, *SHORT, *STEPS)
-    command("train", capture, "--output", folder / "lifted", *SHORT, *STEPS, "--language", "lift", "--radiance", run)
+    command("train", capture, "--output", folder / "lifted", "--language", "lift", "--radiance", run, "--device", "cpu")
     shutil.copytree(run, folder / "baked")
     command("bake", folder / "baked", *HERE)
     for name, options in (("run", []), ("baked", ["--index", "require"]), ("lifted", [])):

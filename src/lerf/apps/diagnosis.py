@@ -28,7 +28,8 @@ from lerf.text import message_line
 
 PACKAGES = (
     "torch", "numba", "numpy", "scipy", "pillow", "safetensors", "msgspec", "matplotlib", "rich", "tyro", "jaxtyping",
-    "psutil", "transformers", "huggingface_hub", "open_clip_torch", "viser", "av", "pycolmap", "scikit-image", "mitsuba", "ray",
+    "psutil", "transformers", "huggingface_hub", "open_clip_torch", "viser", "av", "pycolmap",
+    "scikit-image", "mitsuba", "ray",
 )  # fmt: skip
 """Distributions whose versions tell."""
 TRY = "import sys; from lerf.apps.probes import tell_all; tell_all(*sys.argv[1:])"
