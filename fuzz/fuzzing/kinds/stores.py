@@ -35,13 +35,14 @@ def _spoil(case: Case) -> str:
 def _unfold(folder: Path) -> None:
     """Records in the journal in place of the manifest."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    for photo, (height, width, place, size, digest) in manifest["photos"].items():
+    for photo, (height, width, place, size, digest, check) in manifest["photos"].items():
         record = {
             "height": height,
             "width": width,
             "levels": manifest["layouts"][place],
             "bytes": size,
             "sha256": digest,
+            "check": check,
         }
         (folder / photo[:2] / f"{photo}.json").write_text(json.dumps(record))
     (folder / "manifest.json").write_text(json.dumps({**manifest, "photos": {}, "layouts": []}))
