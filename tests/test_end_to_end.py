@@ -81,7 +81,7 @@ def test_an_absent_colour_is_reported_absent(answers):
     assert 0 <= answer.relevancy < 0.85
     assert answer.to_dict() == {
         "text": "purple", "present": False, "relevancy": answer.relevancy, "point": None, "scale": None,
-        "extent": None, "view": None, "pixel": None, "instances": [],
+        "extent": None, "view": None, "pixel": None, "instances": [], "known": None,
     }  # fmt: skip
 
 

@@ -87,21 +87,22 @@ def _run(arguments: list[str], errors: Console) -> bool:
         from importlib.metadata import version
 
         print(f"lerf {version('lerf')}")
-    else:
-        try:
-            with printable_errors(arguments):
-                command = parse(arguments)
-        except SystemExit:  # help, or no command; what was printed must have been written too
-            sys.stdout.flush()
-            raise
-        check_bounds(command)
-        command.check()
-        # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
-        console = PlainConsole(stderr=command.json)
-        with _warnings_shown(errors):
-            result = _runner(command)(command, console)
-        if command.json and result is not None:
-            print(json.dumps(result, indent=2, allow_nan=False))
+        sys.stdout.flush()
+        return True
+    try:
+        with printable_errors(arguments):
+            command = parse(arguments)
+    except SystemExit:  # help, or no command; what was printed must have been written too
+        sys.stdout.flush()
+        raise
+    check_bounds(command)
+    command.check()
+    # Human output goes to stderr when JSON is asked for, so that stdout holds JSON alone.
+    console = PlainConsole(stderr=command.json)
+    with _warnings_shown(errors):
+        result = _runner(command)(command, console)
+    if command.json and result is not None:
+        print(json.dumps(result, indent=2, allow_nan=False))
     sys.stdout.flush()
     return result is None or bool(result.get("ok", True))
 
@@ -124,6 +125,8 @@ def parse(arguments: Sequence[str]) -> Any:
             command, prog="lerf", args=arguments, description=ABOUT, config=(tyro.conf.DisallowNone,),
         )  # fmt: skip
     except (ImportError, OSError) as problem:
+        if not any(argument.startswith("--tyro-") for argument in arguments):
+            raise
         # Only --tyro-print-completion and --tyro-write-completion import or write anything.
         raise ConfigError(
             f"The completion cannot be written ({problem}); give bash or zsh, and a file in a folder that is there."
