@@ -67,4 +67,4 @@ def test_a_phrase_that_says_nothing_is_told(drawn_run, capsys):
 @pytest.mark.parametrize("option", [("--scale", "1e300"), ("--scale", "nan"), ("--temperature", "1e300")])
 def test_numbers_that_overflow_are_refused(drawn_run, capsys, option):
     assert main(["query", str(drawn_run), "red", *option]) == 2
-    assert re.search("must be a (positive )?number", capsys.readouterr().err)
+    assert re.search("must be a (positive|number)", capsys.readouterr().err)
