@@ -89,7 +89,7 @@ CAPTURES = {
     "singular pose": (frames(lambda m: m * [0, 1, 1, 1]), ["is not a rotation"]),
     "zero focal length": (lambda c: edit(c / "transforms.json", lambda d: d.update(fl_x=0)), ["focal length"]),
     "one point": (frames(lambda m: np.column_stack([m[:, :3], [1, 2, 3, 1]])), ["taken from one point"]),
-    "no capture": (lambda c: (c / "transforms.json").unlink(), ["holds no capture"]),
+    "no capture": (lambda c: (c / "transforms.json").unlink(), ["holds photos without poses"]),
     "nothing there": (shutil.rmtree, ["does not exist"]),
 }
 

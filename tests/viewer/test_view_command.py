@@ -53,7 +53,7 @@ def test_bad_requests_are_one_sentence(drawn_run, tmp_path, capsys):
     for arguments, words in (
         ([str(tmp_path)], "is not a run folder"),
         ([str(drawn_run), "--host", "no such host"], "There is no address"),
-        ([str(drawn_run), "--port", "70000"], "--port must lie in"),
+        ([str(drawn_run), "--port", "70000"], "--port must be a whole number from 0 to 65535"),
         ([str(drawn_run), "--index", "require"], "lerf bake"),
     ):
         assert main(["view", *arguments, "--device", "cpu"]) == 2

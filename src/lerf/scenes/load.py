@@ -67,7 +67,7 @@ def read_scene(path: Path, downscale: int | None = None) -> Scene:
     if photos == 2:
         # With subfolders, as `lerf poses` looks for them.
         command = shlex.join(["lerf", "poses", str(path), "--output", "CAPTURE"])
-        raise SceneError(f"{path} holds photos without poses; find these first: {command}")
+        raise SceneError(f"{path} holds photos without poses: first find these with {command} (see docs/poses.md).")
     raise SceneError(
         f"{path} holds no capture: it needs transforms.json, transforms_train.json, or a COLMAP model in sparse/0."
     )
