@@ -189,7 +189,9 @@ def test_photos_without_poses_are_told_the_command_that_finds_them(tmp_path):
     folder.mkdir()
     for number in range(2):
         Image.new("RGB", (8, 6)).save(folder / f"{number}.jpg")
-    with pytest.raises(SceneError, match=r"photos without poses: first find these with lerf poses '.*my photos' --output"):
+    with pytest.raises(
+        SceneError, match=r"photos without poses: first find these with lerf poses '.*my photos' --output"
+    ):
         load_scene(folder)
     (folder / "0.jpg").unlink()
     with pytest.raises(SceneError, match="holds no capture"):
