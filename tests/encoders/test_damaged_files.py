@@ -89,6 +89,28 @@ def test_weights_that_are_not_finite_are_refused(folder):
         load_encoder(f"hf:{folder}", offline=True)
 
 
+def test_embeddings_that_are_not_finite_are_refused(folder):
+    tensors = load_file(folder / "model.safetensors")
+    for name in ("visual_projection.weight", "text_projection.weight"):
+        tensors[name].fill_(3e38)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    encoder = load_encoder(f"hf:{folder}", offline=True)
+    with pytest.raises(EncoderError, match="numbers that are not finite: fetch its weights again"):
+        encoder.encode_text(["red"])
+    with pytest.raises(EncoderError, match="numbers that are not finite: fetch its weights again"):
+        encoder.encode_tiles(torch.rand(1, 3, encoder.input_size, encoder.input_size))
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused(folder):
+    place = folder / "tokenizer_config.json"
+    settings = json.loads(place.read_text())
+    settings["pad_token"] = None
+    place.write_text(json.dumps(settings))
+    (folder / "special_tokens_map.json").unlink(missing_ok=True)
+    with pytest.raises(EncoderError, match="no token to pad with"):
+        load_encoder(f"hf:{folder}", offline=True)
+
+
 def test_a_snapshot_outside_the_cache_is_not_followed(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     for commit in ("../../..", "/etc", ""):

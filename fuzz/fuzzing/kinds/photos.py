@@ -47,6 +47,7 @@ def _other_name(case: Case) -> str:
     frame = document["frames"][1]
     name = case.random.choice(NAMES)
     place = f"images/{name}"
+    (case.input / place).parent.mkdir(parents=True, exist_ok=True)
     (case.input / frame[entry]).rename(case.input / place)
     frame[entry] = place if case.random.random() < 0.7 else place[:-1]
     document["test_filenames"], document["train_filenames"] = [], []

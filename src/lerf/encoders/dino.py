@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors, require_transformers
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.preprocessing import read_statistics
-from lerf.encoders.protocols import FeatureGrid
+from lerf.encoders.protocols import FeatureGrid, refuse_not_finite
 from lerf.errors import EncoderError
 
 CODE_VERSION = "dino-1"
@@ -88,6 +88,7 @@ class LastKeys:
             image = F.interpolate(photo[None].to(self._device), size, mode="bicubic", antialias=True).clamp(0.0, 1.0)
             tokens = self._trunk(pixel_values=(image - self._mean) / self._std, **self._positions).last_hidden_state
             keys = self._keys(self._last_norm(tokens[0, self._before :])).reshape(rows, columns, self.width)
+        refuse_not_finite(keys, self.name)
         return FeatureGrid(keys, width / columns / 2, height / rows / 2, width / columns, height / rows)
 
 

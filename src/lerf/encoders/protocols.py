@@ -13,7 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from lerf.errors import QueryError
+from lerf.errors import EncoderError, QueryError
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ class EncoderDefaults:
     """Phrases that a query must beat."""
     features: Literal["tiles", "dense"] = "dense"
     """How the pyramid is made unless the user says; an encoder that cannot make it densely makes it by tiles."""
+
+
+def refuse_not_finite(features: Tensor, name: str) -> Tensor:
+    """The features that an encoder made.
+
+    Raises:
+        EncoderError: one is NaN or infinite: the weights are damaged, or too large for the precision.
+    """
+    if not bool(features.isfinite().all()):
+        raise EncoderError(
+            f"The encoder {name} gives numbers that are not finite: fetch its weights again, or use --device cpu."
+        )
+    return features
 
 
 def refuse_blank(phrases: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ def read_tokenizer(folder: Path, kind: str = "AutoTokenizer") -> Any:
     # Code that a folder brings along is never run, nor is anybody asked whether it may.
     safe = {"trust_remote_code": False} if kind == "AutoTokenizer" else {}
     try:
-        return getattr(transformers, kind).from_pretrained(folder, local_files_only=True, **safe)
+        tokenizer = getattr(transformers, kind).from_pretrained(folder, local_files_only=True, **safe)
     except ImportError as error:
         raise EncoderError(
             f"The tokenizer in {folder} needs another package ({str(error).strip().splitlines()[0]}); most need: pip "
@@ -40,3 +40,6 @@ def read_tokenizer(folder: Path, kind: str = "AutoTokenizer") -> Any:
             f"{folder} holds no readable tokenizer ({type(error).__name__}: {said}); fetch the whole folder of the "
             "model."
         ) from error
+    if tokenizer.pad_token is None:
+        raise EncoderError(f"The tokenizer in {folder} has no token to pad with; fetch the whole folder of the model.")
+    return tokenizer

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lerf.encoders.dense_towers import encode_levels
 from lerf.encoders.preprocessing import Preprocessing
-from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
+from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank, refuse_not_finite
 from lerf.encoders.templates import TEMPLATES, ensemble
 from lerf.errors import ConfigError, EncoderError
 
@@ -191,7 +191,7 @@ class TwoTowers:
         }
         result = getattr(self._network, f"get_{tower}_features")(**on_device)
         # transformers 5 returns an object with the projected embedding in this place, 4 the embedding itself.
-        return getattr(result, "pooler_output", result)
+        return refuse_not_finite(getattr(result, "pooler_output", result), self.name)
 
 
 class DenseTowers(TwoTowers):
