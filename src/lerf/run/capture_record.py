@@ -21,6 +21,7 @@ from lerf.errors import RunError, SceneError
 from lerf.files import is_file, sha256_of, write_atomically
 from lerf.geometry.camera import Camera
 from lerf.run.differences import listed
+from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
 
 FILE = "capture.json"
@@ -139,6 +140,21 @@ def record_capture(
         list(scene.train),
         list(scene.test),
     )  # fmt: skip
+
+
+def record_of_run(run: Path, settings: TrainSettings, scene: Scene) -> CaptureRecord:
+    """What a run recorded of its capture, or what its saved scene tells where an older version recorded nothing.
+
+    Poses that the run corrected are not those of the capture, and are left out then.
+
+    Raises:
+        RunError: the record is damaged.
+    """
+    recorded = read_capture_record(run)
+    if recorded is not None:
+        return recorded
+    corrected = settings.radiance_training.refine_poses or settings.radiance_run is not None
+    return record_of_scene(scene, poses=not corrected)
 
 
 def record_of_scene(scene: Scene, poses: bool) -> CaptureRecord:

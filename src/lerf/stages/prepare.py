@@ -14,7 +14,7 @@ from lerf.run.capture_record import (
     changed_files,
     changes,
     read_capture_record,
-    record_of_scene,
+    record_of_run,
     write_capture_record,
 )
 from lerf.run.clock import Clock
@@ -149,11 +149,8 @@ def _refuse_other_settings(context: Context, config: dict[str, Any]) -> None:
 
 
 def _refuse_changed_capture(context: Context, saved: Scene) -> None:
-    run, settings = context.run, context.settings
-    before = read_capture_record(run.path)
-    if before is None:
-        corrected = settings.radiance_training.refine_poses or settings.radiance_run is not None
-        before = record_of_scene(saved, poses=not corrected)
+    run = context.run
+    before = record_of_run(run.path, context.settings, saved)
     if found := changes(before, context.record):
         raise RunError(
             f"The capture has changed since {run.path} was begun: {'; '.join(found)}. Undo that, or {TWO_WAYS}."

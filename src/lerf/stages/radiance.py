@@ -15,7 +15,7 @@ from lerf.geometry.camera_table import CameraTable
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.protocol import Radiance
-from lerf.run.capture_record import changes, read_capture_record, record_of_scene
+from lerf.run.capture_record import changes, record_of_run
 from lerf.run.differences import differences, listed
 from lerf.run.folder import RunFolder, StageName
 from lerf.run.open_run import open_radiance_field
@@ -111,10 +111,7 @@ def _lent_radiance(context: Context) -> tuple[dict[str, Tensor], dict[str, Any]]
             f"The radiance of {source.path} has other sizes: {listed(found)}; use --preset {theirs.preset}."
         )
     lent = source.read_scene()
-    before = read_capture_record(source.path)
-    if before is None:
-        corrected = theirs.radiance_training.refine_poses or theirs.radiance_run is not None
-        before = record_of_scene(lent, poses=not corrected)
+    before = record_of_run(source.path, theirs, lent)
     if apart := changes(before, context.record):
         raise ConfigError(
             f"{source.path} was trained on another capture; its radiance does not fit this one: {'; '.join(apart)}. "
