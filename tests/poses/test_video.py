@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from lerf.errors import SceneError
-from lerf.poses.sharpness import grey_of, sharpness
+from lerf.scenes.sharpness import grey_of, sharpness
 from lerf.poses.video import choose_frames, write_frames
 
 av = pytest.importorskip("av")

@@ -11,7 +11,7 @@ import numpy as np
 
 from lerf.poses.inputs import SourcePhoto
 from lerf.poses.pairs import Pair
-from lerf.poses.sharpness import grey_of, sharpness
+from lerf.scenes.sharpness import grey_of, sharpness
 from lerf.scenes.photos import read_photo
 
 BLURRED = 0.25
