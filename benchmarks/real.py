@@ -37,7 +37,7 @@ def report_of(place: Path, capture: Path, labels: Path, source: str, settings: d
         return json.loads(path.read_text())
     radiance = run.with_name(run.name.replace(source, SOURCES[0], 1))
     lent = {} if source == SOURCES[0] else {"radiance_run": radiance}
-    model = lerf.train(capture, run, offline=True, language_source=source, **settings, **lent)
+    model = lerf.train(capture, run, offline=True, language=source, **settings, **lent)
     absent = labels / "absent.txt"
     report = evaluate(model, labels=labels, absent=read_absent(absent) if is_file(absent) else None)
     timings = RunFolder(run).read_timings()
