@@ -100,9 +100,9 @@ def test_a_damaged_workspace_says_what_to_do(tmp_path: Path) -> None:
 
 def test_places_that_cannot_be_used_are_refused_in_one_sentence(tmp_path: Path) -> None:
     source = picture(tmp_path / "1.jpg")
-    with pytest.raises(StorageError, match="Cannot (write|copy)"):
+    with pytest.raises(StorageError, match=r"Cannot (write|copy)"):
         put(source, source / "images/1.jpg", False)
-    with pytest.raises(RunError, match="is not empty: choose another --output"):
+    with pytest.raises(RunError, match=r"is not empty: choose another --output"):
         Workspace(source).start({"photos": "x"})
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(SceneError, match=r"loop cannot be read \(.*\): restore it\."):
