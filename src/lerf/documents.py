@@ -23,7 +23,13 @@ LARGEST = 256_000_000
 
 
 def read_document(
-    path: Path, kind: type[Content], *, error: type[LerfError], remedy: str, largest: int = LARGEST
+    path: Path,
+    kind: type[Content],
+    *,
+    error: type[LerfError],
+    remedy: str,
+    largest: int = LARGEST,
+    nan_is_text: bool = False,
 ) -> Content:
     """The content of a JSON file.
 
@@ -33,14 +39,17 @@ def read_document(
         error: raised when there is no such content.
         remedy: what to do then, in the imperative and without a full stop.
         largest: bytes that the file may have.
+        nan_is_text: take the NaN and infinity that other programs write, and JSON does not know, as the text "NaN",
+            which only entries of a type that allows for it may be.
 
     Raises:
         LerfError: of the class `error`: the file is missing, not a regular file, too large, not JSON, or of another
             content.
     """
-    return parse_document(
-        read_bytes(path, error=error, remedy=remedy, largest=largest), kind, str(path), error=error, remedy=remedy
-    )
+    data = read_bytes(path, error=error, remedy=remedy, largest=largest)
+    if nan_is_text:
+        data = _NOT_A_NUMBER.sub(rb'\1"NaN"', data)
+    return parse_document(data, kind, str(path), error=error, remedy=remedy)
 
 
 def parse_document(
@@ -74,7 +83,7 @@ def converted(value: Any, kind: type[Content], where: str, *, error: type[LerfEr
         raise error(f"{where} has another content than it should ({_said(problem)}): {remedy}.") from None
 
 
-_NOT_A_NUMBER = re.compile(rb"[\s:,\[]-?(NaN|Infinity)(?=[\s,\]}])")
+_NOT_A_NUMBER = re.compile(rb"([\s:,\[])-?(NaN|Infinity)(?=[\s,\]}])")
 
 
 def _number_that_is_none(data: bytes | str) -> str | None:
@@ -83,8 +92,8 @@ def _number_that_is_none(data: bytes | str) -> str | None:
     found = _NOT_A_NUMBER.search(data)
     if found is None:
         return None
-    line = data.count(b"\n", 0, found.start(1)) + 1
-    return f"{found[1].decode()} in line {line}"
+    line = data.count(b"\n", 0, found.start(2)) + 1
+    return f"{found[2].decode()} in line {line}"
 
 
 def _said(problem: Exception) -> str:

@@ -31,6 +31,8 @@ def part(count, start=0):
     return colmap_images(count, [f"{number:04d}.png" for number in range(start, start + count)])
 
 
+@pytest.mark.filterwarnings("ignore:.* have no pose and are not used")
+@pytest.mark.filterwarnings("ignore:Only .* have a pose")
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize(
     ("small", "large"),
@@ -47,6 +49,8 @@ def test_the_largest_model_is_used_and_told(tmp_path, write, small, large):
     assert [photo.name for photo in scene.photos] == [f"images/{number:04d}.png" for number in range(2, 9)]
 
 
+@pytest.mark.filterwarnings("ignore:.* have no pose and are not used")
+@pytest.mark.filterwarnings("ignore:Only .* have a pose")
 def test_a_models_own_folder_is_used_whatever_its_size(tmp_path):
     write_colmap_text(tmp_path / "sparse/0", CAMERAS, part(2))
     write_colmap_text(tmp_path / "sparse/1", CAMERAS, part(7, 2))
@@ -56,6 +60,8 @@ def test_a_models_own_folder_is_used_whatever_its_size(tmp_path):
         assert load_scene(tmp_path / "sparse").root == tmp_path
 
 
+@pytest.mark.filterwarnings("ignore:.* have no pose and are not used")
+@pytest.mark.filterwarnings("ignore:Only .* have a pose")
 def test_a_broken_model_beside_a_good_one_is_told(tmp_path):
     write_colmap_binary(tmp_path / "sparse/0", CAMERAS, part(8))
     whole = (tmp_path / "sparse/0/images.bin").read_bytes()
@@ -184,6 +190,8 @@ def test_cameras_are_counted(tmp_path):
         load_scene(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:.* have no pose and are not used")
+@pytest.mark.filterwarnings("ignore:Only .* have a pose")
 def test_bytes_behind_the_count_are_told(tmp_path):
     write_colmap_binary(tmp_path / "sparse/0", CAMERAS, part(4))
     photos(tmp_path / "images", 4)
@@ -218,6 +226,8 @@ def test_rotations_that_are_normalised_are_told(tmp_path):
         load_scene(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:.* have no pose and are not used")
+@pytest.mark.filterwarnings("ignore:Only .* have a pose")
 def test_binary_beside_text_of_another_count(tmp_path):
     write_colmap_binary(tmp_path / "sparse/0", CAMERAS, part(4))
     write_colmap_text(tmp_path / "sparse/0", CAMERAS, part(4))

@@ -8,7 +8,7 @@ from scene_files import MODEL_NUMBERS, colmap_images, picture, save, write_colma
 
 from lerf.errors import SceneError
 from lerf.scenes import load_scene
-from lerf.scenes.colmap_models import MODELS
+from lerf.scenes.readers.colmap_models import MODELS
 
 WIDTH, HEIGHT = 12, 8
 F, FX, FY, CX, CY = 10.0, 10.0, 11.0, 5.5, 4.5

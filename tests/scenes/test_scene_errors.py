@@ -11,7 +11,7 @@ from scene_files import ring, transforms, write_capture, write_transforms
 
 from lerf.errors import SceneError
 from lerf.scenes import load_scene
-from lerf.scenes.listing import checked_pose
+from lerf.scenes.pose_checks import check_poses
 
 
 def change(key, value):
@@ -41,15 +41,18 @@ CASES = {
     "no frames": (change("frames", []), "has no frames: export"),
     "frames of another kind": (change("frames", {"a": 1}), "has no frames: export"),
     "frame without a photo": (lambda d: d["frames"][2].pop("file_path"), "Frame 2 of .* has no file_path"),
-    "nan": (change_pose(lambda m: with_entry(m, 0, 3, np.nan)), r"not valid JSON \(NaN in line 1.*\): export"),
+    "nan": (
+        change_pose(lambda m: with_entry(m, 0, 3, np.nan)),
+        r"pose of photo images/0001\.png contains NaN or infinity",
+    ),
     "infinite": (
         change_pose(lambda m: with_entry(m, 1, 1, np.inf)),
-        r"not valid JSON \(Infinity in line 1",
+        r"pose of photo images/0001\.png contains NaN or infinity",
     ),
     "enormous": (change_pose(lambda m: with_entry(m, 1, 3, 1e200)), r"0001\.png holds the number 1e\+200, where"),
     "far": (change_pose(lambda m: with_entry(m, 1, 3, 1e20)), r"0001\.png holds the number 1e\+20, where"),
     "singular": (change_pose(lambda m: (m * [0, 1, 1, 1]).tolist()), r"0001\.png is not a rotation"),
-    "all zero": (change_pose(lambda m: (m * 0).tolist()), r"0001\.png is not a rotation"),
+    "all zero": (change_pose(lambda m: (m * 0).tolist()), r"0001\.png does not end in the row 0 0 0 1"),
     "stretched": (change_pose(scaled_axis), r"0001\.png is not a rotation"),
     "mirrored": (change_pose(lambda m: (m * [-1, 1, 1, 1]).tolist()), r"0001\.png is not a rotation"),
     "not square": (change_pose(lambda m: m[:2].tolist()), r"0001\.png is not a 4x4 matrix"),
@@ -58,7 +61,7 @@ CASES = {
     "last row": (change_pose(lambda m: with_entry(m, 3, 0, 2.0)), "row 0 0 0 1"),
     "zero focal": (change("fl_x", 0), r"focal length of photo images/0000\.png is 0 x 11 pixels: give a positive"),
     "negative focal": (change("fl_y", -3.0), "is 10 x -3 pixels: give a positive"),
-    "focal that is not a number": (change("fl_x", float("nan")), r"not valid JSON \(NaN in line 1"),
+    "focal that is not a number": (change("fl_x", float("nan")), r"has NaN or infinity in its fl_x"),
     "focal as text": (change("fl_x", "long"), r"transforms\.json has another content .*'str' at '\.fl_x'"),
     "tiny focal": (change("fl_x", 1e-9), "is 1e-09 x 11 pixels: give a positive"),
     "huge focal": (change("fl_x", 1e30), r"is 1e\+30 x 11 pixels: give a positive"),
@@ -143,7 +146,10 @@ def test_rounded_and_scaled_poses_are_repaired(seed, scale):
     truth = ring(5)[seed % 5]
     given_pose = truth.copy()
     given_pose[:3, :3] = scale * (truth[:3, :3] + random.uniform(-1e-4, 1e-4, (3, 3)))
-    pose = checked_pose(given_pose.tolist(), "a")
+    checked = check_poses([given_pose.tolist()], ["a"])
+    assert not checked.problems
+    assert bool(checked.notes) == (abs(scale - 1) > 1e-3)
+    pose = checked.poses[0]
     np.testing.assert_allclose(pose[:, :3].T @ pose[:, :3], np.eye(3), atol=1e-12)
     np.testing.assert_allclose(pose, truth[:3], atol=1e-3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from lerf.errors import SceneError
 from lerf.files import is_absent, is_file, resolved
 from lerf.geometry.similarity import normalising_similarity
 from lerf.scenes.finder import PhotoFinder, some_of
-from lerf.scenes.listing import Shot, outlier_notes
+from lerf.scenes.listing import Listing, Missing, Shot, held_out
 from lerf.scenes.photos import (
     PhotoHeader,
     Size,
@@ -24,10 +24,14 @@ from lerf.scenes.photos import (
     sizes_fit,
     white_of,
 )
+from lerf.scenes.pose_checks import outlier_notes
 from lerf.scenes.scene import Photo, Scene
+from lerf.scenes.selection import poses_notes, usable, without_pose
 
 Item = TypeVar("Item")
 
+WITHOUT_POSE = "photos_without_pose"
+"""Entry of `Scene.metadata`: how many photos lie among the listed ones and have no pose."""
 LONGEST_SIDE = 1600
 """Without a stated downscale a photo is halved until its longest side is at most this, as nerfstudio does."""
 
@@ -37,51 +41,46 @@ SAMPLE = 16
 """Photos whose transparency is looked at, and masks whose white is, evenly spread over those that have any."""
 
 
-def assemble(
-    root: Path,
-    shots: Sequence[Shot],
-    split: tuple[tuple[int, ...], tuple[int, ...]],
-    downscale: int | None,
-    metadata: dict[str, Any],
-    notes: Sequence[str] = (),
-) -> Scene:
+def assemble(listing: Listing, downscale: int | None, missing: Missing = "refuse") -> Scene:
     """Look at every photo's header and build the scene.
 
     Args:
-        root: the capture's folder; folders named like images_4 are looked for under it.
-        shots: what the reader listed, in order.
-        split: indices of the photos to train on and of those held out.
+        listing: what the reader found, photos in the scene's order.
         downscale: divide every picture's sides by this; None: per photo, the smallest power of two that brings its
             longest side to `LONGEST_SIDE` pixels or fewer.
-        metadata: kept in the scene.
-        notes: what the reader found and did not use, repaired, guessed or left out; see `Scene.notes`.
+        missing: what to do about photos that are not there, or whose pose cannot be used.
 
     Raises:
         SceneError: no photos, a photo listed twice, missing or unreadable; a size that contradicts its camera or mask;
-            all photos taken from one point; nothing left to train on; a corrupt photo among those whose transparency is
-            looked at.
+            a pose that is none; all photos taken from one point; nothing left to train on; a corrupt photo among those
+            whose transparency is looked at.
     """
+    root = listing.root
     if downscale is not None and downscale < 1:
         raise SceneError(f"A downscale of {downscale} is impossible: give 1 for full size, or 2, 4, 8.")
-    if not shots:
+    if not listing.shots:
         raise SceneError(f"The capture {root} lists no photos: add frames with poses to it.")
-    if len(shots) == 1:
+    if len(listing.shots) == 1:
         raise SceneError(
             f"The capture {root} has one photo only, which gives no depth: add photos taken from other positions."
         )
-    _refuse_repeats(shots)
-    train, test = split
+    _refuse_repeats(listing.shots)
+    builder = _Builder(root, downscale, PhotoFinder())
+    strays = without_pose(root, listing.shots)
+    listing = usable(listing, builder.is_missing, missing)
+    shots, names = listing.shots, [shot.name for shot in listing.shots]
+    train, test = held_out(names) if listing.split is None else listing.split
     if not train:
         raise SceneError(f"The capture {root} leaves no photo to train on: list fewer in its test split.")
-    builder = _Builder(root, downscale, PhotoFinder())
-    builder.refuse_missing(shots, metadata)
     photos, told = _with_whites([builder.photo(shot) for shot in shots], builder.deep)
     poses = np.stack([shot.pose for shot in shots])
-    similarity = normalising_similarity(poses)
-    outliers = outlier_notes([shot.name for shot in shots], poses[:, :, 3])
-    background: Literal["alpha"] | None = "alpha" if _is_cut_out([photos[index] for index in train]) else None
-    said = (*notes, *outliers, *builder.notes(), *told)
-    return Scene(root, photos, train, test, similarity, background, metadata, said)
+    outliers = outlier_notes(names, poses[:, :, 3])
+    said = (*poses_notes(strays, len(shots), root), *listing.notes, *outliers, *builder.notes(), *told)
+    return Scene(
+        root, photos, train, test, normalising_similarity(poses),
+        "alpha" if _is_cut_out([photos[index] for index in train]) else None,
+        {**listing.metadata, WITHOUT_POSE: len(strays)} if strays else listing.metadata, said, listing.points_path,
+    )  # fmt: skip
 
 
 def reduced(size: Size, factor: int) -> Size:
@@ -158,28 +157,6 @@ class _Builder:
             for folder, names in self._unfit.items()
         )
 
-    def refuse_missing(self, shots: Sequence[Shot], metadata: dict[str, Any]) -> None:
-        """
-        Raises:
-            SceneError: photos are neither where the capture says nor reduced in a folder such as images_4.
-        """
-        missing = [shot.name for shot in shots if self._is_missing(shot)]
-        if not missing:
-            return
-        model = metadata.get("format") == "colmap"
-        remove = "remove {} from the model with `colmap image_deleter`" if model else "remove {} from the capture"
-        if len(missing) == 1:
-            raise SceneError(f"Photo {missing[0]} is missing: restore it or {remove.format('its entry')}.")
-        if len(missing) < len(shots):
-            raise SceneError(
-                f"{len(missing)} of the {len(shots)} photos are not where the capture {self._root} says "
-                f"({some_of(missing)}): restore them or {remove.format('their entries')}."
-            )
-        raise SceneError(
-            f"Each of the {len(shots)} photos is missing from where the capture {self._root} says "
-            f"({some_of(missing)}): put them there, or correct the paths."
-        )
-
     def photo(self, shot: Shot) -> Photo:
         """The photo of a shot, at the resolution in use.
 
@@ -222,7 +199,8 @@ class _Builder:
     def _factor(self, full: Size) -> int:
         return _automatic_downscale(full) if self._downscale is None else self._downscale
 
-    def _is_missing(self, shot: Shot) -> bool:
+    def is_missing(self, shot: Shot) -> bool:
+        """Whether a shot's photo is neither where the capture says nor reduced in a folder such as images_4."""
         if not is_absent(shot.path):
             return False
         stated = shot.optics.size

@@ -24,10 +24,10 @@ from lerf.files import write_json
 from lerf.geometry.bounds import LARGEST_COORDINATE, LONGEST_FOCAL, SHORTEST_FOCAL
 from lerf.geometry.camera import Camera
 from lerf.geometry.similarity import Similarity
-from lerf.scenes.listing import checked_poses
 from lerf.scenes.nerfstudio_frame import ASSUMED_ENTRY, nerfstudio_frame
+from lerf.scenes.pose_checks import checked_poses
+from lerf.scenes.readers.transforms_keys import some
 from lerf.scenes.scene import Scene
-from lerf.scenes.transforms_keys import some
 
 FRAMES_A_SECOND = 24.0
 """Of a file that says neither `fps` nor `seconds`."""

@@ -234,6 +234,11 @@ def stem_of(name: str) -> str:
     return os.path.splitext(name)[0] if _suffix(name) in EXTENSIONS else name
 
 
+def is_photo_key(key: Key) -> bool:
+    """Whether a picture under such a path is a photo, as opposed to a mask, a reduction or a depth of one."""
+    return _kind(key) == "photo"
+
+
 def _kind(key: Key) -> str:
     """Which kind of file stands under such a path: a photo, or something beside photos."""
     for folder in key[-4:-1]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -16,13 +16,10 @@ from lerf.errors import SceneError
 from lerf.geometry import bounds
 from lerf.geometry import distortion as lenses
 from lerf.geometry.camera import NO_DISTORTION, Camera, Distortion
-from lerf.geometry.similarity import outlying_positions
 from lerf.scenes.photos import Size
 
 LENS_NAMES = ("k1", "k2", "k3", "k4", "p1", "p2")
 """The numbers of `Distortion`, as files call them."""
-SHEAR_TOLERANCE = 0.05
-"""A pose's three axes may differ in length, and lean on each other, by this share before it is refused."""
 
 
 @dataclass(frozen=True)
@@ -73,93 +70,34 @@ class Shot:
     name: str
     """Path relative to the capture, forward slashes."""
     path: Path
-    pose: Float[np.ndarray, "3 4"]
-    """Camera to world, OpenGL axes, capture frame; checked by `checked_pose`."""
+    pose: Any
+    """Camera to world, OpenGL axes, capture frame: 3x4 or 4x4 numbers, which `pose_checks.check_poses` looks at."""
     optics: Optics
     mask_path: Path | None = None
 
 
-def checked_pose(matrix: Any, name: str, what: str = "photo") -> Float[np.ndarray, "3 4"]:
-    """A 3x4 or 4x4 camera-to-world matrix as a pose whose rotation is exact.
-
-    A uniform scale of the axes is dropped, and small deviations from a rotation (rounded text files) are repaired by
-    taking the nearest rotation, U V^T of the singular value decomposition.
-
-    Raises:
-        SceneError: when the matrix has another shape, is not finite, or is not a rotation up to scale.
-    """
-    try:
-        pose = np.array(matrix, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        pose = np.empty(0)
-    if pose.shape not in ((3, 4), (4, 4)):
-        raise SceneError(f"The pose of {what} {name} is not a 4x4 matrix of numbers: write four rows of four.")
-    if not np.isfinite(pose).all():
-        raise SceneError(f"The pose of {what} {name} contains NaN or infinity: estimate it again or remove it.")
-    largest = float(np.abs(pose).max())
-    if largest > bounds.LARGEST_COORDINATE:
-        raise SceneError(
-            f"The pose of {what} {name} holds the number {largest:g}, where {bounds.LARGEST_COORDINATE:g} is the "
-            "largest that can be: estimate it again or remove it."
-        )
-    u, lengths, vt = np.linalg.svd(pose[:3, :3])
-    if not _rotates(lengths, np.linalg.det(pose[:3, :3])):
-        raise SceneError(
-            f"The pose of {what} {name} is not a rotation (singular, sheared or mirrored): estimate it again or remove "
-            "it."
-        )
-    if pose.shape[0] == 4 and not np.allclose(pose[3], [0, 0, 0, 1], atol=1e-6):
-        raise SceneError(f"The pose of {what} {name} does not end in the row 0 0 0 1: write camera-to-world matrices.")
-    return np.concatenate([u @ vt, pose[:3, 3:]], 1)
+Missing = Literal["refuse", "skip"]
+"""What to do about photos that are not there, or whose pose cannot be used."""
+Split = tuple[tuple[int, ...], tuple[int, ...]]
+"""Indices of the photos to train on and of those held out."""
 
 
-def checked_poses(
-    matrices: Sequence[Any], names: Sequence[str], what: str = "photo"
-) -> Float[np.ndarray, "photos 3 4"]:
-    """`checked_pose` of many at once, for captures of 100,000 photos.
+@dataclass(frozen=True)
+class Listing:
+    """What a reader finds in the files of a format, before any photo is looked at."""
 
-    Raises:
-        SceneError: as `checked_pose`, for the first that cannot be used.
-    """
-    try:
-        poses = np.array(matrices, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        poses = np.empty(0)
-    if poses.shape[1:] in ((3, 4), (4, 4)) and (np.abs(poses) <= bounds.LARGEST_COORDINATE).all():
-        u, lengths, vt = np.linalg.svd(poses[:, :3, :3])
-        sound = _rotates(lengths, np.linalg.det(poses[:, :3, :3])).all()
-        if sound and (poses.shape[1] == 3 or np.allclose(poses[:, 3], [0, 0, 0, 1], atol=1e-6)):
-            return np.concatenate([u @ vt, poses[:, :3, 3:]], 2)
-    return np.stack([checked_pose(matrix, name, what) for matrix, name in zip(matrices, names, strict=True)])
-
-
-def _rotates(lengths: Float[np.ndarray, "*matrices 3"], determinant: Any) -> Any:
-    """Whether matrices with these singular values and determinants are rotations up to scale and rounding."""
-    return (lengths[..., 2] > (1 - SHEAR_TOLERANCE) * lengths[..., 0]) & (determinant > 0)
-
-
-def outlier_notes(names: Sequence[str], positions: Float[np.ndarray, "photos 3"]) -> list[str]:
-    """What to tell of photos that stand far from all others, see `outlying_positions`.
-
-    Raises:
-        SceneError: one stands so far away that its rays cannot be computed.
-    """
-    outliers = outlying_positions(positions)
-    if len(outliers) == 0:
-        return []
-    away = np.linalg.norm(positions - np.median(positions, axis=0), axis=1)
-    usual, shown = float(np.median(away)), [f"{names[index]} ({away[index]:.3g})" for index in outliers[:3]]
-    worst = int(outliers[away[outliers].argmax()])
-    if away[worst] > bounds.FARTHEST_OUTLIER * usual:
-        raise SceneError(
-            f"Photo {names[worst]} stands {away[worst]:.3g} from the middle of all photos, where {usual:.3g} is usual: "
-            "estimate its pose again or remove the photo."
-        )
-    more = f" and {len(outliers) - 3} more" if len(outliers) > 3 else ""
-    return [
-        f"Far from all other photos, whose usual distance from their middle is {usual:.3g}: {', '.join(shown)}{more}. "
-        "The scene's centre and scale are those of the others; check these poses or remove the photos."
-    ]
+    root: Path
+    """The capture's folder; folders named like images_4 are looked for under it."""
+    shots: Sequence[Shot]
+    """In the order of the scene's photos."""
+    split: Split | None
+    """None: every 8th photo is held out, see `held_out`."""
+    metadata: dict[str, Any]
+    """Kept in the scene: `format`, and what the file says about its own coordinates; plain JSON values."""
+    notes: Sequence[str] = ()
+    """What was found and not used, repaired, guessed or left out; see `Scene.notes`."""
+    points_path: Path | None = None
+    """The file of the capture's 3D points, which the format's reader reads; None where there is none."""
 
 
 def checked_size(width: int | float, height: int | float, name: str) -> Size:

@@ -11,66 +11,99 @@ from pathlib import Path
 
 from lerf.errors import LerfWarning, SceneError
 from lerf.files import is_file, is_folder
-from lerf.scenes.blender import TRAIN_FILE, load_blender
-from lerf.scenes.colmap import find_models, load_colmap
-from lerf.scenes.colmap_files import count_images
+from lerf.scenes.assemble import assemble
 from lerf.scenes.finder import pictures_under
+from lerf.scenes.listing import Listing, Missing
+from lerf.scenes.readers import READERS, transforms_json
+from lerf.scenes.readers.colmap import find_models
+from lerf.scenes.readers.colmap_files import count_images
+from lerf.scenes.readers.protocol import Reader
 from lerf.scenes.scene import Scene
-from lerf.scenes.transforms_json import load_transforms
+from lerf.scenes.sparse_points import SparsePoints
+
+Found = tuple[Reader, Path]
+"""A reader and what it found."""
 
 
-def load_scene(path: str | os.PathLike[str], downscale: int | None = None) -> Scene:
+def load_scene(path: str | os.PathLike[str], downscale: int | None = None, missing: Missing = "refuse") -> Scene:
     """Read a capture and check everything that can be checked without decoding its photos.
 
     Of photos with an alpha channel, and of masks, a few are decoded, to see whether they are cut out and which value is
     white; and photos with more than 8 bits a value, to see how many bits are in use.
 
-    Formats, in the order tried: transforms.json of nerfstudio or instant-ngp (the file or its folder); Blender's
-    transforms_train.json; a COLMAP model (its folder, or a capture with sparse/0 or another folder that holds one).
+    The formats are those of `lerf.scenes.readers.READERS`, in the order tried.
 
     Args:
-        path: a folder, or a JSON file.
+        path: a folder, or a file with poses.
         downscale: divide the sides of every photo by this. None: per photo, the smallest power of two that brings its
             longest side to 1600 pixels or fewer. Ready-made photos in images_2, images_4, ... are used when they match.
+        missing: photos that are not there, or whose pose cannot be used: refuse the capture, or skip them.
 
     What was found and not used, repaired, guessed or left out (`Scene.notes`) is told as a `LerfWarning` each.
 
     Raises:
         SceneError: when there is no capture or something in it cannot be used; the message says what to do.
     """
-    scene = read_scene(Path(path), downscale)
+    scene = read_scene(Path(path), downscale, missing)
     for note in scene.notes:
         warnings.warn(note, LerfWarning, stacklevel=2)
     return scene
 
 
-def read_scene(path: Path, downscale: int | None = None) -> Scene:
+def read_scene(path: Path, downscale: int | None = None, missing: Missing = "refuse") -> Scene:
     """As `load_scene`, without a warning: for reading a capture again whose notes have been told.
 
     Raises:
         SceneError: as `load_scene`.
     """
     _refuse_unreachable(path)
+    root = path.parent if is_file(path) else path
+    first, *others = find_poses(path) or [_only_choice(path)]
+    listing = first[0].read(first[1], root)
+    rivals = _rivals(first, listing, others, root)
+    return assemble(replace(listing, notes=(*listing.notes, *rivals)), downscale, missing)
+
+
+def read_points(scene: Scene) -> SparsePoints | None:
+    """The 3D points that the capture's pose tool estimated, in the capture frame; None where it has none.
+
+    Raises:
+        SceneError: their file is damaged.
+    """
+    if scene.points_path is None:
+        return None
+    reader = next(reader for reader in READERS if reader.name == scene.metadata["format"])
+    assert reader.points is not None, f"{reader.name} names a file of points that it does not read"
+    return reader.points(scene.points_path)
+
+
+def find_poses(path: Path) -> list[Found]:
+    """What each reader finds at a path, those that find nothing left out, in the order of `READERS`."""
+    found = [(reader, reader.find(path)) for reader in READERS]
+    return [(reader, place) for reader, place in found if place is not None]
+
+
+def _only_choice(path: Path) -> Found:
+    """What to read a path as where no reader finds anything.
+
+    Raises:
+        SceneError: nothing; with what to do.
+    """
     if is_file(path):
-        if path.name.startswith("transforms_") and is_file(path.parent / TRAIN_FILE):
-            return load_blender(path.parent, downscale)
         if path.suffix.lower() == ".json":
-            return load_transforms(path, downscale)
-        path = path.parent
-    if is_file(path / "transforms.json"):
-        return _with_rivals(load_transforms(path / "transforms.json", downscale), path)
-    if is_file(path / TRAIN_FILE):
-        return load_blender(path, downscale)
-    if find_models(path):
-        return load_colmap(path, downscale)
+            return transforms_json.READER, path  # says what a transforms.json would have
+        raise SceneError(f"{path} is not a file with poses that can be read: give {_formats()}.")
     photos = sum(1 for _ in islice(pictures_under(path), 2))
     if photos == 2:
         # With subfolders, as `lerf poses` looks for them.
         command = shlex.join(["lerf", "poses", str(path), "--output", "CAPTURE"])
         raise SceneError(f"{path} holds photos without poses: first find these with {command} (see docs/poses.md).")
-    raise SceneError(
-        f"{path} holds no capture: it needs transforms.json, transforms_train.json, or a COLMAP model in sparse/0."
-    )
+    raise SceneError(f"{path} holds no capture: it needs {_formats()}.")
+
+
+def _formats() -> str:
+    common = ", ".join(reader.what for reader in READERS[:3])
+    return f"{common}, or another file with poses that docs/captures.md lists"
 
 
 def _refuse_unreachable(path: Path) -> None:
@@ -94,20 +127,29 @@ def _refuse_unreachable(path: Path) -> None:
         raise SceneError(f"{path} is neither a file nor a folder: give the folder of a capture.")
 
 
-def _with_rivals(scene: Scene, path: Path) -> Scene:
-    """The scene of transforms.json, telling what else in its folder poses photos and is not used."""
+def _rivals(used: Found, listing: Listing, others: list[Found], root: Path) -> list[str]:
+    """What there is to tell of further files with poses in a capture, which are not used."""
     notes = []
-    if is_file(path / TRAIN_FILE):
-        notes.append(f"{path} has transforms.json and {TRAIN_FILE}: the first is used; give the second to use it.")
-    for folder in find_models(path):
+    for reader, place in others:
+        if reader.name == "colmap":
+            notes += _rival_models(place, len(listing.shots), used[0].name)
+            continue
+        name = place.relative_to(root).as_posix() if place != root and place.is_relative_to(root) else reader.what
+        notes.append(f"{root} has {used[0].what} and {name}: the first is used; give the second to use it.")
+    return notes
+
+
+def _rival_models(place: Path, photos: int, used: str) -> list[str]:
+    """COLMAP models with more photos than are used; that which another format was made from is no news."""
+    notes = []
+    for folder in find_models(place):
         try:
             count = count_images(folder)
         except SceneError:
             continue  # nothing that could be used is left out
-        # The model that transforms.json was made from is no news.
-        if count > len(scene.photos):
+        if count > photos:
             notes.append(
-                f"transforms.json with {len(scene.photos)} photos is used, not the COLMAP model {folder} with {count}: "
-                "give the model's folder to use it."
+                f"{used} with {photos} photos is used, not the COLMAP model {folder} with {count}: give the model's "
+                "folder to use it."
             )
-    return replace(scene, notes=(*scene.notes, *notes)) if notes else scene
+    return notes

@@ -41,6 +41,7 @@ def scene_to_plain(scene: Scene) -> dict[str, Any]:
         "background": scene.background,
         "metadata": scene.metadata,
         "notes": list(scene.notes),
+        "points_path": str(scene.points_path) if scene.points_path else None,
     }
 
 
@@ -72,5 +73,7 @@ def scene_from_plain(value: dict[str, Any]) -> Scene:
         similarity=Similarity.from_dict(value["similarity"]),
         background=value["background"],
         metadata=value["metadata"],
-        notes=tuple(value.get("notes", ())),  # runs of earlier versions have none
+        # Runs of earlier versions have none of these.
+        notes=tuple(value.get("notes", ())),
+        points_path=Path(value["points_path"]) if value.get("points_path") else None,
     )

@@ -54,6 +54,8 @@ class Scene:
     """Format, and what the file says about its own coordinates (nerfstudio's applied_transform); plain JSON values."""
     notes: tuple[str, ...] = ()
     """What readers found and did not use, repaired, guessed or left out: a sentence each, told by `load_scene`."""
+    points_path: Path | None = None
+    """The file with the 3D points that the capture's pose tool estimated; see `lerf.scenes.load.read_points`."""
 
     def __len__(self) -> int:
         return len(self.photos)

@@ -10,7 +10,7 @@ import msgspec
 
 from lerf.errors import SceneError
 from lerf.scenes.listing import LENS_NAMES, Optics, checked_size
-from lerf.scenes.transforms_keys import CENTRE, GROUPS, SIZE
+from lerf.scenes.readers.transforms_keys import CENTRE, GROUPS, SIZE
 
 PERSPECTIVE_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV")
 """All of them are OPENCV with some coefficients zero."""

@@ -2,7 +2,7 @@
 
 Keys of nerfstudio 1.1.5 (its parsers and what ns-process-data writes) and of instant-ngp's loader and colmap2nerf. A
 key that stands nowhere here is told as not used. What would change the pictures and cannot be used is refused by name
-in `lerf.scenes.transforms_lens`.
+in `lerf.scenes.readers.transforms_lens`.
 """
 
 from __future__ import annotations

@@ -11,36 +11,40 @@ from pathlib import Path
 
 from lerf.errors import SceneError
 from lerf.files import is_file
-from lerf.scenes.assemble import assemble
 from lerf.scenes.finder import PhotoFinder
-from lerf.scenes.listing import Shot
-from lerf.scenes.scene import Scene
-from lerf.scenes.transforms_json import carried, read_frames, read_shots
+from lerf.scenes.listing import Listing, Shot
+from lerf.scenes.readers.protocol import Reader
+from lerf.scenes.readers.transforms_json import STEM, TRAIN_FILE, carried, read_frames, read_shots
 
-TRAIN_FILE = "transforms_train.json"
 HELD_OUT_FILES = ("transforms_test.json", "transforms_val.json")
 
 
-def load_blender(root: Path, downscale: int | None = None) -> Scene:
+def find(path: Path) -> Path | None:
+    """The folder that holds transforms_train.json; a path may also be one of the files in it."""
+    folder = path.parent if is_file(path) and path.name.startswith(f"{STEM}_") else path
+    return folder if is_file(folder / TRAIN_FILE) else None
+
+
+def read(found: Path, _root: Path) -> Listing:
     """Read a folder: train from transforms_train.json, held out from the test file, or else from the val file.
 
     Without either of these nothing is held out.
 
     Raises:
-        SceneError: for anything in the files or their photos that cannot be used.
+        SceneError: for anything in the files that cannot be used.
     """
-    finder, notes = PhotoFinder(root), list[str]()
-    content = read_frames(root / TRAIN_FILE)
-    train = read_shots(content, root / TRAIN_FILE, finder, notes)
-    metadata = {"format": "blender", **carried(content, root / TRAIN_FILE)}
+    finder, notes = PhotoFinder(found), list[str]()
+    content = read_frames(found / TRAIN_FILE)
+    train = read_shots(content, found / TRAIN_FILE, finder, notes)
+    metadata = {"format": "blender", **carried(content, found / TRAIN_FILE)}
     test: list[Shot] = []
     for name in HELD_OUT_FILES:
-        if is_file(root / name):
-            test = read_shots(read_frames(root / name), root / name, finder, notes)
-            _refuse_unrendered(test, root, name)
+        if is_file(found / name):
+            test = read_shots(read_frames(found / name), found / name, finder, notes)
+            _refuse_unrendered(test, found, name)
             break
     split = tuple(range(len(train))), tuple(range(len(train), len(train) + len(test)))
-    return assemble(root, [*train, *test], split, downscale, metadata, [*notes, *finder.notes()])
+    return Listing(found, [*train, *test], split, metadata, [*notes, *finder.notes()])
 
 
 def _refuse_unrendered(shots: Sequence[Shot], root: Path, name: str) -> None:
@@ -53,3 +57,6 @@ def _refuse_unrendered(shots: Sequence[Shot], root: Path, name: str) -> None:
             f"None of the {len(shots)} photos of {name} is there ({shots[0].path} for one): render or copy them, or "
             f"move {name} out of {root} to do without them."
         )
+
+
+READER = Reader("blender", f"Blender's {TRAIN_FILE}", find, read)

@@ -17,8 +17,8 @@ from typing import BinaryIO
 
 from lerf.errors import SceneError
 from lerf.files import is_file
-from lerf.scenes.colmap_models import model_named, model_numbered, optics_of
 from lerf.scenes.listing import Optics
+from lerf.scenes.readers.colmap_models import model_named, model_numbered, optics_of
 
 LONGEST_NAME = 4096
 """Bytes of a photo's name."""

@@ -15,11 +15,11 @@ import numpy as np
 
 from lerf.errors import SceneError
 from lerf.files import is_file, is_folder, resolved
-from lerf.scenes.assemble import assemble
-from lerf.scenes.colmap_files import Model, ModelImage, count_images, files_of, read_model
 from lerf.scenes.finder import PhotoFinder, as_written, name_in
-from lerf.scenes.listing import Shot, checked_pose, held_out
-from lerf.scenes.scene import Scene
+from lerf.scenes.listing import Listing, Shot
+from lerf.scenes.readers.axes import from_world_to_camera, rotation_of_quaternion
+from lerf.scenes.readers.colmap_files import Model, ModelImage, count_images, files_of, read_model
+from lerf.scenes.readers.protocol import Reader
 from lerf.scenes.side_masks import with_side_masks
 
 PREFERRED = (".", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse")
@@ -55,16 +55,21 @@ def find_models(path: Path) -> list[Path]:
     return [folder for *_, folder in sorted(found, key=lambda one: one[:3])]
 
 
-def load_colmap(path: Path, downscale: int | None = None) -> Scene:
+def find(path: Path) -> Path | None:
+    """The folder in or under which there is a model; a path may also be a file of one."""
+    folder = path.parent if is_file(path) and path.stem in ("cameras", "images", "points3D") else path
+    return folder if not is_file(folder) and find_models(folder) else None
+
+
+def read(path: Path, _root: Path) -> Listing:
     """Read the COLMAP model with the most photos at or under `path`, photos in the order of their names.
 
     Photos are looked for in the folder `images` beside the model, else in that of the capture, else in `input`, else in
     the capture's folder itself, and else as `PhotoFinder` does; masks in `masks` beside them. When `path` is the
-    model's own folder, the capture is the nearest folder above it with a folder `images`. Every 8th photo is held out,
-    see `held_out`.
+    model's own folder, the capture is the nearest folder above it with a folder `images`. Every 8th photo is held out.
 
     Raises:
-        SceneError: when no model is complete, a camera is not supported, or a photo is missing.
+        SceneError: when no model is complete, or a camera is not supported.
     """
     model, notes = _largest(path)
     images = sorted(model.images, key=lambda image: image.name)
@@ -83,11 +88,10 @@ def load_colmap(path: Path, downscale: int | None = None) -> Scene:
             places[0] / as_written(image.name), [place / as_written(image.name) for place in places[1:]]
         )
         shots.append(Shot(name_in(root, photo), photo, _pose(image), model.cameras[image.camera]))
-    split = held_out([shot.name for shot in shots])
     beside = [folder for folder in (_base(root, model.folder), root) if is_folder(folder)]
     shots, told = with_side_masks(shots, [image.name for image in images], beside)
     said = (*notes, *model.notes, *_odd_rotations(images), *finder.notes(), *told)
-    return assemble(root, shots, split, downscale, {"format": "colmap", "model": str(model.folder)}, notes=said)
+    return Listing(root, shots, None, {"format": "colmap", "model": str(model.folder)}, said)
 
 
 def _largest(path: Path) -> tuple[Model, tuple[str, ...]]:
@@ -172,18 +176,8 @@ def _odd_rotations(images: list[ModelImage]) -> tuple[str, ...]:
 
 
 def _pose(image: ModelImage) -> np.ndarray:
-    w, x, y, z = image.quaternion
-    length = math.hypot(w, x, y, z)
-    if not 0 < length < math.inf:
-        raise SceneError(f"The pose of photo {image.name} has no valid rotation: register the photo again.")
-    w, x, y, z = (value / length for value in (w, x, y, z))
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    with np.errstate(all="ignore"):  # positions that are not finite are refused next
-        position = -rotation.T @ np.array(image.translation)
-    return checked_pose(np.column_stack([rotation.T * [1, -1, -1], position]), image.name)
+    with np.errstate(all="ignore"):  # positions that are not finite are found by the check of all poses
+        return from_world_to_camera(rotation_of_quaternion(image.quaternion), np.array(image.translation))
+
+
+READER = Reader("colmap", "a COLMAP model in sparse/0", find, read)

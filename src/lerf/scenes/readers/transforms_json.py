@@ -1,35 +1,44 @@
 """Captures in transforms.json: nerfstudio's form and instant-ngp's.
 
 Intrinsics may stand at the top, in each frame, or both (the frame wins, a group of keys at a time, see
-`lerf.scenes.transforms_keys`). The capture frame is that of the file as given: nerfstudio's `applied_transform` is
-recorded in `Scene.metadata`, not undone.
+`lerf.scenes.readers.transforms_keys`). The capture frame is that of the file as given: nerfstudio's
+`applied_transform` is recorded in `Scene.metadata`, not undone.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from lerf.documents import converted, read_document
 from lerf.errors import SceneError
-from lerf.files import is_folder
+from lerf.files import is_file, is_folder
 from lerf.geometry.bounds import LARGEST_COORDINATE, LARGEST_SCALE
 from lerf.geometry.similarity import is_rotation
-from lerf.scenes.assemble import assemble
 from lerf.scenes.finder import PhotoFinder
-from lerf.scenes.listing import Optics, Shot, checked_poses, held_out
+from lerf.scenes.listing import Listing, Optics, Shot, Split
 from lerf.scenes.nerfstudio_frame import ASSUMED_ENTRY, ORIENTATIONS
-from lerf.scenes.scene import Scene
-from lerf.scenes.transforms_keys import CARRIED, LENS, unused_notes
-from lerf.scenes.transforms_lens import Lens, doubts, merged, optics_of
+from lerf.scenes.readers.protocol import Reader, beginning_of
+from lerf.scenes.readers.transforms_keys import CARRIED, LENS, unused_notes
+from lerf.scenes.readers.transforms_lens import Lens, doubts, merged, optics_of
 
+STEM = "transforms"
+FILE, TRAIN_FILE = f"{STEM}.json", f"{STEM}_train.json"
+"""The second is Blender's, which is a capture with the files beside it."""
 REMEDY = "export the capture again or repair the file"
 ASSUMED_TRANSFORM = [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]]
 """What nerfstudio takes for `applied_transform` where the file has none and lies beside COLMAP's model."""
+
+
+Content = TypeVar("Content")
+MATRICES = ("transform_matrix", "transform_matrix_start", "transform_matrix_end")
+Matrix = list[list[float | Literal["NaN"]]]
+"""A pose whose estimation failed may hold NaN: that is this frame's fault, not the file's."""
 
 
 class Document(Lens, kw_only=True):
@@ -50,11 +59,11 @@ class Frame(Lens, kw_only=True):
 
     file_path: str = ""
     mask_path: str | None = None
-    transform_matrix: list[list[float]] | None = None
-    transform_matrix_start: list[list[float]] | None = None
-    transform_matrix_end: list[list[float]] | None = None
+    transform_matrix: Matrix | None = None
+    transform_matrix_start: Matrix | None = None
+    transform_matrix_end: Matrix | None = None
 
-    def pose(self, where: str) -> list[list[float]] | None:
+    def pose(self, where: str) -> Matrix | None:
         """The matrix, or instant-ngp's two for the start and the end of a moment where they are one.
 
         Raises:
@@ -70,15 +79,24 @@ class Frame(Lens, kw_only=True):
         return stated[0] if stated else None
 
 
-def load_transforms(path: Path, downscale: int | None = None) -> Scene:
-    """Read a transforms.json and look at its photos.
+def find(path: Path) -> Path | None:
+    """transforms.json in a folder; or a file that begins with this name, or lists frames."""
+    if not is_file(path):
+        return path / FILE if is_file(path / FILE) else None
+    if path.suffix.lower() != ".json" or (path.name.startswith(f"{STEM}_") and is_file(path.parent / TRAIN_FILE)):
+        return None
+    return path if path.name.startswith(STEM) or b'"frames"' in beginning_of(path) else None
+
+
+def read(path: Path, _root: Path) -> Listing:
+    """Read a transforms.json.
 
     `train_filenames`, `val_filenames` and `test_filenames` set the split: validation photos are held out together
     with test photos, a photo listed on both sides is held out, and one listed nowhere is used by neither (with one
-    side listed only, the other side is the rest). Otherwise every 8th photo is held out, see `held_out`.
+    side listed only, the other side is the rest). Otherwise every 8th photo is held out.
 
     Raises:
-        SceneError: for anything in the file or its photos that cannot be used.
+        SceneError: for anything in the file that cannot be used.
     """
     notes, finder = list[str](), PhotoFinder(path.parent)
     content = read_frames(path)
@@ -88,7 +106,7 @@ def load_transforms(path: Path, downscale: int | None = None) -> Scene:
     metadata: dict[str, Any] = {"format": "transforms.json", **carried(content, path)}
     if document.applied_transform is None and is_folder(path.parent / "colmap/sparse/0"):
         metadata |= {"applied_transform": ASSUMED_TRANSFORM, ASSUMED_ENTRY: True}
-    return assemble(path.parent, shots, split, downscale, metadata, [*notes, *finder.notes()])
+    return Listing(path.parent, shots, split, metadata, [*notes, *finder.notes()])
 
 
 def read_frames(path: Path) -> dict[str, Any]:
@@ -97,7 +115,7 @@ def read_frames(path: Path) -> dict[str, Any]:
     Raises:
         SceneError: when the file is missing or is not a JSON object.
     """
-    return read_document(path, dict, error=SceneError, remedy=REMEDY)
+    return read_document(path, dict, error=SceneError, remedy=REMEDY, nan_is_text=True)
 
 
 def carried(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -138,7 +156,7 @@ def read_shots(content: Mapping[str, Any], path: Path, finder: PhotoFinder, note
     matrices, photos, names, optics, masks = [], [], [], [], []
     for number, entry in enumerate(entries):
         where = f"Frame {number} of {path}"
-        frame = converted(entry, Frame, where, error=SceneError, remedy=REMEDY)
+        frame = _typed(entry, Frame, where)
         if not frame.file_path:
             raise SceneError(f"{where} has no file_path: add the path of its photo.")
         keys.update(entry)
@@ -148,10 +166,9 @@ def read_shots(content: Mapping[str, Any], path: Path, finder: PhotoFinder, note
         matrices.append(frame.pose(where))
         optics.append(lenses.of(frame, not LENS.isdisjoint(entry), names[-1]))
         masks.append(finder.find(path.parent / _clean(frame.mask_path)) if frame.mask_path else None)
-    poses = checked_poses(matrices, names)
     found = [*lenses.notes, *unused_notes(path.name, content, keys), *_side_files(path.parent, photos, masks)]
     notes.extend(note for note in dict.fromkeys(found) if note not in notes)
-    return [Shot(*parts) for parts in zip(names, photos, poses, optics, masks, strict=True)]
+    return [Shot(*parts) for parts in zip(names, photos, matrices, optics, masks, strict=True)]
 
 
 class _Lenses:
@@ -175,7 +192,22 @@ class _Lenses:
 
 def _document(content: Mapping[str, Any], path: Path) -> Document:
     top = {key: value for key, value in content.items() if key != "frames"}
-    return converted(top, Document, str(path), error=SceneError, remedy=REMEDY)
+    return _typed(top, Document, str(path))
+
+
+def _typed(value: Any, kind: type[Content], where: str) -> Content:
+    """
+    Raises:
+        SceneError: values of another type, NaN and infinity among them.
+    """
+    try:
+        return converted(value, kind, where, error=SceneError, remedy=REMEDY)
+    except SceneError:
+        entries = value.items() if isinstance(value, dict) else ()
+        for key, entry in entries:
+            if key not in MATRICES and '"NaN"' in json.dumps(entry):
+                raise SceneError(f"{where} has NaN or infinity in its {key}: {REMEDY}.") from None
+        raise
 
 
 def _is_rigid(matrix: Sequence[Sequence[float]]) -> bool:
@@ -200,11 +232,11 @@ def _side_files(root: Path, photos: Sequence[Path], masks: Sequence[Path | None]
     return notes
 
 
-def _split(document: Document, names: list[str], path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _split(document: Document, names: list[str], path: Path) -> Split | None:
     train = _listed(document, ("train_filenames",), names, path)
     test = _listed(document, ("val_filenames", "test_filenames"), names, path)
     if train is None and test is None:
-        return held_out(names)
+        return None
     every = set(range(len(names)))
     if test is None:
         assert train is not None
@@ -252,3 +284,6 @@ def _name(path: Path, root: Path) -> str:
     if folder == ".":
         return name
     return name.removeprefix(folder if folder.endswith("/") else f"{folder}/")
+
+
+READER = Reader("transforms.json", FILE, find, read)
