@@ -8,7 +8,7 @@ from typing import Any
 
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import RunError, SceneError
-from lerf.files import write_json
+from lerf.files import is_absent, write_json
 from lerf.run.capture_record import (
     NAMED,
     changed_files,
@@ -72,7 +72,7 @@ def refuse_other_run(context: Context) -> None:
             saved = run.read_scene()
             _refuse_changed_capture(context, saved)
             context.scene = replace(context.scene, similarity=saved.similarity)
-    elif run.path.exists() and not run.is_fresh:
+    elif not is_absent(run.path) and not run.is_fresh:
         raise RunError(f"{run.path} is not empty and holds no run; choose another --output.")
 
 
