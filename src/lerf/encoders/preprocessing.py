@@ -104,8 +104,8 @@ def require_size(preprocessing: Preprocessing, size: int, folder: Path) -> None:
     """
     if preprocessing.size != size:
         raise EncoderError(
-            f"The settings in {folder} prepare pictures of {preprocessing.size} pixels for a network that takes {size}; "
-            "fetch the folder again."
+            f"The settings in {folder} prepare pictures of {preprocessing.size} pixels for a network that takes "
+            f"{size}; fetch the folder again."
         )
 
 

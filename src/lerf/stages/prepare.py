@@ -25,6 +25,7 @@ from lerf.run.settings import TrainSettings
 from lerf.scenes.load import load_scene, read_scene
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
+from lerf.stages.moved_capture import follow_move, refuse_other_capture
 from lerf.stages.stage import Context
 
 TWO_WAYS = "train into another --output, or delete the run to train it again"
@@ -93,6 +94,7 @@ def start_run(context: Context) -> None:
         StorageError: the folder cannot be written.
     """
     run = context.run
+    follow_move(context)
     # A run of an older version is known by its capture from now on; files that were touched are not read again.
     if not run.has_checkpoints or read_capture_record(run.path) != context.record:
         write_capture_record(run.path, context.record)
@@ -132,12 +134,16 @@ def note_reduced(reporter: Reporter, error: SceneError) -> None:
 
 
 def _refuse_other_settings(context: Context, config: dict[str, Any]) -> None:
-    path = context.run.path
-    if found := settings_differences(config["settings"], context.settings):
+    path, before, now = context.run.path, config["settings"], context.settings
+    # Another path may lead to the same capture; where more differs it is one of the things that are listed.
+    if settings_differences(replace(before, data=now.data), now):
+        found = settings_differences(before, now)
         raise RunError(
             f"{path} holds a run with other settings: {listed(found)}; give those of the run, choose another --output, "
             "or delete it."
         )
+    if before.data != now.data:
+        refuse_other_capture(context, before.data, f"Give that one, {TWO_WAYS}")
     encoders = _about_encoders(context)
     for name, encoder in zip(FINGERPRINTS, (context.settings.encoder, context.settings.dense), strict=True):
         if config.get(name) != encoders[name]:
