@@ -92,7 +92,7 @@ def describe_capture(settings: TrainSettings) -> dict[str, Any]:
     Raises:
         SceneError: when the capture cannot be read.
     """
-    scene = load_scene(settings.data, settings.downscale)
+    scene = load_scene(settings.data, settings.downscale, settings.missing)
     features = _feature_bytes(settings, scene)
     # The photos go before the features come; of either there is no more than the budget.
     resident = min(max(pixel_bytes(scene), features), settings.memory_bytes)

@@ -67,7 +67,7 @@ def evaluate(command: Eval, console: Console) -> dict[str, Any]:
     capture = None
     if command.data is not None:
         settings = RunFolder(command.run).read_config()["settings"]
-        capture = load_scene(command.data, settings.downscale)
+        capture = load_scene(command.data, settings.downscale, settings.missing)
     lpips = None if command.lpips_weights is None else load_lpips(command.lpips_weights, model.device)
     reporter = TerminalReporter(console)
     try:

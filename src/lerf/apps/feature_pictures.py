@@ -47,7 +47,7 @@ LONGEST = 640
 def features(command: Features, console: Console) -> dict[str, Any]:
     """Compute what the cache lacks, and draw it."""
     device = choose_device(command.device)
-    scene = load_scene(command.data, command.downscale)
+    scene = load_scene(command.data, command.downscale, command.missing)
     preset = PRESETS["lerf-cpu" if device == "cpu" else "lerf"]
     chosen = _chosen(scene, command.views)
     name = preset.encoder if command.encoder is None else command.encoder

@@ -10,16 +10,16 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 from lerf.apps.checks import only_with
-from lerf.apps.options import Command
+from lerf.apps.options import CaptureOptions, Command
 from lerf.apps.sizes import size_text
 from lerf.apps.tables import Listing, show
 from lerf.files import is_file
-from lerf.ranges import Count, Positive
+from lerf.ranges import Positive
 from lerf.run.settings import MEMORY, PresetName, optional
 
 
 @dataclass(frozen=True, kw_only=True)
-class Info(Command):
+class Info(Command, CaptureOptions):
     """What a capture or a run holds, and what training it will take."""
 
     path: Annotated[Path, Positional, arg(metavar="PATH")]
@@ -32,11 +32,9 @@ class Info(Command):
     """Dense regulariser of the estimate; by default the preset's."""
     memory: Positive = MEMORY
     """What lerf train would be given as --memory."""
-    downscale: Annotated[Count | None, optional()] = None
-    """Divide the photos' size by this."""
 
     def check(self) -> None:
-        options = ("preset", "encoder", "dense", "memory", "downscale")
+        options = ("preset", "encoder", "dense", "memory", "downscale", "missing")
         only_with(
             self, options, not is_file(self.path / "config.json"), "for a capture, and this is a run; give a capture"
         )
@@ -54,7 +52,7 @@ def info(command: Info, console: Console) -> dict[str, Any]:
     else:
         settings = make_settings(
             command.path, preset=command.preset, encoder=command.encoder, dense=command.dense, memory=command.memory,
-            downscale=command.downscale,
+            downscale=command.downscale, missing=command.missing,
         )  # fmt: skip
         facts = describe_capture(settings)
     if not command.json:

@@ -144,13 +144,17 @@ def _runner(command: Any) -> Any:
 def _warnings_shown(errors: Console) -> Iterator[None]:
     """Our own warnings on the terminal in one line; those of others as they are."""
     with warnings.catch_warnings():
-        # Whatever Python is told to do with warnings, ours are a part of what a command says.
+        # Whatever Python is told to do with warnings, ours are a part of what a command says. A capture that is read
+        # twice, for the estimate and for the work, has the same ones.
         warnings.simplefilter("always", LerfWarning)
         shown_otherwise = warnings.showwarning
+        told: set[str] = set()
 
         def show(message: Any, category: type[Warning], *where: Any) -> None:
             if issubclass(category, LerfWarning):
-                errors.print(f"Warning: {message}", style="yellow")
+                if str(message) not in told:
+                    errors.print(f"Warning: {message}", style="yellow")
+                told.add(str(message))
             else:
                 shown_otherwise(message, category, *where)
 

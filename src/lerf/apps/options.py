@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from lerf.ranges import Port, Positive, Share, Words
-from lerf.run.settings import optional
+from lerf.ranges import Count, Port, Positive, Share, Words
+from lerf.run.settings import Missing, optional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,16 @@ class RunOptions(Command, DeviceOption, EncoderOptions):
         from lerf.loading import load
 
         return load(self.run, weights=self.weights, offline=self.offline, device=self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureOptions:
+    """How a capture is read."""
+
+    downscale: Annotated[Count | None, optional()] = None
+    """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
+    missing: Missing = "refuse"
+    """Photos whose file is not there or whose pose cannot be used: refuse the capture, or leave them out and say so."""
 
 
 @dataclass(frozen=True, kw_only=True)

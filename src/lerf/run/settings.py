@@ -17,6 +17,8 @@ from lerf.run.checks import OPTION_NAMES, check_fields, check_value, hints_of
 from lerf.training.schedules import LanguageTraining, RadianceTraining
 
 LanguageSource = Literal["field", "lift"]
+Missing = Literal["refuse", "skip"]
+"""As in `lerf.scenes.listing`, which imports numpy; help need not wait for that."""
 PresetName = Literal["lerf-cpu", "lerf-demo", "lerf-lite", "lerf", "lerf-big"]
 
 
@@ -142,6 +144,8 @@ class TrainSettings:
     """cpu or cuda."""
     downscale: Annotated[Count | None, optional()]
     """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
+    missing: Missing = field(default="refuse", metadata=ADDED)
+    """Photos whose file is not there or whose pose cannot be used: refuse the capture, or leave them out and say so."""
     seed: Annotated[int, Range(0, 2**63 - 1)]
     """Seed of everything random."""
     memory: Positive = field(default=MEMORY, metadata=ADDED)

@@ -22,10 +22,11 @@ from lerf.run.differences import Difference, listed, settings_differences
 from lerf.run.folder import RunFolder
 from lerf.run.report import Reporter
 from lerf.run.settings import TrainSettings
-from lerf.scenes.load import load_scene, read_scene
+from lerf.scenes.load import load_scene
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
 from lerf.stages.moved_capture import follow_move, refuse_other_capture
+from lerf.stages.originals import read_originals
 from lerf.stages.stage import Context
 
 TWO_WAYS = "train into another --output, or delete the run to train it again"
@@ -42,7 +43,7 @@ def open_context(
         EncoderError: an encoder is unknown, or its weights are missing.
     """
     weights = Path(settings.weights) if settings.weights else None
-    scene = load_scene(settings.data, settings.downscale)
+    scene = load_scene(settings.data, settings.downscale, settings.missing)
     return Context(
         run,
         settings,
@@ -52,7 +53,7 @@ def open_context(
         reporter,
         Clock(run),
         save_seconds,
-        originals=_originals(settings, reporter),
+        originals=_originals(settings, scene, reporter),
     )
 
 
@@ -117,12 +118,12 @@ def refuse_capture_changed_meanwhile(context: Context) -> None:
         )
 
 
-def _originals(settings: TrainSettings, reporter: Reporter) -> Scene | None:
+def _originals(settings: TrainSettings, scene: Scene, reporter: Reporter) -> Scene | None:
     """The capture at its full resolution, where another one is asked for and the originals were shipped."""
     if not settings.downscale:
         return None
     try:
-        return read_scene(Path(settings.data))
+        return read_originals(settings, scene)
     except SceneError as error:
         note_reduced(reporter, error)
         return None

@@ -20,6 +20,7 @@ from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
+from lerf.stages.originals import read_originals
 
 
 def training_pyramids(
@@ -47,12 +48,12 @@ def training_pyramids(
         RunError: it has other training photos than the run, or they have changed.
     """
     try:
-        capture = read_scene(Path(settings.data))
+        capture = read_originals(settings, scene)
     except SceneError:
         # Where the originals were not shipped, training made do with the reduced photos.
         if not settings.downscale:
             raise
-        capture = read_scene(Path(settings.data), settings.downscale)
+        capture = _as_used(settings)
     theirs, ours = ([each.photos[i] for i in each.train] for each in (capture, scene))
     if [photo.name for photo in theirs] != [photo.name for photo in ours]:
         raise RunError(f"{settings.data} has other training photos than the run; train again into a new folder.")
@@ -71,9 +72,13 @@ def training_pyramids(
     return open_photo_by_photo(store, settings.memory_bytes, device), torch.tensor(factors)
 
 
+def _as_used(settings: TrainSettings) -> Scene:
+    return read_scene(Path(settings.data), settings.downscale, settings.missing)
+
+
 def _refuse_changed_photos(folder: Path, capture: Scene, settings: TrainSettings) -> None:
     before = record_of_run(folder, settings, RunFolder(folder).read_scene())
-    used = read_scene(Path(settings.data), settings.downscale) if settings.downscale else capture
+    used = _as_used(settings) if settings.downscale else capture
     if found := changes(before, record_capture(used, capture if settings.downscale else None, before)):
         raise RunError(
             f"{settings.data} is not what {folder} was trained on: {'; '.join(found)}. Undo that, or train again into "
