@@ -127,3 +127,40 @@ def test_photos_that_have_nothing_in_common_end_with_code_2(tmp_path: Path, caps
     said = refused(capsys, "poses", tmp_path / "in", "--output", tmp_path / "out")
     assert "No two photos could be connected: take them from places a step apart" in said
     assert not (tmp_path / "out/transforms.json").exists()
+
+
+def test_measured_distances_give_the_unit(solved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two that are true and one that is not: the median is that of the truth, and the third is told."""
+    poses = {name: np.array(pose)[:, 3] for name, pose in json.loads((solved / "truth.json").read_text()).items()}
+    pairs = [("00.png", "05.png"), ("02.png", "09.png"), ("03.png", "07.png")]
+    options = []
+    for number, (first, second) in enumerate(pairs):
+        length = float(np.linalg.norm(poses[first] - poses[second])) * (1.5 if number == 2 else 1.0)
+        options += ["--distance", first, str(solved / "my photos" / second), f"{length:.9f}"]
+    command = ["poses", str(solved / "my photos"), "--output", str(solved / "capture")]
+    assert main([*command, *options]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The scale is from the median of 3 measured distances" in said
+    assert said.count("The distances disagree") == 1
+    assert "03.png and 07.png are 33% shorter apart than" in said
+    scene = read_scene(solved / "capture")
+    found = {Path(photo.name).name: photo.camera.camera_to_world[:, 3] for photo in scene.photos}
+    for first, second in pairs:
+        true = np.linalg.norm(poses[first] - poses[second])
+        assert np.linalg.norm(found[first] - found[second]) == pytest.approx(true, rel=0.01)
+    done = json.loads((solved / "capture/poses.json").read_text())
+    assert [one["photos"] for one in done["distances"]] == [list(pair) for pair in pairs]
+    # A factor in place of distances, from the same points and matches.
+    assert main([*command, "--scale", "2"]) == 0
+    twice = read_scene(solved / "capture").photos[0].camera.camera_to_world[:, 3]
+    assert main(command) == 0
+    once = read_scene(solved / "capture").photos[0].camera.camera_to_world[:, 3]
+    np.testing.assert_allclose(twice, 2.0 * once, rtol=1e-9)
+
+
+def test_a_distance_names_two_photos(solved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["poses", solved / "my photos", "--output", solved / "capture", "--distance"]
+    assert "names lost.png, which is none of the 11 photos" in refused(capsys, *command, "lost.png", "01.png", "2")
+    assert "from a photo to itself" in refused(capsys, *command, "01.png", "images/01.png", "2")
+    assert "leave one out" in refused(capsys, *command, "01.png", "02.png", "2", "--scale", "3")
+    assert "--distance must be" in refused(capsys, *command, "01.png", "02.png", "-2")
