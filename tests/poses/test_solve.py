@@ -13,7 +13,7 @@ from PIL import Image
 
 from lerf.apps.main import main
 from lerf.errors import LerfWarning
-from lerf.scenes.load import load_scene
+from lerf.scenes.load import load_scene, read_scene
 from lerf.scenes.scene import Scene
 
 pycolmap = pytest.importorskip("pycolmap")
