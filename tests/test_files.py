@@ -5,7 +5,17 @@ import os
 import pytest
 
 from lerf.errors import SceneError
-from lerf.files import folders_in, is_absent, is_file, is_folder, read_bytes, resolved
+from lerf.files import (
+    folders_in,
+    is_absent,
+    is_file,
+    is_folder,
+    is_same,
+    is_still_at,
+    read_bytes,
+    resolved,
+    size_of,
+)
 
 
 @pytest.fixture
@@ -28,6 +38,20 @@ def test_what_a_path_is(places):
     for path in places.values():
         assert resolved(path).is_absolute()
         assert folders_in(path) == []
+        assert size_of(path) >= 0
+        assert is_same(path, places["file"]) == (path.name in ("file", "link"))
+    assert size_of(places["file"]) == 3
+    assert size_of(places["missing"]) == 0
+
+
+def test_an_open_file_is_known_from_one_that_took_its_place(tmp_path):
+    path = tmp_path / "lock"
+    with open(path, "w") as file:
+        assert is_still_at(path, file.fileno())
+        path.unlink()
+        assert not is_still_at(path, file.fileno())
+        path.write_text("")
+        assert not is_still_at(path, file.fileno())
 
 
 def test_reading_ends_in_one_sentence(places):

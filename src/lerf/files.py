@@ -45,6 +45,30 @@ def is_absent(path: Path) -> bool:
     return False
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file, of a link those of its name; none of what has gone or cannot be looked at."""
+    try:
+        return os.lstat(path).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def is_still_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file of a descriptor is the one that a path leads to, and was not deleted or replaced since."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except (OSError, ValueError):
+        return False
+
+
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file or folder; False where one leads nowhere."""
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False
+
+
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder, sorted; none where it cannot be listed."""
     try:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lerf.errors import LerfWarning, StorageError
+from lerf.files import is_folder, is_still_at
 
 LOCK = ".lock"
 """Name of the file in a locked folder."""
@@ -69,7 +70,7 @@ def unfinished(folder: Path, *names: str) -> list[Path]:
     with contextlib.suppress(OSError):
         for file in folder.iterdir():
             match = UNFINISHED.fullmatch(file.name)
-            if match and any(_named(match["name"], name) for name in names) and not file.is_dir():
+            if match and any(_named(match["name"], name) for name in names) and not is_folder(file):
                 found.append(file)
     return sorted(found)
 
@@ -113,7 +114,7 @@ def _taken(lock: Path) -> int:
         try:
             _lock(number, lock)
             # Whoever had it may have deleted the file meanwhile: a lock on a deleted file keeps nobody out.
-            if lock.exists() and os.path.samestat(os.fstat(number), os.stat(lock)):
+            if is_still_at(lock, number):
                 with contextlib.suppress(OSError):  # on a full disk the number is missing from a message
                     os.ftruncate(number, 0)
                     os.write(number, f"{os.getpid()}\n".encode())

@@ -30,6 +30,7 @@ from lerf.apps.make_scene import MakeScene
 from lerf.apps.poses import Poses
 from lerf.apps.query import Query
 from lerf.apps.render_options import Render
+from lerf.apps.repeats import added_up
 from lerf.apps.train import Train
 from lerf.apps.view import View
 from lerf.errors import ConfigError, LerfError, LerfWarning
@@ -114,6 +115,9 @@ def parse(arguments: Sequence[str]) -> Any:
         SystemExit: help was asked for (0), or the arguments are no command (2); tyro has printed why.
         LerfError: options that cannot be.
     """
+    name, *others = arguments or [""]
+    if name in COMMANDS:
+        arguments = [name, *added_up(others, COMMANDS[name][0])]
     kinds = []
     for name, (kind, _) in COMMANDS.items():
         started = kind is Train and list(arguments[:1]) == [name]

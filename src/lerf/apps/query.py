@@ -12,6 +12,7 @@ from lerf.apps.checks import only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
 from lerf.apps.tables import Listing, show
 from lerf.errors import QueryError
+from lerf.queries.result import NOT_KNOWN
 from lerf.ranges import Words
 
 
@@ -50,7 +51,7 @@ def query(command: Query, console: Console) -> dict[str, Any]:
         show(console, answer_table(result["queries"]))
         if unread := [answer["text"] for answer in result["queries"] if answer["known"] is False]:
             listed = ", ".join(f'"{text}"' for text in unread)
-            console.print(f"Not known to the encoder, so that the answer may mean nothing: {listed}.")
+            console.print(f"{NOT_KNOWN}: {listed}.")
     if "index" in result:
         console.print(index_sentence(result["index"]))
     return result

@@ -21,6 +21,7 @@ from lerf.apps.progress import TerminalReporter
 from lerf.apps.sizes import size_text
 from lerf.apps.suggest import suggested
 from lerf.errors import ConfigError
+from lerf.files import resolved
 from lerf.ranges import Count
 from lerf.run.make_settings import (
     changed,
@@ -170,7 +171,7 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     if command.view:
         from lerf.viewer.training import TrainingPage
 
-        page = TrainingPage(reporter, title=output.resolve().name, host=command.host, port=command.port)
+        page = TrainingPage(reporter, title=resolved(output).name, host=command.host, port=command.port)
         console.print(f"Watch it at {page.url}")
     try:
         run = run_training(settings, output, offline=command.offline, reporter=page or reporter)

@@ -17,8 +17,8 @@ from typing import Any
 from PIL import Image
 
 from lerf.documents import read_document
-from lerf.errors import RunError, StorageError
-from lerf.files import write_atomically, write_json
+from lerf.errors import RunError, SceneError, StorageError
+from lerf.files import is_absent, is_file, resolved, write_atomically, write_json
 from lerf.poses.inputs import SourcePhoto
 from lerf.scenes.photos import read_photo
 
@@ -48,7 +48,7 @@ class Workspace:
             StorageError: it cannot be written.
         """
         state = self.path / STATE
-        if state.exists():
+        if not is_absent(state):
             before = read_document(state, dict, error=RunError, remedy=f"delete {self.path} and start again")
             if before != about:
                 changed = ", ".join(sorted(key for key in {*before, *about} if before.get(key) != about.get(key)))
@@ -57,7 +57,7 @@ class Workspace:
                     "again."
                 )
             return
-        if self.capture.exists() and any(self.capture.iterdir()):
+        if not is_absent(self.capture) and not _is_empty(self.capture):
             raise RunError(f"{self.capture} is not empty: choose another --output for the capture with its poses.")
         write_json(state, about)
 
@@ -73,17 +73,24 @@ class Workspace:
         names = []
         for index, photo in enumerate(photos):
             target = self.capture / "images" / photo.name
-            if not target.exists():
+            if not is_file(target):
                 if photo.convert:
                     image = Image.fromarray(read_photo(photo.path)[..., :3])
                     write_atomically(target, partial(image.save, format="PNG"))
                 else:
                     put(photo.path, target, copy)
             names.append(f"{index:06d}{target.suffix.lower()}")
-            if not (self.numbered / names[-1]).exists():
+            if not is_file(self.numbered / names[-1]):
                 put(target, self.numbered / names[-1], False)
             report(index + 1)
         return names
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:  # no folder, or one that cannot be listed: not one to write into
+        return False
 
 
 def put(source: Path, target: Path, copy: bool) -> None:
@@ -92,13 +99,13 @@ def put(source: Path, target: Path, copy: bool) -> None:
     Raises:
         StorageError: the folder cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     if not copy:
         try:
-            os.link(source.resolve(), target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(resolved(source), target)
             return
         except OSError:
-            pass  # other file system, or one without links
+            pass  # another file system, one without links, or none that can be written, which the copy then says
     try:
         with open(source, "rb") as file:
             write_atomically(target, lambda out: shutil.copyfileobj(file, out, 1 << 20))
@@ -107,6 +114,16 @@ def put(source: Path, target: Path, copy: bool) -> None:
 
 
 def content_of(paths: Sequence[Path]) -> str:
-    """Hash of the names, sizes and times of files: whether they are those of the last time."""
-    described = "\n".join(f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
+    """Hash of the names, sizes and times of files: whether they are those of the last time.
+
+    Raises:
+        SceneError: one cannot be looked at.
+    """
+    try:
+        states = [(resolved(path), path.stat()) for path in paths]
+    except OSError as error:
+        raise SceneError(
+            f"{error.filename} cannot be read ({(error.strerror or str(error)).lower()}): restore it."
+        ) from None
+    described = "\n".join(f"{path} {state.st_size} {state.st_mtime_ns}" for path, state in states)
     return hashlib.sha256(described.encode("utf-8", "surrogateescape")).hexdigest()[:24]

@@ -13,6 +13,9 @@ from lerf.radiance.protocol import ColourPicture
 SCHEMA = 1
 """Version of the JSON; raised when a field changes its meaning or goes."""
 
+NOT_KNOWN = "Not known to the encoder, so that the answer may mean nothing"
+"""What people are told of an answer whose `known` is False."""
+
 Vector = tuple[float, float, float]
 
 

@@ -177,7 +177,7 @@ def _repairs(lengths: Float[np.ndarray, "photos 3"], names: Sequence[str], what:
     leaning = np.flatnonzero(lengths[:, 2] < (1 - TOLD_SHEAR) * lengths[:, 0])
     if len(leaning):
         notes.append(
-            f"{len(leaning)} of {len(names)} poses, that of {what} {names[leaning[0]]} for one, are not quite rotations: "
-            "the nearest are used."
+            f"{len(leaning)} of {len(names)} poses, that of {what} {names[leaning[0]]} for one, are not exact: the "
+            "nearest rotations are used."
         )
     return notes

@@ -8,7 +8,7 @@ from typing import Any
 
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import RunError, SceneError
-from lerf.files import write_json
+from lerf.files import is_absent, write_json
 from lerf.run.capture_record import (
     NAMED,
     changed_files,
@@ -25,6 +25,7 @@ from lerf.run.settings import TrainSettings
 from lerf.scenes.load import load_scene
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
+from lerf.stages.moved_capture import follow_move, refuse_other_capture
 from lerf.stages.originals import read_originals
 from lerf.stages.stage import Context
 
@@ -73,7 +74,7 @@ def refuse_other_run(context: Context) -> None:
             saved = run.read_scene()
             _refuse_changed_capture(context, saved)
             context.scene = replace(context.scene, similarity=saved.similarity)
-    elif run.path.exists() and not run.is_fresh:
+    elif not is_absent(run.path) and not run.is_fresh:
         raise RunError(f"{run.path} is not empty and holds no run; choose another --output.")
 
 
@@ -94,6 +95,7 @@ def start_run(context: Context) -> None:
         StorageError: the folder cannot be written.
     """
     run = context.run
+    follow_move(context)
     # A run of an older version is known by its capture from now on; files that were touched are not read again.
     if not run.has_checkpoints or read_capture_record(run.path) != context.record:
         write_capture_record(run.path, context.record)
@@ -133,12 +135,16 @@ def note_reduced(reporter: Reporter, error: SceneError) -> None:
 
 
 def _refuse_other_settings(context: Context, config: dict[str, Any]) -> None:
-    path = context.run.path
-    if found := settings_differences(config["settings"], context.settings):
+    path, before, now = context.run.path, config["settings"], context.settings
+    # Another path may lead to the same capture; where more differs it is one of the things that are listed.
+    if settings_differences(replace(before, data=now.data), now):
+        found = settings_differences(before, now)
         raise RunError(
             f"{path} holds a run with other settings: {listed(found)}; give those of the run, choose another --output, "
             "or delete it."
         )
+    if before.data != now.data:
+        refuse_other_capture(context, before.data, f"Give that one, {TWO_WAYS}")
     encoders = _about_encoders(context)
     for name, encoder in zip(FINGERPRINTS, (context.settings.encoder, context.settings.dense), strict=True):
         if config.get(name) != encoders[name]:

@@ -15,7 +15,7 @@ from lerf.errors import RunError, SceneError
 from lerf.pyramids.lookup import PyramidTable, open_photo_by_photo
 from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
-from lerf.run.capture_record import changes, read_capture_record, record_capture, record_of_scene
+from lerf.run.capture_record import changes, record_capture, record_of_run
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import read_scene
@@ -77,10 +77,7 @@ def _as_used(settings: TrainSettings) -> Scene:
 
 
 def _refuse_changed_photos(folder: Path, capture: Scene, settings: TrainSettings) -> None:
-    before = read_capture_record(folder)
-    if before is None:
-        corrected = settings.radiance_training.refine_poses or settings.radiance_run is not None
-        before = record_of_scene(RunFolder(folder).read_scene(), poses=not corrected)
+    before = record_of_run(folder, settings, RunFolder(folder).read_scene())
     used = _as_used(settings) if settings.downscale else capture
     if found := changes(before, record_capture(used, capture if settings.downscale else None, before)):
         raise RunError(

@@ -17,7 +17,7 @@ from lerf.viewer.answers_panel import AnswerActions, AnswersPanel
 from lerf.viewer.errands import Errands
 from lerf.viewer.navigation import UPS, Navigation
 from lerf.viewer.prompt import escaped, label
-from lerf.viewer.widgets import GREY, changed, clicked, small
+from lerf.viewer.widgets import GREY, WARNING, changed, clicked, small
 
 START = Display(range="normalised", opacity=0.8)
 """How a page shows things at first."""
@@ -233,7 +233,7 @@ class Panel:
         """What somebody should know who reads the answers, for example a word that the encoder never learnt."""
         self.warnings.visible = bool(texts)
         lines = "<br>".join(html.escape(text) for text in texts)
-        self.warnings.content = small(f'<span style="color:#b35900">{lines}</span>')
+        self.warnings.content = small(f'<span style="{WARNING}">{lines}</span>')
 
     def offer(self, outputs: Sequence[str], chosen: str) -> None:
         """What Output Render offers, and what of it is shown."""

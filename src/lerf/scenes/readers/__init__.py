@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from lerf.scenes.readers import blender, colmap, transforms_json
+from lerf.scenes.readers import blender, bundler, colmap, transforms_json, visual_sfm
 from lerf.scenes.readers.protocol import Reader
 
-READERS: tuple[Reader, ...] = (transforms_json.READER, blender.READER, colmap.READER)
+READERS: tuple[Reader, ...] = (
+    *(transforms_json.READER, blender.READER, colmap.READER),
+    *(bundler.READER, visual_sfm.READER),
+)
 """Where a folder holds several, the first is used and the others are told."""
