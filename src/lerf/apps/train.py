@@ -155,15 +155,18 @@ def run_of(config: Path) -> Path:
 
 def train(command: Train, console: Console) -> dict[str, Any]:
     """Train, then print the time of each stage."""
-    from lerf.apps.estimate import describe_capture
+    from lerf.apps.estimate import training_needs
+    from lerf.scenes.load import load_scene
     from lerf.stages.train import train as run_training
 
     settings, output = completed(command.settings), command.run
+    # First of all, since what it warns of may be a reason not to train.
+    scene = load_scene(settings.data, settings.downscale, settings.missing)
     if command.config is not None:
         console.print(repeated(command.config, saved_settings(command.config), settings, output))
-    estimate = describe_capture(settings)
+    estimate = training_needs(settings, scene)
     console.print(
-        f"{estimate['photos']} photos, preset {settings.preset}: about {size_text(estimate['memory_bytes'])} of memory "
+        f"{len(scene)} photos, preset {settings.preset}: about {size_text(estimate['memory_bytes'])} of memory "
         f"and {size_text(estimate['disk_bytes'])} of disk.",
     )
     reporter = TerminalReporter(console)

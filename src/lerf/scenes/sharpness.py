@@ -12,6 +12,8 @@ THUMBNAIL = 32
 """Side of the picture by which two frames are compared."""
 QUARTER = 4
 """Pixels a side that make one of the coarse picture."""
+FLAT = 1e-6
+"""Energy of second differences under which a picture shows nothing."""
 
 
 def grey_of(picture: UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"]) -> Image.Image:
@@ -39,20 +41,23 @@ def thumbnail(grey: Image.Image) -> Float[np.ndarray, "side side"]:
     return np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.float64) / 255.0
 
 
-def detail(grey: Image.Image) -> float:
+def detail(grey: Image.Image) -> float | None:
     """Fine detail over coarse, in the direction that has less of it: comparable between pictures of different things.
 
     The energy of second differences along rows and along columns, each over that of the picture at a quarter of its
     size: like Crete et al. 2007 ("The blur effect"), a picture is compared with a smoother one of itself, for an
     edge that is sharp loses most of its energy there and one that is blurred already has little to lose; and motion
-    blurs one direction alone. 0 where the picture is too small or has nothing coarse either.
+    blurs one direction alone. None where the picture is too small, or has nothing coarse either.
     """
     values = np.asarray(grey, np.float64) / 255.0
     rows, columns = (side - side % QUARTER for side in values.shape)
     if min(rows, columns) < 3 * QUARTER:
-        return 0.0
+        return None
     coarse = values[:rows, :columns].reshape(rows // QUARTER, QUARTER, columns // QUARTER, QUARTER).mean((1, 3))
-    return min(_second_differences(values, axis) / max(_second_differences(coarse, axis), 1e-9) for axis in (0, 1))
+    coarse_energies = [_second_differences(coarse, axis) for axis in (0, 1)]
+    if min(coarse_energies) < FLAT:
+        return None
+    return min(_second_differences(values, axis) / coarse_energies[axis] for axis in (0, 1))
 
 
 def _second_differences(values: Float[np.ndarray, "rows columns"], axis: int) -> float:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lerf.errors import SceneError
 from lerf.scenes.inspection.projection import Projections, Projector, project_tracks
 from lerf.scenes.inspection.tracks import Tracks, tracks_of
 from lerf.scenes.load import read_points
 from lerf.scenes.scene import Scene
+from lerf.scenes.sparse_points import SparsePoints
 
 LEAST_IN_FRONT = 0.5
 """Share of points that must lie before the photos that see them."""
@@ -81,25 +83,28 @@ def _in_photos(projections: Projections, holds: np.ndarray) -> np.ndarray:
     return np.bincount(row.ravel(), weights=holds, minlength=len(points)) >= LEAST_PHOTOS
 
 
-def fit_note(scene: Scene) -> str | None:
-    """What to tell of a capture whose poses and sparse points do not fit each other; None where they do, or where it
-    has no points.
+def usable_points(scene: Scene) -> tuple[SparsePoints | None, str | None]:
+    """A capture's sparse points, None where it has none; and what there is to tell where they cannot be read."""
+    try:
+        return read_points(scene), None
+    except SceneError as error:
+        return None, f"The capture's 3D points cannot be read and are not looked at. {error}"
 
-    Raises:
-        SceneError: the file of points is damaged.
-    """
-    points = read_points(scene)
+
+def fit_notes(scene: Scene) -> tuple[str, ...]:
+    """What there is to tell of a capture's sparse points: that poses do not fit them, or that they cannot be read."""
+    points, note = usable_points(scene)
     if points is None or len(points) == 0:
-        return None
+        return () if note is None else (note,)
     tracks = tracks_of(scene, points)
     return note_of(fit_of(tracks, project_tracks(scene, Projector(scene), tracks)))
 
 
-def note_of(fit: Fit) -> str | None:
-    """`fit_note` of what was found."""
-    if fit.problem is None:
-        return None
+def note_of(fit: Fit | None) -> tuple[str, ...]:
+    """What there is to tell of how poses and points fit: nothing where they do."""
+    if fit is None or fit.problem is None:
+        return ()
     return (
         f"{fit.problem}: poses and points do not belong to one world, as where an axis was turned round in one of them. "
-        "Training would learn fog; export both again, with right-handed axes."
+        "Training would learn fog; export both again, with right-handed axes.",
     )

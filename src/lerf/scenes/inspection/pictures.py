@@ -32,7 +32,7 @@ class Pictures:
 
     photos: tuple[int, ...]
     """Indices of those that could be decoded."""
-    details: tuple[float, ...]
+    details: tuple[float | None, ...]
     """Of each `lerf.scenes.sharpness.detail`."""
     stops: float | None
     """By how much brightness differs between the photos, as a power of two; None for cut-outs, whose background is
@@ -41,17 +41,19 @@ class Pictures:
     """What is wrong with those that could not be decoded, a sentence each."""
 
     @property
-    def blurred(self) -> tuple[int, ...]:
-        """Indices of blurred photos."""
-        if not self.photos:
-            return ()
-        least = max(SOFT, BLURRED * float(np.median(self.details)))
-        return tuple(photo for photo, value in zip(self.photos, self.details, strict=True) if value < least)
+    def detail(self) -> float | None:
+        """The median of what is known of it."""
+        known = [value for value in self.details if value is not None]
+        return float(np.median(known)) if known else None
 
     @property
-    def all_soft(self) -> bool:
-        """Whether most of them are."""
-        return 2 * len(self.blurred) > len(self.photos)
+    def blurred(self) -> tuple[int, ...]:
+        """Indices of blurred photos."""
+        usual = self.detail
+        if usual is None:
+            return ()
+        least, pairs = max(SOFT, BLURRED * usual), zip(self.photos, self.details, strict=True)
+        return tuple(photo for photo, value in pairs if value is not None and value < least)
 
 
 def look_at(scene: Scene, progress: Callable[[int, int], None] | None = None) -> Pictures:
