@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from lerf.scenes.readers import blender, bundler, colmap, transforms_json, visual_sfm
+from lerf.scenes.readers import (
+    alicevision,
+    blender,
+    bundler,
+    colmap,
+    kapture,
+    metashape,
+    openmvg,
+    opensfm,
+    reality_capture,
+    transforms_json,
+    visual_sfm,
+)
 from lerf.scenes.readers.protocol import Reader
 
 READERS: tuple[Reader, ...] = (
     *(transforms_json.READER, blender.READER, colmap.READER),
-    *(bundler.READER, visual_sfm.READER),
+    *(opensfm.READER, alicevision.READER, openmvg.READER, metashape.READER, reality_capture.READER),
+    *(bundler.READER, visual_sfm.READER, kapture.READER),
 )
 """Where a folder holds several, the first is used and the others are told."""
