@@ -67,7 +67,7 @@ def test_points_land_where_an_ideal_lens_puts_them(tmp_path, matrices):
     write(tmp_path, model(cameras), header="NVM_V3_R9T" if matrices else "NVM_V3")
     scene = loaded(tmp_path, "visual-sfm")
     for name, pose in zip(NAMES, poses(), strict=True):
-        same(project(camera_of(scene, name), POINTS), undistorted(pose, POINTS) + [30, 20])
+        same(project(camera_of(scene, name), POINTS), undistorted(pose, POINTS) + np.array([30, 20]))
 
 
 @pytest.mark.parametrize("radial", [0.08, -0.05])
