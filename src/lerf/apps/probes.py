@@ -14,6 +14,7 @@ from typing import Any
 MODULES = {
     "video": ("av",),
     "poses": ("av", "pycolmap"),
+    "heic": ("pillow_heif",),
     "mesh": ("skimage",),
     "scenes": ("mitsuba", "skimage"),
     "viewer": ("viser",),

@@ -20,7 +20,10 @@ from pathlib import Path, PurePosixPath
 from lerf.errors import SceneError
 from lerf.files import is_file, resolved
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".jp2", ".bmp")
+EXTENSIONS = (
+    ".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".jp2", ".bmp",
+    ".heic", ".heif", ".hif", ".mpo", ".jpe", ".jfif", ".j2k", ".gif",
+)  # fmt: skip
 """Of photos and masks; the first wins where a name comes without one."""
 MOST_FILES = 2_000_000
 """Files that a capture's folder may hold when it has to be searched."""

@@ -43,10 +43,11 @@ WHITES = tuple((1 << bits) - 1 for bits in (8, 10, 12, 14, 16, 24, 32))
 """Values that may be white in files with more than 8 bits."""
 OVER_WHITE = 0.01
 """Share of a photo's floating-point values that may exceed 1, as sharpening and highlights do."""
+LEFT_TO_REDUCE = 2
+"""By how much the sides of a photo are reduced at least after a smaller decoding, which evens out its errors."""
 LARGE_PHOTO = 1 << 26
-"""Pixels above which a JPEG file is decoded as small as it can be: whole it would take 256 MiB."""
-SHARE_LEFT = 2
-"""By how much the sides of smaller ones are reduced at least after a smaller decoding, which evens out its errors."""
+"""Pixels above which a photo whose sides are halved is decoded at half its size all the same: whole it would take
+256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,9 @@ def _smaller_decoding(image: Image.Image, stored: Size | None) -> tuple[float, f
     extent: tuple[float, float] = image.size
     if stored is None or image.format not in ("JPEG", "MPO"):
         return extent
-    least = 1 if image.width * image.height > LARGE_PHOTO else SHARE_LEFT
+    factor = min(image.width // stored[0], image.height // stored[1])
+    is_large = image.width * image.height > LARGE_PHOTO
+    least = 1 if is_large and factor < 2 * LEFT_TO_REDUCE else LEFT_TO_REDUCE
     drafted = image.draft(None, (stored[0] * least, stored[1] * least))
     return extent if drafted is None else (drafted[1][2], drafted[1][3])
 
