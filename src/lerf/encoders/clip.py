@@ -18,15 +18,13 @@ from lerf.encoders.dense_towers import input_of
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.open_clip_zoo import read_zoo
 from lerf.encoders.preprocessing import read_preprocessing, require_size
+from lerf.encoders.published import PUBLISHED
 from lerf.encoders.tokenizer import read_tokenizer
 from lerf.encoders.two_towers import DenseTowers, TowerOptions, TwoTowers
 
 CODE_VERSION = "clip-2"
 """Part of the fingerprint: change it whenever image embeddings change."""
-BASE = "laion/CLIP-ViT-B-16-laion2B-s34B-b88K"
-LARGE = "laion/CLIP-ViT-L-14-laion2B-s32B-b82K"
-LICENCES = {"openclip": "mit", "openclip-l": "mit"}
-"""Of weights whose model card was not fetched with them."""
+BASE, LARGE = PUBLISHED["openclip"].model, PUBLISHED["openclip-l"].model
 
 
 class Clip(DenseTowers):
@@ -78,7 +76,9 @@ def read_clip(
         preprocessing = replace(preprocessing, mean=statistics[0], std=statistics[1])
     require_size(preprocessing, config.vision_config.image_size, files.folder)
     network = build(transformers.CLIPModel, config, tensors, files.folder)
-    licence = files.licence if files.licence != "not stated" or name not in LICENCES else LICENCES[name]
+    licence = files.licence
+    if licence == "not stated" and name in PUBLISHED:
+        licence = PUBLISHED[name].licence
     return Clip(name, network, tokenizer, preprocessing, config.projection_dim, digest_of(files), licence, options)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
+MEGABYTE = 1_000_000
+
 
 @runtime_checkable
 class Reporter(Protocol):
@@ -48,3 +50,19 @@ def reported(reporter: Reporter, stage: str, total: int) -> Iterator[Callable[[i
     start = time.perf_counter()
     yield lambda done, total: reporter.advance(done)
     reporter.end(time.perf_counter() - start)
+
+
+def downloading(reporter: Reporter, name: str) -> Callable[[int, int], None]:
+    """What reports a download that calls back with (bytes done, bytes in all), as a stage that is counted in MB."""
+    start: float | None = None
+
+    def hear(done: int, total: int) -> None:
+        nonlocal start
+        if start is None:
+            start = time.perf_counter()
+            reporter.begin(f"fetching {name}, MB", -(-total // MEGABYTE))
+        reporter.advance(-(-done // MEGABYTE))
+        if done >= total:
+            reporter.end(time.perf_counter() - start)
+
+    return hear
