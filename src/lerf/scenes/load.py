@@ -10,19 +10,23 @@ from itertools import islice
 from pathlib import Path
 
 from lerf.errors import LerfWarning, SceneError
-from lerf.files import is_file, is_folder
+from lerf.files import folders_in, is_file, is_folder
 from lerf.scenes.assemble import assemble
-from lerf.scenes.finder import pictures_under
+from lerf.scenes.finder import name_in, pictures_under, some_of
 from lerf.scenes.listing import Listing, Missing
-from lerf.scenes.readers import READERS, transforms_json
+from lerf.scenes.readers import READERS, colmap, transforms_json
 from lerf.scenes.readers.colmap import find_models
 from lerf.scenes.readers.colmap_files import count_images
 from lerf.scenes.readers.protocol import Reader
+from lerf.scenes.readers.transforms_split import SPLIT_FILES
+from lerf.scenes.readers.unnamed_photos import photos_in
 from lerf.scenes.scene import Scene
 from lerf.scenes.sparse_points import SparsePoints
 
 Found = tuple[Reader, Path]
 """A reader and what it found."""
+DEEPEST_INNER, MOST_INNER = 3, 100
+"""Levels under a folder without poses, and folders on one, that are looked into for captures."""
 
 
 def load_scene(path: str | os.PathLike[str], downscale: int | None = None, missing: Missing = "refuse") -> Scene:
@@ -58,10 +62,14 @@ def read_scene(path: Path, downscale: int | None = None, missing: Missing = "ref
     """
     _refuse_unreachable(path)
     root = path.parent if is_file(path) else path
-    first, *others = find_poses(path) or [_only_choice(path)]
+    found, notes = find_poses(path), list[str]()
+    if not found and (inner := _inner_capture(path)) is not None:
+        notes = [f"{path} holds no capture itself: that in {inner} is read."]
+        root, found = inner, find_poses(inner)
+    first, *others = found or [_only_choice(path)]
     listing = first[0].read(first[1], root)
     rivals = _rivals(first, listing, others, root)
-    return assemble(replace(listing, notes=(*listing.notes, *rivals)), downscale, missing)
+    return assemble(replace(listing, notes=(*notes, *listing.notes, *rivals)), downscale, missing)
 
 
 def read_points(scene: Scene) -> SparsePoints | None:
@@ -83,6 +91,27 @@ def find_poses(path: Path) -> list[Found]:
     return [(reader, place) for reader, place in found if place is not None]
 
 
+def _inner_capture(path: Path) -> Path | None:
+    """The one capture in a folder that has neither poses nor pictures itself; None where there is none.
+
+    Raises:
+        SceneError: there are several.
+    """
+    if is_file(path) or find_models(path) or transforms_json.renamed_files(path) or photos_in(path):
+        return None
+    folders = [path]
+    for _ in range(DEEPEST_INNER):
+        folders = [inner for folder in folders for inner in folders_in(folder)][:MOST_INNER]
+        found = [folder for folder in folders if find_poses(folder)]
+        if len(found) > 1:
+            raise SceneError(
+                f"{path} holds {len(found)} captures, {some_of([name_in(path, one) for one in found])}: give one of them."
+            )
+        if found:
+            return found[0]
+    return None
+
+
 def _only_choice(path: Path) -> Found:
     """What to read a path as where no reader finds anything.
 
@@ -93,6 +122,10 @@ def _only_choice(path: Path) -> Found:
         if path.suffix.lower() == ".json":
             return transforms_json.READER, path  # says what a transforms.json would have
         raise SceneError(f"{path} is not a file with poses that can be read: give {_formats()}.")
+    if find_models(path):
+        return colmap.READER, path  # says what the model lacks
+    if several := [file.name for file in transforms_json.renamed_files(path)]:
+        raise SceneError(f"{path} has {len(several)} files that list frames, {some_of(several)}: give one of them.")
     photos = sum(1 for _ in islice(pictures_under(path), 2))
     if photos == 2:
         # With subfolders, as `lerf poses` looks for them.
@@ -133,6 +166,8 @@ def _rivals(used: Found, listing: Listing, others: list[Found], root: Path) -> l
     for reader, place in others:
         if reader.name == "colmap":
             notes += _rival_models(place, len(listing.shots), used[0].name)
+            continue
+        if reader.is_copy or (reader.name == "blender" and SPLIT_FILES in listing.metadata):
             continue
         name = place.relative_to(root).as_posix() if place != root and place.is_relative_to(root) else reader.what
         notes.append(f"{root} has {used[0].what} and {name}: the first is used; give the second to use it.")

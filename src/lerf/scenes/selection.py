@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lerf.errors import SceneError
 from lerf.files import resolved
-from lerf.scenes.finder import is_photo_key, name_in, normal_name, pictures_under, some_of, stem_of
+from lerf.scenes.finder import Misplaced, is_photo_key, name_in, normal_name, pictures_under, some_of, stem_of
 from lerf.scenes.listing import Listing, Missing, Shot
 from lerf.scenes.pose_checks import check_poses
 
@@ -37,10 +37,15 @@ def usable(listing: Listing, is_missing: Callable[[Shot], bool], missing: Missin
         SceneError: such a shot is to be refused, or none is left.
     """
     shots = listing.shots
-    names = [shot.name for shot in shots]
-    checked = check_poses([shot.pose for shot in shots], names)
-    absent = [index for index, shot in enumerate(shots) if is_missing(shot)]
+    checked = check_poses([shot.pose for shot in shots], [shot.name for shot in shots])
+    misplaced = {note.found: note for note in listing.notes if isinstance(note, Misplaced)}
+    for path in set(misplaced) - {shot.path for shot in shots}:
+        raise SceneError(misplaced[path])  # of a mask
+    absent = [index for index, shot in enumerate(shots) if shot.path in misplaced or is_missing(shot)]
+    names = [misplaced[shot.path].stated if shot.path in misplaced else shot.name for shot in shots]
     if missing == "refuse":
+        for note in misplaced.values():
+            raise SceneError(_with_way_out(note, 1, len(shots)))
         if checked.problems:
             raise SceneError(_with_way_out(checked.problems[min(checked.problems)], len(checked.problems), len(shots)))
         if absent:
@@ -57,7 +62,7 @@ def usable(listing: Listing, is_missing: Callable[[Shot], bool], missing: Missin
     if split is not None:
         train, test = (tuple(place[index] for index in side if index in place) for side in split)
         split = train, test
-    notes = [*listing.notes, *checked.notes]
+    notes = [*(note for note in listing.notes if not isinstance(note, Misplaced)), *checked.notes]
     for indices, why in ((absent, "whose file is not there"), (sorted(checked.problems), "whose pose cannot be used")):
         if indices:
             notes.append(
