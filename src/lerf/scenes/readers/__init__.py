@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from lerf.scenes.readers import (
+    alicevision,
     blender,
     bundler,
     cameras_json,
     colmap,
+    kapture,
     llff,
+    metashape,
     open3d_trajectory,
+    openmvg,
+    opensfm,
     polycam,
+    reality_capture,
     record3d,
     transforms_json,
     visual_sfm,
@@ -18,7 +24,8 @@ from lerf.scenes.readers.protocol import Reader
 
 READERS: tuple[Reader, ...] = (
     *(transforms_json.READER, blender.READER, colmap.READER),
-    *(bundler.READER, visual_sfm.READER),
+    *(opensfm.READER, alicevision.READER, openmvg.READER, metashape.READER, reality_capture.READER),
+    *(bundler.READER, visual_sfm.READER, kapture.READER),
     *(cameras_json.READER, llff.READER, record3d.READER, polycam.READER, open3d_trajectory.READER),
     transforms_json.RENAMED,
 )

@@ -26,7 +26,7 @@ from lerf.scenes.finder import is_photo_key, pictures_under
 from lerf.scenes.listing import Listing, Optics
 from lerf.scenes.readers.number_text import NumberText, text_of
 from lerf.scenes.readers.posed import PHOTO_FOLDERS, Posed, PoseFile, listing_of, stored_size
-from lerf.scenes.readers.protocol import Reader, beginning_of, found_in
+from lerf.scenes.readers.protocol import Reader, beginning_of, found_in, rivals_of
 from lerf.scenes.readers.text_lines import AGAIN, TextLines, finite, integer, numbers
 from lerf.scenes.sparse_points import SparsePoints
 
@@ -45,7 +45,7 @@ Rows = list[list[float]]
 
 def find(path: Path) -> Path | None:
     """A file that begins as Bundler's, in the folder or its folder `bundle`."""
-    return found_in(path, NAMES, lambda file: beginning_of(file, 64).startswith(HEADER), FOLDERS)
+    return found_in(path, NAMES, _is_one, FOLDERS)
 
 
 def read(path: Path, root: Path) -> Listing:
@@ -54,7 +54,7 @@ def read(path: Path, root: Path) -> Listing:
     Raises:
         SceneError: the file is damaged, or there is no list of photos that fits it.
     """
-    notes: list[str] = []
+    notes = rivals_of(path, NAMES, _is_one)
     cameras = _cameras(path)
     names = _names(path, root, len(cameras), notes)
     placed = [(name, rows) for name, rows in zip(names, cameras, strict=True) if any(map(any, rows))]
@@ -78,6 +78,10 @@ def points(path: Path) -> SparsePoints:
     if len(names) != cameras or (len(seen) and seen[:, 1].max() >= cameras):
         raise SceneError(f"{path} has points that other photos see than it has cameras for: {AGAIN}.")
     return SparsePoints(positions, colours, None, seen, tuple(names))
+
+
+def _is_one(path: Path) -> bool:
+    return beginning_of(path, 64).startswith(HEADER)
 
 
 def _cameras(path: Path) -> list[Rows]:

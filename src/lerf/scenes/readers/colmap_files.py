@@ -1,8 +1,10 @@
 """The files of a COLMAP model: cameras and images, binary or text, as https://colmap.github.io/format.html says.
 
-Whatever a file states of itself is held against what it has: counts against its length before anything is read by
-them, and against what was read. Text is taken with a byte order mark, with Windows' line ends, in Latin-1, and with or
-without the lines of observations, blank ones included.
+Whatever a file states of itself is held against what it has: counts against its length before anything is read by them,
+and against what was read. The poses are those of the images: since version 3.12 they are those of `frames` and `rigs`
+too, files that older programs do not have and that add nothing to images, so that they are not read. Text is taken with
+a byte order mark, with Windows' line ends, in Latin-1, and with or without the lines of observations, blank ones
+included.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _NUMBERS = re.compile(r"[-+.\deE\s]*")
 class ModelImage:
     """One photo of a model."""
 
+    number: int
     name: str
     camera: int
     quaternion: tuple[float, ...]
@@ -67,6 +70,11 @@ def read_model(folder: Path) -> Model:
     files = files_of(folder)
     if files is None:
         raise SceneError(f"{folder} holds no COLMAP model: give the folder with cameras.bin and images.bin.")
+    if not is_file(files[1]) and any(is_file(folder / f"frames.{form}") for form in ("bin", "txt")):
+        raise SceneError(
+            f"{folder} has frames and rigs but no images.bin, which names the photos that their poses are of: copy it "
+            "too, or write the whole model again with `colmap model_converter`."
+        )
     notes: list[str] = []
     numbered = list((_binary_cameras if files[0].suffix == ".bin" else _text_cameras)(files[0], notes))
     images = list((_binary_images if files[1].suffix == ".bin" else _text_images)(files[1], notes))
@@ -88,10 +96,19 @@ def count_images(folder: Path) -> int:
     Raises:
         SceneError: as `read_model`, of its images.
     """
+    return len(read_images(folder))
+
+
+def read_images(folder: Path) -> list[ModelImage]:
+    """The images of a model, in the order of their file.
+
+    Raises:
+        SceneError: as `read_model`, of its images.
+    """
     files = files_of(folder)
     if files is None:
-        return 0
-    return len(list((_binary_images if files[1].suffix == ".bin" else _text_images)(files[1], [])))
+        return []
+    return list((_binary_images if files[1].suffix == ".bin" else _text_images)(files[1], []))
 
 
 def _binary_cameras(path: Path, notes: list[str]) -> Iterator[tuple[int, Optics]]:
@@ -106,10 +123,10 @@ def _binary_cameras(path: Path, notes: list[str]) -> Iterator[tuple[int, Optics]
 def _binary_images(path: Path, notes: list[str]) -> Iterator[ModelImage]:
     with PackedFile(path) as reader:
         for _ in range(reader.count(least=73)):
-            _, *numbers, camera = reader.take("<i7di")
+            number, *numbers, camera = reader.take("<i7di")
             name = reader.text()
             reader.skip(24 * reader.take("<Q")[0])  # x, y and the 3D point of each observation
-            yield ModelImage(name, camera, tuple(numbers[:4]), tuple(numbers[4:]))
+            yield ModelImage(number, name, camera, tuple(numbers[:4]), tuple(numbers[4:]))
         reader.finish(notes)
 
 
@@ -157,9 +174,8 @@ def _image_of(line: str) -> ModelImage | None:
     if len(parts) != 10:
         return None
     try:
-        integer(parts[0])
         values = tuple(float(part) for part in parts[1:8])
-        return ModelImage(parts[9], integer(parts[8]), values[:4], values[4:])
+        return ModelImage(integer(parts[0]), parts[9], integer(parts[8]), values[:4], values[4:])
     except ValueError:
         return None
 

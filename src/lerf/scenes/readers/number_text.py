@@ -84,7 +84,9 @@ class NumberText:
             starts[index] = self._place
             seen[index] = self._whole(self._take(EACH)[6])
             self.skip(int(seen[index]) * width)
-        colours = self._values[starts[:, None] + np.arange(3, 6)]
+        positions, colours = (self._values[starts[:, None] + np.arange(at, at + 3)] for at in (0, 3))
+        if not np.isfinite(positions).all():
+            raise SceneError(f"{self._path} has a point whose position is not finite: {AGAIN}.")
         if not ((colours >= 0) & (colours <= 255)).all():
             raise SceneError(f"{self._path} has a point whose colour is not 0 to 255: {AGAIN}.")
         within = np.arange(seen.sum()) - np.repeat(np.cumsum(seen) - seen, seen)
@@ -92,7 +94,7 @@ class NumberText:
         if not ((photos >= 0) & (photos < 1e9)).all():
             raise SceneError(f"{self._path} has a point that is seen by a photo with an impossible number: {AGAIN}.")
         pairs = np.stack([np.repeat(np.arange(points), seen), photos.astype(np.int64)], 1)
-        return self._values[starts[:, None] + np.arange(3)], np.rint(colours).astype(np.uint8), pairs
+        return positions, np.rint(colours).astype(np.uint8), pairs
 
     def _take(self, number: int) -> Float[np.ndarray, " numbers"]:
         if number > len(self._values) - self._place:

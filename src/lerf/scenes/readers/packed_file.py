@@ -6,6 +6,8 @@ import os
 import struct
 from pathlib import Path
 
+import numpy as np
+
 from lerf.errors import SceneError
 from lerf.scenes.readers.text_lines import AGAIN, opened
 
@@ -44,6 +46,13 @@ class PackedFile:
         if len(data) < size:
             raise self._cut_off()
         return struct.unpack(form, data)
+
+    def table(self, kind: str, rows: int, columns: int) -> np.ndarray:
+        """Rows of numbers of one type."""
+        size = rows * columns * np.dtype(kind).itemsize
+        if size > self._length - self._file.tell():
+            raise self._cut_off()
+        return np.frombuffer(self._file.read(size), kind).reshape(rows, columns)
 
     def text(self) -> str:
         start = self._file.tell()

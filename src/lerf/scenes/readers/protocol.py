@@ -55,6 +55,16 @@ def found_in(
     return None
 
 
+def rivals_of(path: Path, names: Sequence[str], is_one: Callable[[Path], bool]) -> list[str]:
+    """What to tell of further files of a format beside one that is used; arguments as of `found_in`."""
+    beside = sorted({file for name in names for file in path.parent.glob(name) if is_file(file)} - {path})
+    others = [file.name for file in beside if is_one(file)]
+    if not others:
+        return []
+    shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    return [f"{path.name} is used; of the same kind and not used: {shown} beside it. Give one of these to use it."]
+
+
 def beginning_of(path: Path, size: int = 65_536) -> bytes:
     """The first bytes of a file, without a byte order mark; none where it cannot be read."""
     try:

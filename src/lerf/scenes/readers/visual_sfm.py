@@ -26,12 +26,12 @@ from lerf.scenes.listing import Listing, Optics
 from lerf.scenes.readers.axes import from_centre, from_world_to_camera, rotation_of_quaternion
 from lerf.scenes.readers.number_text import NumberText
 from lerf.scenes.readers.posed import Posed, PoseFile, listing_of, stored_size
-from lerf.scenes.readers.protocol import Reader, beginning_of, found_in
+from lerf.scenes.readers.protocol import Reader, beginning_of, found_in, rivals_of
 from lerf.scenes.readers.radial import LARGEST_SHIFT, TOLD_SHIFT, fit_radial
 from lerf.scenes.readers.text_lines import AGAIN, TextLines, finite, integer, numbers
 from lerf.scenes.sparse_points import SparsePoints
 
-HEADER = b"NVM_V3"
+HEADER, NAMES = b"NVM_V3", ("*.nvm",)
 MOST_CAMERAS = 1_000_000
 MOST_POINTS = 4_000_000
 
@@ -59,7 +59,7 @@ class NvmModel:
 
 def find(path: Path) -> Path | None:
     """A file that begins as VisualSFM's."""
-    return found_in(path, ("*.nvm",), lambda file: beginning_of(file, 64).startswith(HEADER))
+    return found_in(path, NAMES, _is_one)
 
 
 def read(path: Path, root: Path) -> Listing:
@@ -73,7 +73,7 @@ def read(path: Path, root: Path) -> Listing:
     if not models or not models[0].cameras:
         raise SceneError(f"{path} has no camera with a pose: reconstruct again, then save the NVM file.")
     largest = _largest(models)
-    notes: list[str] = []
+    notes = rivals_of(path, NAMES, _is_one)
     others = [model for model in models if model is not largest and (model.count or not largest.count)]
     if others:
         counts = ", ".join(str(len(model.cameras)) for model in others)
@@ -101,6 +101,10 @@ def points(path: Path) -> SparsePoints:
     if len(seen) and seen[:, 1].max() >= len(names):
         raise SceneError(f"{path} has points that other photos see than it has cameras for: {AGAIN}.")
     return SparsePoints(positions, colours, None, seen, names)
+
+
+def _is_one(path: Path) -> bool:
+    return beginning_of(path, 64).startswith(HEADER)
 
 
 def _largest(models: list[NvmModel]) -> NvmModel:
