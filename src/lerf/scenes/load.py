@@ -104,9 +104,8 @@ def _inner_capture(path: Path) -> Path | None:
         folders = [inner for folder in folders for inner in folders_in(folder)][:MOST_INNER]
         found = [folder for folder in folders if find_poses(folder)]
         if len(found) > 1:
-            raise SceneError(
-                f"{path} holds {len(found)} captures, {some_of([name_in(path, one) for one in found])}: give one of them."
-            )
+            names = [name_in(path, one) for one in found]
+            raise SceneError(f"{path} holds {len(found)} captures, {some_of(names)}: give one of them.")
         if found:
             return found[0]
     return None

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Float
 
-from lerf.documents import read_document
+from lerf.documents import converted, read_document
 from lerf.errors import SceneError
 from lerf.files import is_folder
 from lerf.scenes.finder import PhotoFinder, as_written, name_in
@@ -73,7 +73,11 @@ def read(path: Path, root: Path) -> Listing:
     Raises:
         SceneError: for anything in the file that cannot be used.
     """
-    entries = read_document(path, list[Entry], error=SceneError, remedy=REMEDY, nan_is_text=True)
+    listed = read_document(path, list, error=SceneError, remedy=REMEDY, nan_is_text=True)
+    entries = [
+        converted(entry, Entry, f"Entry {number} of {path}", error=SceneError, remedy=REMEDY)
+        for number, entry in enumerate(listed)
+    ]
     capture, notes = _capture(path, root)
     folder = next((capture / name for name in PHOTO_FOLDERS if is_folder(capture / name)), capture)
     if folder == capture and any(is_folder(capture / f"images_{factor}") for factor in (2, 4, 8)):

@@ -62,12 +62,12 @@ def split_beside(path: Path, stated: Sequence[str]) -> tuple[Split | None, list[
     files = {side: file for side, file in files.items() if is_file(file)}
     index = {as_written(name): number for number, name in enumerate(stated)}
     sides: dict[str, set[int]] = {}
-    strangers: list[str] = []
+    strangers: dict[str, list[str]] = {}
     for side, file in files.items():
         entries = read_document(file, _NamedFrames, error=SceneError, remedy="export it again or move it away").frames
         places = [as_written(entry.file_path) for entry in entries]
         sides[side] = {index[place] for place in places if place in index}
-        strangers += [str(place) for place in places if place not in index]
+        strangers[file.name] = [str(place) for place in places if place not in index]
     used = [files[side].name for side, photos in sides.items() if photos]
     if not used:
         return None, [], []
@@ -83,11 +83,11 @@ def split_beside(path: Path, stated: Sequence[str]) -> tuple[Split | None, list[
         f"The split is that of {named} beside {path.name}: {len(split[0])} photos to train on, {len(split[1])} held "
         f"out{f', {unused} on neither side' if unused else ''}."
     ]
-    if strangers:
-        notes.append(
-            f"{len(strangers)} photos of {named} are not in {path.name} and not used: {some_of(strangers)}. Give "
-            f"{files['train'].name if 'train' in files else next(iter(files.values())).name} to use these files."
-        )
+    notes += [
+        f"{len(names)} photos of {file} are not in {path.name} and not used: {some_of(names)}."
+        for file, names in strangers.items()
+        if names
+    ]
     return split, used, notes
 
 
