@@ -160,7 +160,8 @@ def run_of(config: Path) -> Path:
 
 def train(command: Train, console: Console) -> dict[str, Any]:
     """Train, then print the time of each stage."""
-    from lerf.apps.estimate import describe_capture
+    from lerf.apps.estimate import training_needs
+    from lerf.scenes.load import load_scene
     from lerf.stages.prepare import require_encoders
     from lerf.stages.train import train as run_training
 
@@ -168,11 +169,13 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     console.print(encoder_line(settings))
     reporter = TerminalReporter(console)
     require_encoders(settings, command.offline, reporter)
+    # Before anything else is said, since what it warns of may be a reason not to train.
+    scene = load_scene(settings.data, settings.downscale, settings.missing)
     if command.config is not None:
         console.print(repeated(command.config, saved_settings(command.config), settings, output))
-    estimate = describe_capture(settings)
+    estimate = training_needs(settings, scene)
     console.print(
-        f"{estimate['photos']} photos: about {size_text(estimate['memory_bytes'])} of memory and "
+        f"{len(scene)} photos: about {size_text(estimate['memory_bytes'])} of memory and "
         f"{size_text(estimate['disk_bytes'])} of disk.",
     )
     page = None

@@ -12,8 +12,8 @@ import numpy as np
 from lerf.poses.inputs import SourcePhoto
 from lerf.poses.known_distances import Unit
 from lerf.poses.pairs import Pair
-from lerf.poses.sharpness import grey_of, measured_size, sharpness
 from lerf.scenes.photos import WHITES, read_photo
+from lerf.scenes.sharpness import grey_of, measured_size, sharpness
 
 BLURRED = 0.25
 """A photo is blurred when it is less sharp than this share of the median of those that were placed."""

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lerf.errors import ConfigError, SceneError
 from lerf.files import is_file, write_atomically
-from lerf.poses.sharpness import grey_of, sharpness, thumbnail
+from lerf.scenes.sharpness import grey_of, sharpness, thumbnail
 
 BLURRED = 0.3
 """A frame is blurred when it is less sharp than this share of the sharp ones among those chosen around it: of their

@@ -21,6 +21,7 @@ from lerf.scenes.photos import (
     orientation_in_use,
     read_header,
     read_photo,
+    reduced,
     sizes_fit,
     white_of,
 )
@@ -81,11 +82,6 @@ def assemble(listing: Listing, downscale: int | None, missing: Missing = "refuse
         "alpha" if _is_cut_out([photos[index] for index in train]) else None,
         {**listing.metadata, WITHOUT_POSE: len(strays)} if strays else listing.metadata, said, listing.points_path,
     )  # fmt: skip
-
-
-def reduced(size: Size, factor: int) -> Size:
-    """Sides divided by `factor`, rounded to whole pixels, at least 1."""
-    return max(1, round(size[0] / factor)), max(1, round(size[1] / factor))
 
 
 def _is_cut_out(photos: Sequence[Photo]) -> bool:

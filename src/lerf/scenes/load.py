@@ -85,6 +85,12 @@ def read_points(scene: Scene) -> SparsePoints | None:
     return reader.points(scene.points_path)
 
 
+def pose_place(path: Path, scene: Scene) -> Path:
+    """The pose file, or folder of pose files, that a scene was read from; `path` is what `load_scene` was given."""
+    model = scene.metadata.get("model")
+    return Path(model) if isinstance(model, str) else next((place for _, place in find_poses(path)), path)
+
+
 def find_poses(path: Path) -> list[Found]:
     """What each reader finds at a path, those that find nothing left out, in the order of `READERS`."""
     found = [(reader, reader.find(path)) for reader in READERS]

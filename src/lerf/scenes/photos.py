@@ -84,6 +84,11 @@ def read_header(path: Path, what: str = "Photo") -> PhotoHeader:
         return PhotoHeader(image.size, orientation_of(image), has_alpha, deep)
 
 
+def reduced(size: Size, factor: float) -> Size:
+    """Sides divided by `factor`, rounded to whole pixels, at least 1."""
+    return max(1, round(size[0] / factor)), max(1, round(size[1] / factor))
+
+
 def sizes_fit(size: Size, other: Size) -> bool:
     """Whether both sizes are equal, or one is the other divided by one number and rounded to whole pixels, up or down.
 

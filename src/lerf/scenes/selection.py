@@ -18,6 +18,8 @@ FEW = 1 / 3
 PHOTO_FOLDERS = ("images", "input")
 """Folders of photos, whose subfolders are other cameras' photos."""
 SKIP = "--missing skip"
+MISSING, UNUSABLE = "photos_missing", "photos_with_unusable_poses"
+"""Entries of `Scene.metadata`: how many listed photos were left out for want of a file, and for a pose that is none."""
 
 _BESIDE = re.compile(
     r"(.*[_.-])?(mask|depth|normal|albedo|alpha|semantic|segmentation|label|confidence|disparity)s?([_.-]?\d+)?"
@@ -63,13 +65,18 @@ def usable(listing: Listing, is_missing: Callable[[Shot], bool], missing: Missin
         train, test = (tuple(place[index] for index in side if index in place) for side in split)
         split = train, test
     notes = [*(note for note in listing.notes if not isinstance(note, Misplaced)), *checked.notes]
-    for indices, why in ((absent, "whose file is not there"), (sorted(checked.problems), "whose pose cannot be used")):
+    metadata = dict(listing.metadata)
+    for indices, why, entry in (
+        (absent, "whose file is not there", MISSING),
+        (sorted(checked.problems), "whose pose cannot be used", UNUSABLE),
+    ):
         if indices:
+            metadata[entry] = len(indices)
             notes.append(
                 f"{len(indices)} of {len(shots)} photos, {why}, are left out: {some_of([names[i] for i in indices])}."
             )
     kept = [replace(shots[index], pose=checked.poses[index]) for index in left]
-    return replace(listing, shots=kept, split=split, notes=notes)
+    return replace(listing, shots=kept, split=split, notes=notes, metadata=metadata)
 
 
 def without_pose(root: Path, shots: Sequence[Shot]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lerf.encoders.ready import encoders_of, require_weights
 from lerf.encoders.registry import load_dense_encoder, load_encoder
-from lerf.errors import RunError, SceneError
+from lerf.errors import LerfWarning, RunError, SceneError
 from lerf.files import is_absent, write_json
 from lerf.run.capture_record import (
     NAMED,
@@ -23,6 +24,7 @@ from lerf.run.differences import Difference, listed, settings_differences
 from lerf.run.folder import RunFolder
 from lerf.run.report import Reporter, downloading
 from lerf.run.settings import TrainSettings
+from lerf.scenes.inspection.fit import fit_notes
 from lerf.scenes.load import load_scene
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
@@ -46,6 +48,8 @@ def open_context(
     weights = Path(settings.weights) if settings.weights else None
     require_encoders(settings, offline, reporter)
     scene = load_scene(settings.data, settings.downscale, settings.missing)
+    for note in fit_notes(scene):
+        warnings.warn(note, LerfWarning, stacklevel=2)
     return Context(
         run,
         settings,
