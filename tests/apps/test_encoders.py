@@ -9,6 +9,7 @@ from lerf.apps.main import main
 from lerf.encoders import download
 from lerf.encoders.published import PUBLISHED
 from lerf.encoders.registry import dense_encoder_names, encoder_names, load_encoder
+from lerf.errors import EncoderError
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,19 @@ def test_fetched_by_name_and_by_id_and_then_at_hand(hub, tmp_path, capsys):
     assert load_encoder("openclip", offline=True).fingerprint == load_encoder("hf:someone/clip").fingerprint
     states = {one["name"]: one["weights"] for one in run_json(capsys, "encoders", "ls")["encoders"]}
     assert states["openclip"] == "weights in the hub's cache"
+
+
+def test_fetched_for_another_machine(hub, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("transformers")
+    write_clip(tmp_path / "clip")
+    hub.add(PUBLISHED["openclip"].model, tmp_path / "clip")
+    run_json(capsys, "encoders", "fetch", "openclip", "--output", tmp_path / "stick")
+    monkeypatch.setenv("HF_ENDPOINT", refusing_address())
+    with pytest.raises(EncoderError, match="not on this machine"):
+        load_encoder("openclip")
+    monkeypatch.setenv("HF_HUB_CACHE", str((tmp_path / "stick").rename(tmp_path / "there")))
+    assert load_encoder("openclip", offline=True).name == "openclip"
+    assert "--output is for 'lerf encoders fetch'" in refused(capsys, "encoders", "ls", "--output", "x")
 
 
 def test_size_and_progress_are_shown(hub, tmp_path, capsys):

@@ -29,7 +29,7 @@ def encoders(command: Encoders, console: Console) -> dict[str, Any]:
     fetched = []
     try:
         for name in dict.fromkeys(command.names):
-            folder = fetch_model(name, downloading(reporter, name))
+            folder = fetch_model(name, downloading(reporter, name), command.output)
             count = _bytes_in(folder)
             fetched.append({"name": name, "folder": str(folder), "bytes": count})
             console.print(f"{name}: {size_text(count)} in {folder}")

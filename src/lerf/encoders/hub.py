@@ -84,8 +84,10 @@ def find_files(
     return found or fetch(model, wanted=wanted)
 
 
-def find_local(model: str, weights: Path | None = None, wanted: Sequence[str] = SINGLE_FILES) -> Files | None:
-    """What `find_files` finds without the network; None where that is nothing.
+def find_local(
+    model: str, weights: Path | None = None, wanted: Sequence[str] = SINGLE_FILES, cache: Path | None = None
+) -> Files | None:
+    """What `find_files` finds without the network; None where that is nothing. `cache` stands for the hub's own.
 
     Raises:
         EncoderError: `weights` holds no weights, or `model` can be no model.
@@ -94,23 +96,29 @@ def find_local(model: str, weights: Path | None = None, wanted: Sequence[str] = 
         return _given(weights, wanted)
     if model and is_folder(Path(model).expanduser()):
         return _given(Path(model).expanduser(), wanted)
-    return _cached(*split_model(model), wanted)
+    return _cached(*split_model(model), cache or cache_folder(), wanted)
 
 
-def fetch(model: str, progress: Progress | None = None, wanted: Sequence[str] = SINGLE_FILES) -> Files:
+def fetch(
+    model: str,
+    progress: Progress | None = None,
+    wanted: Sequence[str] = SINGLE_FILES,
+    cache: Path | None = None,
+) -> Files:
     """Fetch a model into the hub's local cache. What and how much is said on standard error before it starts.
 
     Args:
         model: id with an optional `@REVISION`.
         progress: hears how far it is; without it that is said on standard error as well.
         wanted: names that the weights may have, best first.
+        cache: folder to fetch into instead of the hub's local cache.
 
     Raises:
         MissingWeightsError: it cannot be fetched.
         EncoderError: it holds no weights that can be read.
         StorageError: the cache cannot be written.
     """
-    (name, revision), cache = split_model(model), cache_folder()
+    (name, revision), cache = split_model(model), cache or cache_folder()
     folder = model_folder(cache, name)
     told_to_wait = False
     while True:
@@ -125,7 +133,7 @@ def fetch(model: str, progress: Progress | None = None, wanted: Sequence[str] = 
                 told_to_wait = True
             time.sleep(WAIT)
             continue
-        found = _cached(name, revision, wanted)
+        found = _cached(name, revision, cache, wanted)
         if found is None:
             raise EncoderError(f"{name} holds no weights that can be read ({', '.join(wanted)}); choose another model.")
         return found
@@ -231,9 +239,9 @@ def _inside(folder: Path, wanted: Sequence[str]) -> Files | None:
     return Files(folder, tuple(folder / name for name in chosen)) if chosen else None
 
 
-def _cached(name: str, revision: str, wanted: Sequence[str]) -> Files | None:
+def _cached(name: str, revision: str, cache: Path, wanted: Sequence[str]) -> Files | None:
     """The snapshot of a revision: `models--ORG--NAME/snapshots/COMMIT`, the commit named by `refs/REVISION`."""
-    root = model_folder(cache_folder(), name)
+    root = model_folder(cache, name)
     reference = root / "refs" / revision
     commit = _text(reference).strip() if is_file(reference) else revision
     if not commit or PurePath(commit).is_absolute() or ".." in PurePath(commit).parts:

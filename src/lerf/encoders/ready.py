@@ -83,8 +83,16 @@ def model_of(name: str) -> str | None:
     return variant if family in OF_THE_HUB and not is_folder(Path(variant).expanduser()) else None
 
 
-def fetch_model(name: str, progress: Progress | None = None) -> Path:
-    """Fetch the weights of an encoder by its name, or a model by its id on the hub; the folder where they lie.
+def fetch_model(name: str, progress: Progress | None = None, cache: Path | None = None) -> Path:
+    """Fetch the weights of an encoder by its name, or a model by its id on the hub, unless they are there already.
+
+    Args:
+        name: `openclip`, `dino:ID`, ..., or an id.
+        progress: hears how far it is.
+        cache: folder to fetch into instead of the hub's local cache.
+
+    Returns:
+        the folder where they lie.
 
     Raises:
         EncoderError: it takes no weights of the hub, or they cannot be fetched.
@@ -94,8 +102,8 @@ def fetch_model(name: str, progress: Progress | None = None) -> Path:
         raise EncoderError(
             f"There is nothing on the hub for '{name}'; name one of {', '.join(PUBLISHED)}, or ORGANISATION/NAME."
         )
-    found = find_local(model, wanted=_files_of(name)) or fetch(model, progress, _files_of(name))
-    return found.folder
+    wanted = _files_of(name)
+    return (find_local(model, None, wanted, cache) or fetch(model, progress, wanted, cache)).folder
 
 
 def _files_of(name: str) -> Sequence[str]:
