@@ -102,7 +102,7 @@ class Document(msgspec.Struct):
     intrinsics: list[Intrinsic] | str = ""
     poses: list[PoseEntry] | str = ""
     rigs: list[Rig] | str = ""
-    structure: msgspec.Raw | None = None
+    structure: msgspec.Raw = msgspec.Raw()
 
 
 class Observation(msgspec.Struct, rename="camel"):
@@ -163,7 +163,7 @@ def read(path: Path, root: Path) -> Listing:
         pose = _pose(transform, view, rigs, together)
         if pose is not None:
             posed.append(Posed(view.path, pose, lenses[number]))
-    has_points = document.structure is not None and len(memoryview(document.structure)) > len(b'""')
+    has_points = len(memoryview(document.structure)) > len(b'""')
     file = PoseFile(READER.name, path, rivals_of(path, NAMES, _has_poses), path if has_points else None)
     return listing_of(file, posed, root)
 

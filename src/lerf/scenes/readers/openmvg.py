@@ -148,7 +148,7 @@ class Document(msgspec.Struct):
     views: list[ViewEntry] = []
     intrinsics: list[LensEntry] = []
     extrinsics: list[PoseEntry] = []
-    structure: msgspec.Raw | None = None
+    structure: msgspec.Raw = msgspec.Raw()
 
 
 class Structure(msgspec.Struct):
@@ -189,7 +189,7 @@ def read(path: Path, root: Path) -> Listing:
                 f"Photo {view.filename} in {path} has intrinsics {view.id_intrinsic}, which are not there: {AGAIN}."
             )
         posed.append(Posed(_name(document.root_path, view), _pose(pose), lenses[view.id_intrinsic]))
-    has_points = document.structure is not None and len(memoryview(document.structure)) > len(b"[ ]")
+    has_points = len(memoryview(document.structure)) > len(b"[ ]")
     file = PoseFile(READER.name, path, rivals_of(path, NAMES, _is_one), path if has_points else None)
     return listing_of(file, posed, root)
 

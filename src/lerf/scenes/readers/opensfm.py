@@ -70,7 +70,7 @@ class Reconstruction(msgspec.Struct):
 
     cameras: dict[str, dict[str, Any]] = {}
     shots: dict[str, Shot] = {}
-    points: msgspec.Raw | None = None
+    points: msgspec.Raw = msgspec.Raw()
 
 
 class Cloud(msgspec.Struct):
@@ -111,7 +111,7 @@ def read(path: Path, root: Path) -> Listing:
         if shot.camera not in lenses:
             lenses[shot.camera] = _optics(largest.cameras[shot.camera], shot.camera, path)
         posed.append(Posed(name, _pose(shot), lenses[shot.camera]))
-    has_points = largest.points is not None and len(memoryview(largest.points)) > len(b"{}")
+    has_points = len(memoryview(largest.points)) > len(b"{}")
     return listing_of(PoseFile(READER.name, path, notes, path if has_points else None), posed, root)
 
 
