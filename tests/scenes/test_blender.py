@@ -133,9 +133,7 @@ def test_further_files_are_told(tmp_path):
     write_split(tmp_path, "train", 4)
     for split in ("train_2", "all"):
         write_split(tmp_path, split, 3)
-    with pytest.warns(
-        LerfWarning, match=r"are used, and not transforms_all\.json, transforms_train_2\.json beside them"
-    ):
+    with pytest.warns(LerfWarning, match=r"is used, and not transforms_all\.json, transforms_train_2\.json\."):
         scene = load_scene(tmp_path)
     assert len(scene.photos) == 4
 

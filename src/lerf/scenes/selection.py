@@ -20,7 +20,8 @@ PHOTO_FOLDERS = ("images", "input")
 SKIP = "--missing skip"
 
 _BESIDE = re.compile(
-    r"(.*[_.-])?(mask|depth|normal|albedo|alpha|semantic|segmentation|label|confidence|disparity)s?([_.-]?\d+)?"
+    r"(.*[_.-])?(mask|depth|normal|albedo|alpha|semantic|segmentation|label|confidence|conf|disparity"
+    r"|texture|textured_output|thumbnail|thumb)s?([_.-]?\d+)?"
 )
 """Stems of pictures that stand beside photos and are none."""
 

@@ -11,6 +11,7 @@ from lerf.scenes.readers import (
     open3d_trajectory,
     polycam,
     record3d,
+    scanner_app,
     transforms_json,
     visual_sfm,
 )
@@ -19,7 +20,8 @@ from lerf.scenes.readers.protocol import Reader
 READERS: tuple[Reader, ...] = (
     *(transforms_json.READER, blender.READER, colmap.READER),
     *(bundler.READER, visual_sfm.READER),
-    *(cameras_json.READER, llff.READER, record3d.READER, polycam.READER, open3d_trajectory.READER),
+    *(cameras_json.READER, llff.READER, open3d_trajectory.READER),
+    *(record3d.READER, polycam.READER, scanner_app.READER),
     transforms_json.RENAMED,
 )
 """Where a folder holds several, the first is used and the others are told."""

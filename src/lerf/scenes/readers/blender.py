@@ -46,7 +46,7 @@ def read(found: Path, _root: Path) -> Listing:
             used.append(name)
             break
     if unused := sorted({file.name for file in found.glob(f"{STEM}_*.json")} - set(used)):
-        notes.append(f"{' and '.join(used)} are used, and not {some_of(unused)} beside them.")
+        notes.append(f"Of {found}, {' and '.join(used)} {'are' if used[1:] else 'is'} used, and not {some_of(unused)}.")
     split = tuple(range(len(train))), tuple(range(len(train), len(train) + len(test)))
     return Listing(found, [*train, *test], split, metadata, [*notes, *finder.notes()])
 
