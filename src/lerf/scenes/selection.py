@@ -11,7 +11,7 @@ from lerf.errors import SceneError
 from lerf.files import resolved
 from lerf.scenes.finder import Misplaced, is_photo_key, name_in, normal_name, pictures_under, some_of, stem_of
 from lerf.scenes.listing import Listing, Missing, Shot
-from lerf.scenes.pose_checks import check_poses
+from lerf.scenes.pose_checks import check_poses, repeated_notes
 
 FEW = 1 / 3
 """A capture in which less than this share of the photos at hand has a pose is warned about before anything else."""
@@ -22,7 +22,8 @@ MISSING, UNUSABLE = "photos_missing", "photos_with_unusable_poses"
 """Entries of `Scene.metadata`: how many listed photos were left out for want of a file, and for a pose that is none."""
 
 _BESIDE = re.compile(
-    r"(.*[_.-])?(mask|depth|normal|albedo|alpha|semantic|segmentation|label|confidence|disparity)s?([_.-]?\d+)?"
+    r"(.*[_.-])?(mask|depth|normal|albedo|alpha|semantic|segmentation|label|confidence|conf|disparity"
+    r"|texture|textured_output|thumbnail|thumb)s?([_.-]?\d+)?"
 )
 """Stems of pictures that stand beside photos and are none."""
 
@@ -75,6 +76,7 @@ def usable(listing: Listing, is_missing: Callable[[Shot], bool], missing: Missin
             notes.append(
                 f"{len(indices)} of {len(shots)} photos, {why}, are left out: {some_of([names[i] for i in indices])}."
             )
+    notes += repeated_notes(checked.poses[left])
     kept = [replace(shots[index], pose=checked.poses[index]) for index in left]
     return replace(listing, shots=kept, split=split, notes=notes, metadata=metadata)
 

@@ -17,6 +17,7 @@ from lerf.scenes.readers import (
     polycam,
     reality_capture,
     record3d,
+    scanner_app,
     transforms_json,
     visual_sfm,
 )
@@ -26,7 +27,8 @@ READERS: tuple[Reader, ...] = (
     *(transforms_json.READER, blender.READER, colmap.READER),
     *(opensfm.READER, alicevision.READER, openmvg.READER, metashape.READER, reality_capture.READER),
     *(bundler.READER, visual_sfm.READER, kapture.READER),
-    *(cameras_json.READER, llff.READER, record3d.READER, polycam.READER, open3d_trajectory.READER),
+    *(cameras_json.READER, llff.READER, open3d_trajectory.READER),
+    *(record3d.READER, polycam.READER, scanner_app.READER),
     transforms_json.RENAMED,
 )
 """Where a folder holds several, the first is used and the others are told."""

@@ -1,11 +1,11 @@
 """Raw data that the iOS app Polycam exports: `keyframes/corrected_cameras/TIMESTAMP.json` and its photos.
 
 `t_ij` is row i, column j of the camera-to-world matrix without its last row, of a camera with x right, y up and z
-backwards; the world's y is up, as ARKit has both. `fx`, `fy`, `cx` and `cy` are pixels of `width` x `height`, counted
-from the picture's corner. `corrected_cameras` are optimised over the whole capture and belong to `corrected_images`,
-which are undistorted; `cameras` and `images` are what ARKit gave. So in the README of PolyCam/polyform and its
-polyform/core/capture_folder.py. The world is left as it is, where nerfstudio's converter turns it so that z is up
-(process_data/polycam_utils.py).
+backwards; the world's y is up, as ARKit has both. `corrected_cameras` are optimised over the whole capture and belong
+to `corrected_images`, which are undistorted; `cameras` and `images` are what ARKit gave (README of PolyCam/polyform,
+and its polyform/core/capture_folder.py). `fx`, `fy`, `cx` and `cy` are pixels of `width` x `height`, taken as counted
+from the picture's corner, as nerfstudio's converter does; the world is left as it is, where that one turns it so that
+z is up (process_data/polycam_utils.py).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 `poses` holds for each photo a quaternion x, y, z, w and a position, camera to world, of a camera with x right, y up and
 z backwards, as ARKit has it. `K` is the 3x3 matrix of intrinsics column by column: fx, 0, 0, 0, fy, 0, cx, cy, 1, in
-pixels of `w` x `h`; `perFrameIntrinsicCoeffs`, where there, fx, fy, cx and cy of each photo. Pixels are counted from
-the picture's corner. So in nerfstudio's process_data/record3d_utils.py and instant-ngp's scripts/record3d2nerf.py,
-except that the former puts the principal point into the middle of the picture.
+pixels of `w` x `h`; `perFrameIntrinsicCoeffs`, where there, fx, fy, cx and cy of each photo. The principal point is
+taken as counted from the picture's corner. So in instant-ngp's scripts/record3d2nerf.py, and in nerfstudio's
+process_data/record3d_utils.py, except that the latter puts the principal point into the middle of the picture.
 
 Other programs write `K` row by row: its zeros tell which it is.
 """
