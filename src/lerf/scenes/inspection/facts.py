@@ -168,8 +168,8 @@ def _point_rows(inspection: Inspection) -> list[tuple[str, str]]:
 
 def _overlap_words(overlap: Overlap) -> str:
     said = [
-        f"{overlap.photos_per_place:.1f} photos see a place on average, {overlap.seen_thrice:.0%} of places are seen by "
-        f"three or more ({SOURCES[overlap.source]})",
+        f"{overlap.photos_per_place:.1f} photos see a place on average, three or more see {overlap.seen_thrice:.0%} of "
+        f"the places ({SOURCES[overlap.source]})",
         f"{overlap.towards_centre:.0%} look at the middle of the scene",
     ]
     if overlap.parts is not None and len(overlap.parts) > 1:

@@ -105,6 +105,6 @@ def note_of(fit: Fit | None) -> tuple[str, ...]:
     if fit is None or fit.problem is None:
         return ()
     return (
-        f"{fit.problem}: poses and points do not belong to one world, as where an axis was turned round in one of them. "
-        "Training would learn fog; export both again, with right-handed axes.",
+        f"{fit.problem}: poses and points do not belong to one world, as where an axis was turned round in one of "
+        "them. Training would learn fog; export both again, with right-handed axes.",
     )

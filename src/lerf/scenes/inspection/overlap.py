@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
@@ -18,7 +17,7 @@ Source = Literal["tracks", "points", "frusta"]
 """Which photo sees which point is known; or points lie in a photo's frame, hidden or not; or there are no points."""
 SHARED = 15
 """Points that two photos must both see to be connected: as many as COLMAP wants to place a photo by another."""
-SHARED_VIEW = 0.2
+SHARED_VIEW = 1 / 3
 """Where tracks are not known: the share of the places in either photo's frame that lie in the other's."""
 THRICE = 3
 """Photos that must see a place for its depth to be certain: two agree on many wrong depths."""
@@ -27,7 +26,11 @@ MOST_PRODUCTS = 50_000_000
 MOST_PHOTOS = 400
 """Photos whose frames are held against each other."""
 DEPTHS = (0.5, 1.0, 2.0)
-"""Normalised units from a photo at which places are taken where there are no points; the middle of the scene is at 1."""
+"""Normalised units from a photo at which places are taken where there are no points; the scene's middle is at 1."""
+FARTHEST = 1.001 * DEPTHS[-1]
+"""... and within which another photo must have them; a little more, for a photo's own."""
+SAME_SIDE = 0.5
+"""Cosine of the angle between two photos' rays to a place up to which both see the same of what is there."""
 GRID = 3
 """Places along each side of a photo then."""
 
@@ -74,8 +77,9 @@ def overlap_of(scene: Scene, projector: Projector, tracks: Tracks | None, projec
         row = np.searchsorted(photos, projections.photo[use])
         seen = _incidence(projections.point[use], row, len(photos))
         return _overlap("points", seen, photos, len(scene), towards)
-    places = np.concatenate([_places_before(scene, int(photo)) for photo in chosen_photos])
-    inside = np.stack([is_inside(projector.project(int(photo), places)[0]) for photo in chosen_photos], 1)
+    found = [_places_before(scene, photo) for photo in chosen_photos.tolist()]
+    places, sides = (np.concatenate(each) for each in zip(*found, strict=True))
+    inside = np.stack([_sees(scene, projector, photo, places, sides) for photo in chosen_photos.tolist()], 1)
     return _overlap("frusta", csr_array(inside.astype(np.int32)), chosen_photos, len(scene), towards)
 
 
@@ -123,14 +127,31 @@ def _sees_origin(projector: Projector, photo: int) -> bool:
     return bool(is_inside(place)[0] and depth[0] > 0)
 
 
-def _places_before(scene: Scene, photo: int) -> Float[np.ndarray, "places 3"]:
-    """Places in a photo's frame at `DEPTHS`, normalised frame."""
+def _sees(scene: Scene, projector: Projector, photo: int, places: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Which places lie in a photo's frame, from the side that another photo sees them from, and no farther away than
+    places are taken: farther ones it shows too small, and sees past what stands in between.
+
+    Args:
+        scene: the photos.
+        projector: their cameras.
+        photo: that may see them.
+        places: [places, 3], normalised frame.
+        sides: directions of the other photo's rays to them, [places, 3], of unit length.
+    """
+    place, depth = projector.project(photo, places)
+    ray = places - scene.normalised_camera(photo).camera_to_world[:, 3]
+    along = (ray * sides).sum(1) >= SAME_SIDE * np.linalg.norm(ray, axis=1)
+    return is_inside(place) & (depth > 0) & (depth <= FARTHEST) & along
+
+
+def _places_before(scene: Scene, photo: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places in a photo's frame at `DEPTHS`, normalised frame, and the unit directions of its rays to them."""
     camera = scene.normalised_camera(photo)
     along = (np.arange(GRID) + 0.5) / GRID
     x, y = np.meshgrid(along * camera.width, along * camera.height)
     plane = camera.undistort(np.stack([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy], -1).reshape(-1, 2))
     plane = plane[np.isfinite(plane).all(1)]
-    ahead = np.concatenate([plane * [1, -1], -np.ones((len(plane), 1))], 1)
-    local = np.concatenate([ahead * depth for depth in DEPTHS])
-    found: Float[np.ndarray, "places 3"] = local @ camera.camera_to_world[:, :3].T + camera.camera_to_world[:, 3]
-    return found
+    ahead = np.concatenate([plane * [1, -1], -np.ones((len(plane), 1))], 1) @ camera.camera_to_world[:, :3].T
+    places = np.concatenate([ahead * depth for depth in DEPTHS]) + camera.camera_to_world[:, 3]
+    sides = np.tile(ahead / np.linalg.norm(ahead, axis=1, keepdims=True), (len(DEPTHS), 1))
+    return places, sides

@@ -56,7 +56,8 @@ class Projector:
 
 def is_inside(place: Float[np.ndarray, "points 2"], border: float = 0.0) -> Bool[np.ndarray, " points"]:
     """Which places lie in a picture, or next to it by a share of its sides."""
-    return ((place >= -border) & (place <= 1 + border)).all(1)
+    inside: Bool[np.ndarray, " points"] = np.all((place >= -border) & (place <= 1 + border), axis=1)
+    return inside
 
 
 def project_tracks(scene: Scene, projector: Projector, tracks: Tracks) -> Projections:

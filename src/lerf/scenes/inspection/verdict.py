@@ -22,8 +22,8 @@ MOST_WITHOUT_POSE = 0.3
 SOME_BLURRED, MANY_BLURRED = 0.05, 0.15
 """Share of the photos looked at: blur of few is outvoted by the others."""
 THIN_TRACKS, THIN_FRAMES = 2.8, 4.0
-"""Photos that see a place on average, by tracks (two are the least that there can be) and by frames, which count what is
-hidden too."""
+"""Photos that see a place on average, by tracks (two are the least that can be) and by frames (they count what is
+hidden too)."""
 LEAST_THRICE = 0.4
 """Share of the places that at least three photos must see."""
 MANY_APART = 0.05
