@@ -57,7 +57,11 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
         with our_limit():
             image = Image.open(path, formats=_formats_of(path, what))
             if image.format == "TIFF":
-                _leave_unturned(image)
+                try:
+                    _leave_unturned(image)
+                except BaseException:
+                    image.close()
+                    raise
     except SceneError:
         raise
     except Image.DecompressionBombError:

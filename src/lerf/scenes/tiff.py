@@ -34,7 +34,7 @@ from lerf.scenes.pictures import (
     xmp_orientation,
 )
 
-_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_STARTS = (b"II*\0", b"MM\0*", b"II+\0")
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _COLOUR = 256, 257, 258, 259, 262
 _FILL_ORDER, _ORIENTATION, _SAMPLES, _PLANES, _PREDICTOR = 266, 274, 277, 284, 317
 _STRIPS, _ROWS, _STRIP_BYTES = 273, 278, 279
