@@ -14,6 +14,7 @@ from lerf.files import folders_in, is_file, is_folder
 from lerf.scenes.assemble import assemble
 from lerf.scenes.finder import name_in, pictures_under, some_of
 from lerf.scenes.listing import Listing, Missing
+from lerf.scenes.model_points import MODEL_POINTS, read_model_points, with_model_points
 from lerf.scenes.readers import READERS, colmap, transforms_json
 from lerf.scenes.readers.colmap import find_models
 from lerf.scenes.readers.colmap_files import count_images
@@ -69,6 +70,9 @@ def read_scene(path: Path, downscale: int | None = None, missing: Missing = "ref
     first, *others = found or [_only_choice(path)]
     listing = first[0].read(first[1], root)
     rivals = _rivals(first, listing, others, root)
+    if listing.metadata.get("format") == transforms_json.READER.name:
+        models = [place for reader, place in others if reader is colmap.READER]
+        listing = with_model_points(listing, models[0], root) if models else listing
     return assemble(replace(listing, notes=(*notes, *listing.notes, *rivals)), downscale, missing)
 
 
@@ -80,6 +84,9 @@ def read_points(scene: Scene) -> SparsePoints | None:
     """
     if scene.points_path is None:
         return None
+    frame = scene.metadata.get(MODEL_POINTS)
+    if frame is not None:
+        return read_model_points(scene.points_path, frame)
     reader = next(reader for reader in READERS if reader.name == scene.metadata["format"])
     assert reader.points is not None, f"{reader.name} names a file of points that it does not read"
     return reader.points(scene.points_path)
