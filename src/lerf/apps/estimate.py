@@ -8,7 +8,7 @@ from typing import Any
 
 from lerf.encoders.mini import DEFAULTS as MINI
 from lerf.encoders.mini import HEIGHT, SPACING
-from lerf.files import is_file, size_of
+from lerf.files import bytes_in
 from lerf.kernels.layout import GridLayout
 from lerf.pyramids.tiles import layout as tile_layout
 from lerf.run.folder import RunFolder
@@ -84,7 +84,9 @@ def tile_cells(height: int, width: int, tile_ratios: Sequence[float]) -> int:
     return sum(grid.rows * grid.columns for grid in grids)
 
 
-def describe_capture(settings: TrainSettings) -> dict[str, Any]:
+def describe_capture(
+    settings: TrainSettings, progress: Callable[[int, int], None] = lambda done, total: None
+) -> dict[str, Any]:
     """Photos, cameras and split, and an estimate of the memory, disk and minutes (on two cores) that training takes.
 
     The features of an encoder that is not known here are left out of it.
@@ -92,7 +94,7 @@ def describe_capture(settings: TrainSettings) -> dict[str, Any]:
     Raises:
         SceneError: when the capture cannot be read.
     """
-    scene = load_scene(settings.data, settings.downscale, settings.missing)
+    scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
     features = _feature_bytes(settings, scene)
     # The photos go before the features come; of either there is no more than the budget.
     resident = min(max(pixel_bytes(scene), features), settings.memory_bytes)
@@ -182,5 +184,5 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         "stages": stages,
         "seconds": timings.seconds,
         "peak_memory_bytes": timings.peak_memory_bytes,
-        "disk_bytes": sum(size_of(file) for file in run.path.iterdir() if is_file(file)),
+        "disk_bytes": bytes_in(run.path),
     }

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from lerf.apps.checks import only_with
 from lerf.apps.options import CaptureOptions, Command
+from lerf.apps.progress import capture_progress
 from lerf.apps.sizes import size_text
 from lerf.apps.tables import Listing, show
 from lerf.files import is_file
@@ -54,7 +55,8 @@ def info(command: Info, console: Console) -> dict[str, Any]:
             command.path, preset=command.preset, encoder=command.encoder, dense=command.dense, memory=command.memory,
             downscale=command.downscale, missing=command.missing,
         )  # fmt: skip
-        facts = describe_capture(settings)
+        with capture_progress() as progress:
+            facts = describe_capture(settings, progress)
     if not command.json:
         table = Listing(("fact", "value"), has_titles=False)
         for name, value in facts.items():

@@ -17,7 +17,7 @@ from tyro.conf import arg
 
 from lerf.apps.checks import check_apart, check_folder, only_with
 from lerf.apps.options import Command, OfflineOption, PageOptions
-from lerf.apps.progress import TerminalReporter
+from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.sizes import size_text
 from lerf.apps.suggest import suggested
 from lerf.encoders.published import title_of
@@ -170,7 +170,8 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     require_encoders(settings, command.offline, reporter)
     if command.config is not None:
         console.print(repeated(command.config, saved_settings(command.config), settings, output))
-    estimate = describe_capture(settings)
+    with capture_progress() as progress:
+        estimate = describe_capture(settings, progress)
     console.print(
         f"{estimate['photos']} photos: about {size_text(estimate['memory_bytes'])} of memory and "
         f"{size_text(estimate['disk_bytes'])} of disk.",

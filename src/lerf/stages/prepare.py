@@ -21,7 +21,7 @@ from lerf.run.capture_record import (
 from lerf.run.clock import Clock
 from lerf.run.differences import Difference, listed, settings_differences
 from lerf.run.folder import RunFolder
-from lerf.run.report import Reporter, downloading
+from lerf.run.report import READING, Reporter, downloading, reported_if_slow
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import load_scene
 from lerf.scenes.record import scene_to_plain
@@ -45,7 +45,8 @@ def open_context(
     """
     weights = Path(settings.weights) if settings.weights else None
     require_encoders(settings, offline, reporter)
-    scene = load_scene(settings.data, settings.downscale, settings.missing)
+    with reported_if_slow(reporter, READING) as progress:
+        scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
     return Context(
         run,
         settings,
