@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from lerf.apps.sizes import size_text
 from lerf.apps.tables import Listing, show
 from lerf.encoders.published import PUBLISHED, TITLES
 from lerf.encoders.ready import fetch_model
+from lerf.files import bytes_in
 from lerf.run.report import downloading
 
 
@@ -30,16 +30,12 @@ def encoders(command: Encoders, console: Console) -> dict[str, Any]:
     try:
         for name in dict.fromkeys(command.names):
             folder = fetch_model(name, downloading(reporter, name), command.output)
-            count = _bytes_in(folder)
+            count = bytes_in(folder)
             fetched.append({"name": name, "folder": str(folder), "bytes": count})
             console.print(f"{name}: {size_text(count)} in {folder}")
     finally:
         reporter.close()
     return {"fetched": fetched}
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def _list(console: Console, quiet: bool) -> dict[str, Any]:

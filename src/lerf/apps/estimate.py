@@ -8,7 +8,7 @@ from typing import Any
 
 from lerf.encoders.mini import DEFAULTS as MINI
 from lerf.encoders.mini import HEIGHT, SPACING
-from lerf.files import is_file, size_of
+from lerf.files import bytes_in
 from lerf.kernels.layout import GridLayout
 from lerf.pyramids.tiles import layout as tile_layout
 from lerf.run.folder import RunFolder
@@ -170,5 +170,5 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         "stages": stages,
         "seconds": timings.seconds,
         "peak_memory_bytes": timings.peak_memory_bytes,
-        "disk_bytes": sum(size_of(file) for file in run.path.iterdir() if is_file(file)),
+        "disk_bytes": bytes_in(run.path),
     }

@@ -21,7 +21,7 @@ from lerf.apps.estimate import features_of
 from lerf.apps.features import Features
 from lerf.apps.names import distinct, file_stem, name_part
 from lerf.apps.pictures import write_png
-from lerf.apps.progress import TerminalReporter
+from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.sizes import size_text
 from lerf.encoders.protocols import DenseEncoder, FeatureGrid, ImageTextEncoder
 from lerf.encoders.published import title_of
@@ -61,7 +61,8 @@ def features(command: Features, console: Console) -> dict[str, Any]:
     reporter = TerminalReporter(console)
     needed = encoders_of(name, command.dense, command.weights)
     require_weights(needed, command.offline, lambda one: downloading(reporter, one))
-    scene = load_scene(command.data, command.downscale, command.missing)
+    with capture_progress() as progress:
+        scene = load_scene(command.data, command.downscale, command.missing, progress)
     chosen = _chosen(scene, command.views)
     encoder = load_encoder(name, command.weights, command.offline, device)
     check_border(mode_in_use(encoder, settings.features), command.border)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from lerf.apps.console import PlainConsole
+from lerf.run.report import READING, reported_if_slow
 
 SAID_EVERY = 20.0
 """Seconds between two lines about a stage where there is no terminal."""
@@ -64,6 +69,17 @@ class TerminalReporter:
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+
+@contextmanager
+def capture_progress() -> Iterator[Callable[[int, int], None]]:
+    """Progress of reading a capture, on the standard error, of those captures that take long."""
+    reporter = TerminalReporter(PlainConsole(stderr=True))
+    try:
+        with reported_if_slow(reporter, READING) as progress:
+            yield progress
+    finally:
+        reporter.close()
 
 
 def describe(facts: dict[str, float]) -> str:

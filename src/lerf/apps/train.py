@@ -17,7 +17,7 @@ from tyro.conf import arg
 
 from lerf.apps.checks import check_apart, check_folder, only_with
 from lerf.apps.options import Command, OfflineOption, PageOptions
-from lerf.apps.progress import TerminalReporter
+from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.sizes import size_text
 from lerf.apps.suggest import suggested
 from lerf.encoders.published import title_of
@@ -170,7 +170,8 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     reporter = TerminalReporter(console)
     require_encoders(settings, command.offline, reporter)
     # Before anything else is said, since what it warns of may be a reason not to train.
-    scene = load_scene(settings.data, settings.downscale, settings.missing)
+    with capture_progress() as progress:
+        scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
     if command.config is not None:
         console.print(repeated(command.config, saved_settings(command.config), settings, output))
     estimate = training_needs(settings, scene)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lerf.errors import LerfWarning, SceneError
 from lerf.files import folders_in, is_file, is_folder
-from lerf.scenes.assemble import assemble
+from lerf.scenes.assemble import Progress, assemble
 from lerf.scenes.finder import name_in, pictures_under, some_of
 from lerf.scenes.listing import Listing, Missing
 from lerf.scenes.model_points import MODEL_POINTS, read_model_points, with_model_points
@@ -30,7 +30,12 @@ DEEPEST_INNER, MOST_INNER = 3, 100
 """Levels under a folder without poses, and folders on one, that are looked into for captures."""
 
 
-def load_scene(path: str | os.PathLike[str], downscale: int | None = None, missing: Missing = "refuse") -> Scene:
+def load_scene(
+    path: str | os.PathLike[str],
+    downscale: int | None = None,
+    missing: Missing = "refuse",
+    progress: Progress = lambda done, total: None,
+) -> Scene:
     """Read a capture and check everything that can be checked without decoding its photos.
 
     Of photos with an alpha channel, and of masks, a few are decoded, to see whether they are cut out and which value is
@@ -43,19 +48,25 @@ def load_scene(path: str | os.PathLike[str], downscale: int | None = None, missi
         downscale: divide the sides of every photo by this. None: per photo, the smallest power of two that brings its
             longest side to 1600 pixels or fewer. Ready-made photos in images_2, images_4, ... are used when they match.
         missing: photos that are not there, or whose pose cannot be used: refuse the capture, or skip them.
+        progress: called with the photos looked at and their number.
 
     What was found and not used, repaired, guessed or left out (`Scene.notes`) is told as a `LerfWarning` each.
 
     Raises:
         SceneError: when there is no capture or something in it cannot be used; the message says what to do.
     """
-    scene = read_scene(Path(path), downscale, missing)
+    scene = read_scene(Path(path), downscale, missing, progress)
     for note in scene.notes:
         warnings.warn(note, LerfWarning, stacklevel=2)
     return scene
 
 
-def read_scene(path: Path, downscale: int | None = None, missing: Missing = "refuse") -> Scene:
+def read_scene(
+    path: Path,
+    downscale: int | None = None,
+    missing: Missing = "refuse",
+    progress: Progress = lambda done, total: None,
+) -> Scene:
     """As `load_scene`, without a warning: for reading a capture again whose notes have been told.
 
     Raises:
@@ -73,7 +84,7 @@ def read_scene(path: Path, downscale: int | None = None, missing: Missing = "ref
     if listing.metadata.get("format") == transforms_json.READER.name:
         models = [place for reader, place in others if reader is colmap.READER]
         listing = with_model_points(listing, models[0], root) if models else listing
-    return assemble(replace(listing, notes=(*notes, *listing.notes, *rivals)), downscale, missing)
+    return assemble(replace(listing, notes=(*notes, *listing.notes, *rivals)), downscale, missing, progress)
 
 
 def read_points(scene: Scene) -> SparsePoints | None:
@@ -117,8 +128,8 @@ def _inner_capture(path: Path) -> Path | None:
         folders = [inner for folder in folders for inner in folders_in(folder)][:MOST_INNER]
         found = [folder for folder in folders if find_poses(folder)]
         if len(found) > 1:
-            names = [name_in(path, one) for one in found]
-            raise SceneError(f"{path} holds {len(found)} captures, {some_of(names)}: give one of them.")
+            named = some_of([name_in(path, one) for one in found])
+            raise SceneError(f"{path} holds {len(found)} captures, {named}: give one of them.")
         if found:
             return found[0]
     return None

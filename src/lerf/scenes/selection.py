@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lerf.errors import SceneError
-from lerf.files import resolved
+from lerf.files import resolved, resolver
 from lerf.scenes.finder import Misplaced, is_photo_key, name_in, normal_name, pictures_under, some_of, stem_of
 from lerf.scenes.listing import Listing, Missing, Shot
 from lerf.scenes.pose_checks import check_poses, repeated_notes
@@ -90,7 +90,8 @@ def without_pose(root: Path, shots: Sequence[Shot]) -> list[str]:
         root: the capture's folder.
         shots: the photos that a reader lists, whether they are used or not.
     """
-    listed = {resolved(shot.path) for shot in shots}
+    follow = resolver()
+    listed = {follow(shot.path) for shot in shots}
     stems = {(path.parent, stem_of(normal_name(path.name))) for path in listed}
     folders: dict[Path, None] = {}
     for parent in dict.fromkeys(path.parent for path in listed):
@@ -102,7 +103,7 @@ def without_pose(root: Path, shots: Sequence[Shot]) -> list[str]:
         deep = folder.name in PHOTO_FOLDERS
         for file in pictures_under(folder):
             stem = stem_of(file.key[-1])
-            place = resolved(file.path)
+            place = follow(file.path)
             if (len(file.parts) > 1 and not deep) or not is_photo_key(file.key) or _BESIDE.fullmatch(stem):
                 continue
             if (place.parent, stem) not in stems and stem_of(stem) == stem:

@@ -22,7 +22,7 @@ from lerf.run.capture_record import (
 from lerf.run.clock import Clock
 from lerf.run.differences import Difference, listed, settings_differences
 from lerf.run.folder import RunFolder
-from lerf.run.report import Reporter, downloading
+from lerf.run.report import READING, Reporter, downloading, reported_if_slow
 from lerf.run.settings import TrainSettings
 from lerf.scenes.inspection.fit import fit_notes
 from lerf.scenes.load import load_scene
@@ -47,7 +47,8 @@ def open_context(
     """
     weights = Path(settings.weights) if settings.weights else None
     require_encoders(settings, offline, reporter)
-    scene = load_scene(settings.data, settings.downscale, settings.missing)
+    with reported_if_slow(reporter, READING) as progress:
+        scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
     for note in fit_notes(scene):
         warnings.warn(note, LerfWarning, stacklevel=2)
     return Context(
