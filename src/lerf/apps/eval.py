@@ -63,7 +63,7 @@ def evaluate(command: Eval, console: Console) -> dict[str, Any]:
     from lerf.run.folder import RunFolder
     from lerf.scenes.load import load_scene
 
-    model = command.open_model()
+    model = command.open_model(console)
     capture = None
     if command.data is not None:
         settings = RunFolder(command.run).read_config()["settings"]

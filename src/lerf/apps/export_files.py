@@ -43,7 +43,7 @@ def export(command: Export, console: Console) -> dict[str, Any]:
     """A PLY file, and a JSON file beside it that says what is in it and where."""
     if command.what == "mesh":
         require_marching_cubes()
-    model = command.open_model()
+    model = command.open_model(console)
     with locked_file(command.output, "choose another OUTPUT"):
         described, embeddings = facts_file(command.output), embeddings_file(command.output)
         remove_unfinished(command.output.parent, command.output.name, described.name, embeddings.name)

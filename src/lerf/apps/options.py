@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from rich.console import Console
 from tyro.conf import Positional, arg
 
+from lerf.encoders.published import title_of
 from lerf.ranges import Count, Port, Positive, Share, Words
 from lerf.run.settings import Missing, optional
 
@@ -60,11 +62,14 @@ class RunOptions(Command, DeviceOption, EncoderOptions):
     run: Annotated[Path, Positional, arg(metavar="RUN")]
     """Run folder."""
 
-    def open_model(self) -> Any:
-        """The run's `lerf.Model`; torch is imported here, so that help need not wait for it."""
+    def open_model(self, console: Console) -> Any:
+        """The run's `lerf.Model`, after a first line that names its encoder; torch is imported here, so that help need
+        not wait for it."""
         from lerf.loading import load
 
-        return load(self.run, weights=self.weights, offline=self.offline, device=self.device)
+        model = load(self.run, weights=self.weights, offline=self.offline, device=self.device)
+        console.print(f"Encoder {title_of(model.encoder.name)}.")
+        return model
 
 
 @dataclass(frozen=True, kw_only=True)

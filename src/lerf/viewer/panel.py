@@ -65,6 +65,8 @@ class PanelStart:
     """What the controls start with."""
 
     title: str
+    encoder: str
+    """What answers, in words; empty without language."""
     defaults: QueryDefaults
     scales: tuple[float, float]
     """Smallest and largest scale in capture units; equal without language."""
@@ -89,6 +91,8 @@ class Panel:
         with gui.add_form(None) as prompt:
             self.prompt = gui.add_text("LERF Positives", "")
         gui.add_html(ENTER_WAITS)
+        if start.encoder:
+            gui.add_html(small(f'<span style="{GREY}">Encoder {html.escape(start.encoder)}</span>'))
         self.status = gui.add_html("")
         self.warnings = gui.add_html("", visible=False)
         self.say("Type what to look for and press Enter; ; separates phrases.")
