@@ -135,14 +135,21 @@ def test_every_version_says_the_same(tmp_path, version):
         same(project(camera_of(scene, name), POINTS), pixels + 0.5)
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_every_lens_bends_as_in_alicevision(tmp_path, kind):
+def formula_error(folder, kind="brown"):
+    """Pixels between this project's projection and AliceVision's of a capture written into a folder, at most."""
     intrinsic = lens((1, 2, 11), kind, MODELS[kind])
-    scene = loaded(write(tmp_path, document(intrinsic=intrinsic)), "alicevision")
+    scene = loaded(write(folder, document(intrinsic=intrinsic)), "alicevision")
+    worst = 0.0
     for name, pose in zip(NAMES, poses(), strict=True):
         spot = local(pose, POINTS)
         pixels = distorted(spot[:, :2] / spot[:, 2:], kind, MODELS[kind]) * [FX, FY] + [CX, CY]
-        same(project(camera_of(scene, name), POINTS), pixels + 0.5)
+        worst = max(worst, same(project(camera_of(scene, name), POINTS), pixels + 0.5))
+    return worst
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_lens_bends_as_in_alicevision(tmp_path, kind):
+    formula_error(tmp_path, kind)
 
 
 @pytest.mark.parametrize("terms", [(), (0.02, -0.01, 0.004)])

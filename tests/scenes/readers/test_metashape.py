@@ -100,11 +100,18 @@ def local(pose, world):
     return world @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def test_points_land_where_the_manual_says(tmp_path):
-    scene = loaded(write(tmp_path), "metashape")
+def formula_error(folder):
+    """Pixels between this project's projection and the manual's of a capture written into a folder, at most."""
+    scene = loaded(write(folder), "metashape")
     assert [photo.name for photo in scene.photos] == [f"images/{name}.JPG" for name in NAMES]
-    for name, pose in zip(NAMES, poses(), strict=True):
+    return max(
         same(project(camera_of(scene, f"{name}.JPG"), POINTS), manual(local(pose, POINTS)))
+        for name, pose in zip(NAMES, poses(), strict=True)
+    )
+
+
+def test_points_land_where_the_manual_says(tmp_path):
+    formula_error(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["fisheye", "equidistant_fisheye"])

@@ -13,7 +13,7 @@ import numpy as np
 
 from lerf.errors import SceneError
 from lerf.files import is_file
-from lerf.scenes.readers.colmap_files import read_images
+from lerf.scenes.readers.colmap_files import files_of, read_images
 from lerf.scenes.readers.packed_file import PackedFile
 from lerf.scenes.readers.text_lines import AGAIN, TextLines, finite, integer
 from lerf.scenes.sparse_points import SparsePoints
@@ -35,12 +35,15 @@ def points_file(folder: Path) -> Path | None:
 def read_points(path: Path) -> SparsePoints:
     """The points of a model, and which of its images see them, called by their names.
 
-    Images of tracks that the model does not have are left out: they were removed from it.
+    Images of tracks that the model does not have are left out: they were removed from it. Without a file of images
+    nothing is said of what sees points.
 
     Raises:
         SceneError: the file, or that of the images beside it, is damaged.
     """
-    images = read_images(path.parent)
+    files = files_of(path.parent)
+    named = files is not None and is_file(files[1])
+    images = read_images(path.parent) if named else []
     place = {image.number: number for number, image in enumerate(images)}
     positions, colours, errors = [], [], []
     pairs: list[tuple[int, int]] = []
@@ -56,7 +59,7 @@ def read_points(path: Path) -> SparsePoints:
         places,
         np.array(colours, np.uint8).reshape(-1, 3),
         known if len(known) and (known >= 0).all() else None,
-        np.array(pairs, np.int64).reshape(-1, 2),
+        np.array(pairs, np.int64).reshape(-1, 2) if named else None,
         tuple(image.name for image in images),
     )
 
