@@ -126,7 +126,9 @@ def _inner_capture(path: Path) -> Path | None:
     folders = [path]
     for _ in range(DEEPEST_INNER):
         folders = [inner for folder in folders for inner in folders_in(folder)][:MOST_INNER]
-        found = [folder for folder in folders if find_poses(folder)]
+        # COLMAP's models have been looked for this deep already.
+        others = [reader for reader in READERS if reader is not colmap.READER]
+        found = [folder for folder in folders if any(reader.find(folder) for reader in others)]
         if len(found) > 1:
             named = some_of([name_in(path, one) for one in found])
             raise SceneError(f"{path} holds {len(found)} captures, {named}: give one of them.")

@@ -113,7 +113,7 @@ def read(path: Path, root: Path) -> Listing:
 
 
 def _is_one(path: Path) -> bool:
-    beginning = beginning_of(path)
+    beginning = beginning_of(path, 4096)  # a folder may hold thousands of other JSON files
     if path.suffix.lower() == ".json":
         return b'"PinholeCameraTrajectory"' in beginning or b'"PinholeCameraParameters"' in beginning
     if path.suffix.lower() != ".log":

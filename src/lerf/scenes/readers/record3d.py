@@ -72,20 +72,19 @@ def read(path: Path, _root: Path) -> Listing:
     per_photo = content.perFrameIntrinsicCoeffs or []
     if per_photo and len(per_photo) != count:
         raise SceneError(f"{path} has {count} poses and intrinsics for {len(per_photo)} photos: {REMEDY}.")
-    shared = None if content.K is None else _intrinsics(content.K, path)
-    if shared is None and not per_photo:
+    if content.K is None and not per_photo:
         raise SceneError(f"{path} has neither K nor perFrameIntrinsicCoeffs: {REMEDY}.")
+    lenses = per_photo or [_intrinsics(content.K or (), path)] * count
     photos = _photos(root, count, path)
     shots = []
-    for number, (photo, pose) in enumerate(zip(photos, content.poses, strict=True)):
-        fx, fy, cx, cy = per_photo[number] if per_photo else shared or ()
+    for photo, pose, (fx, fy, cx, cy) in zip(photos, content.poses, lenses, strict=True):
         shots.append(Shot(name_in(root, photo), photo, _pose(pose), Optics(size, (fx, fy), centre=(cx, cy))))
     return Listing(root, shots, None, {"format": READER.name}, _depths(root, photos))
 
 
 def _is_one(path: Path) -> bool:
     beginning = beginning_of(path)
-    return beginning[:1] == b"{" and any(
+    return beginning.lstrip()[:1] == b"{" and any(
         name in beginning for name in (b'"poses"', b'"perFrameIntrinsicCoeffs"', b'"initPose"')
     )
 
@@ -95,7 +94,7 @@ def _pose(values: Sequence[Number]) -> Float[np.ndarray, "3 4"]:
     return np.column_stack([rotation_of_quaternion((w, x, y, z)), position])
 
 
-def _intrinsics(values: Sequence[float], path: Path) -> tuple[float, float, float, float]:
+def _intrinsics(values: Sequence[float], path: Path) -> list[float]:
     """fx, fy, cx, cy of a 3x3 matrix, written column by column or row by row.
 
     Raises:
@@ -104,7 +103,7 @@ def _intrinsics(values: Sequence[float], path: Path) -> tuple[float, float, floa
     matrix = np.array(values).reshape(3, 3)
     for way in (matrix.T, matrix):
         if way[2].tolist() == [0.0, 0.0, 1.0] and way[1, 0] == 0:
-            return float(way[0, 0]), float(way[1, 1]), float(way[0, 2]), float(way[1, 2])
+            return [float(way[0, 0]), float(way[1, 1]), float(way[0, 2]), float(way[1, 2])]
     raise SceneError(f"The K of {path} is no matrix of focal lengths and a principal point: {REMEDY}.")
 
 
