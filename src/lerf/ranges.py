@@ -44,6 +44,11 @@ class Filled(Bound):
         return "that is not blank"
 
 
+@dataclass(frozen=True)
+class Repeated:
+    """Marks a tuple that may be empty: what an option collects that may be given any number of times."""
+
+
 Count = Annotated[int, Range(1)]
 Few = Annotated[int, Range(1, 64)]
 """Levels, layers, features of a level."""

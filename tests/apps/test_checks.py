@@ -33,9 +33,11 @@ NEEDED = {
     "cache": ["prune"],
     "view": ["RUN"],
     "doctor": [],
+    "encoders": ["ls"],
 }
 """What each command cannot do without."""
 OUT_OF_BOUNDS = {
+    "poses": ["--frames 2", "--scale 0", "--scale nan", "--distance a b 0", "--distance a b nan"],
     "train": ["--steps 0", "--downscale 0", "--memory 0", "--memory nan", "--port 70000 --view", "--seed -1"],
     "query": ["--threshold 1.5", "--threshold nan", "--temperature 0", "--scale 0", "--scale inf", "--scale -1"],
     "render": ["--scale 0 --query a", "--temperature -1 --query a", "--downscale 0 --path photos"],

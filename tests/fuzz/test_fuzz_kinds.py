@@ -19,6 +19,8 @@ def test_all_kinds_are_there():
         "encoder-vit", "encoder-mini", "made-scene",
         "bundler", "visual-sfm", "alicevision", "openmvg", "opensfm", "metashape", "reality-capture", "kapture",
         "colmap-points",
+        "cameras-json", "llff", "open3d-json", "open3d-log", "record3d", "polycam", "scanner-app", "split-files",
+        "sparse-points",
     }  # fmt: skip
 
 

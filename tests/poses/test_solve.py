@@ -12,7 +12,8 @@ from painted_room import FOCAL, write_photos
 from PIL import Image
 
 from lerf.apps.main import main
-from lerf.scenes.load import load_scene
+from lerf.errors import LerfWarning
+from lerf.scenes.load import load_scene, read_scene
 from lerf.scenes.scene import Scene
 
 pycolmap = pytest.importorskip("pycolmap")
@@ -45,8 +46,14 @@ def aligned(found: Scene, truth: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.degrees(np.arccos(cosine.clip(-1, 1))), away / np.linalg.norm(np.ptp(y, axis=0))
 
 
+def loaded(capture: Path) -> Scene:
+    """The photo that could not be placed is in the capture, and said to be left out."""
+    with pytest.warns(LerfWarning, match=r"1 of 11 photos have no pose and are not used: images/blank\.png"):
+        return load_scene(capture)
+
+
 def test_poses_are_those_that_the_photos_were_made_with(solved: Path) -> None:
-    scene = load_scene(solved / "capture")
+    scene = loaded(solved / "capture")
     assert len(scene.photos) == PHOTOS
     angles, distances = aligned(scene, solved / "truth.json")
     assert angles.max() < 0.5
@@ -57,7 +64,7 @@ def test_poses_are_those_that_the_photos_were_made_with(solved: Path) -> None:
 
 
 def test_the_capture_stands_upright_on_its_ground(solved: Path) -> None:
-    scene = load_scene(solved / "capture")
+    scene = loaded(solved / "capture")
     up = np.stack([photo.camera.camera_to_world[:, 1] for photo in scene.photos]).mean(0)
     np.testing.assert_allclose(up[:2], 0.0, atol=1e-6)
     points = np.stack([point.xyz for point in pycolmap.Reconstruction(solved / "capture/sparse/0").points3D.values()])
@@ -67,7 +74,7 @@ def test_the_capture_stands_upright_on_its_ground(solved: Path) -> None:
 
 def test_transforms_sparse_model_and_points_are_in_one_frame(solved: Path) -> None:
     capture = solved / "capture"
-    scene, model = load_scene(capture / "transforms.json"), pycolmap.Reconstruction(capture / "sparse/0")
+    scene, model = loaded(capture / "transforms.json"), pycolmap.Reconstruction(capture / "sparse/0")
     cameras = {photo.name: photo.camera for photo in scene.photos}
     errors = []
     for image in model.images.values():
@@ -120,3 +127,40 @@ def test_photos_that_have_nothing_in_common_end_with_code_2(tmp_path: Path, caps
     said = refused(capsys, "poses", tmp_path / "in", "--output", tmp_path / "out")
     assert "No two photos could be connected: take them from places a step apart" in said
     assert not (tmp_path / "out/transforms.json").exists()
+
+
+def test_measured_distances_give_the_unit(solved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two that are true and one that is not: the median is that of the truth, and the third is told."""
+    poses = {name: np.array(pose)[:, 3] for name, pose in json.loads((solved / "truth.json").read_text()).items()}
+    pairs = [("00.png", "05.png"), ("02.png", "09.png"), ("03.png", "07.png")]
+    options = []
+    for number, (first, second) in enumerate(pairs):
+        length = float(np.linalg.norm(poses[first] - poses[second])) * (1.5 if number == 2 else 1.0)
+        options += ["--distance", first, str(solved / "my photos" / second), f"{length:.9f}"]
+    command = ["poses", str(solved / "my photos"), "--output", str(solved / "capture")]
+    assert main([*command, *options]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The scale is from the median of 3 measured distances" in said
+    assert said.count("The distances disagree") == 1
+    assert "03.png and 07.png are 33% shorter apart than" in said
+    scene = read_scene(solved / "capture")
+    found = {Path(photo.name).name: photo.camera.camera_to_world[:, 3] for photo in scene.photos}
+    for first, second in pairs:
+        true = np.linalg.norm(poses[first] - poses[second])
+        assert np.linalg.norm(found[first] - found[second]) == pytest.approx(true, rel=0.01)
+    done = json.loads((solved / "capture/poses.json").read_text())
+    assert [one["photos"] for one in done["distances"]] == [list(pair) for pair in pairs]
+    # A factor in place of distances, from the same points and matches.
+    assert main([*command, "--scale", "2"]) == 0
+    twice = read_scene(solved / "capture").photos[0].camera.camera_to_world[:, 3]
+    assert main(command) == 0
+    once = read_scene(solved / "capture").photos[0].camera.camera_to_world[:, 3]
+    np.testing.assert_allclose(twice, 2.0 * once, rtol=1e-9)
+
+
+def test_a_distance_names_two_photos(solved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["poses", solved / "my photos", "--output", solved / "capture", "--distance"]
+    assert "names lost.png, which is none of the 11 photos" in refused(capsys, *command, "lost.png", "01.png", "2")
+    assert "from a photo to itself" in refused(capsys, *command, "01.png", "images/01.png", "2")
+    assert "leave one out" in refused(capsys, *command, "01.png", "02.png", "2", "--scale", "3")
+    assert "--distance must be" in refused(capsys, *command, "01.png", "02.png", "-2")

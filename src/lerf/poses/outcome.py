@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from lerf.poses.inputs import SourcePhoto
+from lerf.poses.known_distances import Unit
 from lerf.poses.pairs import Pair
-from lerf.poses.sharpness import grey_of, sharpness
-from lerf.scenes.photos import read_photo
+from lerf.scenes.photos import WHITES, read_photo
+from lerf.scenes.sharpness import grey_of, measured_size, sharpness
 
 BLURRED = 0.25
 """A photo is blurred when it is less sharp than this share of the median of those that were placed."""
@@ -47,6 +48,8 @@ class Outcome:
     track_length: float
     """Photos that see a point, on average."""
     left_out: tuple[LeftOut, ...]
+    unit: Unit
+    """Of the capture, in solved units."""
 
     @property
     def enough(self) -> bool:
@@ -64,6 +67,7 @@ class Outcome:
         if len(self.parts) > 1:
             others = ", ".join(str(count) for count in self.parts[1:])
             said.append(f"The photos fell into {len(self.parts)} parts that are not connected: beside it, of {others}.")
+        said += self.unit.sentences()
         for reason, count in Counter(photo.reason for photo in self.left_out).most_common():
             names = [photo.name for photo in self.left_out if photo.reason == reason]
             more = f" and {count - 3} more" if count > 3 else ""
@@ -85,6 +89,8 @@ class Outcome:
             "mean_reprojection_error": self.reprojection_error,
             "points": self.points,
             "mean_track_length": self.track_length,
+            "scale": self.unit.factor,
+            "distances": [distance.to_plain() for distance in self.unit.distances],
             "left_out": [{"name": photo.name, "reason": photo.reason} for photo in self.left_out],
         }
 
@@ -128,4 +134,6 @@ def _spread(values: Sequence[int], count: int) -> list[int]:
 
 
 def _sharpness(photo: SourcePhoto) -> float:
-    return sharpness(grey_of(read_photo(photo.path)[..., :3]))
+    # Decoded no larger than it is looked at: photos may have 200 megapixels.
+    white = WHITES[4] if photo.white is None else photo.white
+    return sharpness(grey_of(read_photo(photo.path, measured_size(photo.size), white=white)[..., :3]))

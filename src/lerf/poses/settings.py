@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from lerf.ranges import Range
+from tyro.conf import UseAppendAction, arg
+
+from lerf.errors import ConfigError
+from lerf.ranges import Range, Repeated, Words
 from lerf.run.checks import check_fields
 from lerf.run.settings import optional
 
 Factor = Annotated[float, Range(1e-6, 1e6)]
+MeasuredDistance = tuple[Words, Words, Factor]
+"""Two photos, by name, and how far apart they were taken."""
 CameraModel = Literal["pinhole", "simple-radial", "opencv", "opencv-fisheye"]
 COLMAP_MODELS: dict[str, str] = {
     "pinhole": "PINHOLE",
@@ -38,13 +43,27 @@ class PosesSettings:
     longest_side: Annotated[int, Range(320, 8192)] = 1600
     """Pixels to which a photo is reduced while points are looked for."""
     scale: Annotated[Factor | None, optional("FACTOR")] = None
-    """Factor on the solved distances; without it the unit is arbitrary."""
+    """Factor on the solved distances: capture units a solved unit. The unit is arbitrary without it or --distance."""
+    distance: Annotated[
+        tuple[MeasuredDistance, ...], Repeated(), UseAppendAction, arg(metavar="PHOTO_A PHOTO_B METRES")
+    ] = ()
+    """Distance between the places where two photos were taken; of several the median scale is used."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Everything that is drawn follows from it."""
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.scale is not None and self.distance:
+            raise ConfigError("--scale and --distance both say how long a unit is: leave one out.")
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON values."""
-        return {field.name: getattr(self, field.name) for field in fields(PosesSettings)}
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(PosesSettings)},
+            "distance": [list(one) for one in self.distance],
+        }
+
+    def deciding(self) -> dict[str, Any]:
+        """Those that decide what is found and matched, by option: not the unit, which may change afterwards."""
+        plain = self.to_plain()
+        return {f"--{name}": value for name, value in plain.items() if name not in ("scale", "distance")}

@@ -12,7 +12,8 @@ from lerf.errors import SceneError
 from lerf.files import write_json
 from lerf.poses.capture import points_of, solved_photos, stand_upright, write_capture
 from lerf.poses.colmap_library import library
-from lerf.poses.inputs import Inputs, SourcePhoto, find_inputs, looked_at
+from lerf.poses.inputs import Inputs, SourcePhoto, find_inputs, looked_at, notes_of
+from lerf.poses.known_distances import Unit, named_photos, unit_of
 from lerf.poses.mapping import adjust, solve_models
 from lerf.poses.matching import descriptors_of, find_points, inliers_between, match_pairs
 from lerf.poses.outcome import Outcome, reasons
@@ -56,9 +57,12 @@ def solve(
         )
     workspace = Workspace(capture)
     files = [*(path for path, _ in inputs.photos), *inputs.videos]
-    workspace.start({"photos": content_of(files), **{f"--{k}": v for k, v in settings.to_plain().items()}})
+    workspace.start({"photos": content_of(files), **settings.deciding()})
     seconds: dict[str, float] = {}
     photos, films = _photos(inputs, workspace, settings, reporter, seconds)
+    for note in notes_of(photos):
+        reporter.note(note)
+    measured = named_photos(settings.distance, photos)
     with _step(reporter, "photos", len(photos), seconds) as report:
         names = workspace.place(photos, copy, report)
     with _step(reporter, "points", len(photos), seconds) as report:
@@ -72,8 +76,10 @@ def solve(
         models = solve_models(workspace, settings, report)
         model = models[0]
         adjust(model)
-    stand_upright(model, photos, settings.scale or 1.0)
-    outcome = _outcome(models, photos, inliers_between(workspace, names))
+    positions = {photo.index: photo.pose[:, 3] for photo in solved_photos(model)}
+    unit = Unit(settings.scale) if settings.scale else unit_of(settings.distance, measured, photos, positions)
+    stand_upright(model, photos, unit.factor)
+    outcome = _outcome(models, photos, inliers_between(workspace, names), unit)
     write_capture(capture, model, photos)
     about = {"format": FORMAT, "settings": settings.to_plain(), "matching": chosen, "pairs": len(pairs)}
     write_json(capture / "poses.json", {**about, **outcome.to_plain(), "seconds": seconds})
@@ -103,7 +109,9 @@ def _photos(
     return looked_at(listed), films
 
 
-def _outcome(models: Sequence[Any], photos: Sequence[SourcePhoto], inliers: dict[tuple[int, int], int]) -> Outcome:
+def _outcome(
+    models: Sequence[Any], photos: Sequence[SourcePhoto], inliers: dict[tuple[int, int], int], unit: Unit
+) -> Outcome:
     model = models[0]
     placed = {photo.index for photo in solved_photos(model)}
     # Models may share photos: of each only those count that no larger one has.
@@ -121,6 +129,7 @@ def _outcome(models: Sequence[Any], photos: Sequence[SourcePhoto], inliers: dict
         points=len(points_of(model)[0]),
         track_length=float(model.compute_mean_track_length()),
         left_out=reasons(photos, placed, elsewhere, inliers),
+        unit=unit,
     )
 
 

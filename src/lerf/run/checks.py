@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal
 
 from lerf.errors import ConfigError
-from lerf.ranges import Bound
+from lerf.ranges import Bound, Repeated
 
 OPTION_NAMES = {"language_source": "language", "radiance_run": "radiance"}
 """Fields whose option on the command line has another name."""
@@ -57,6 +57,8 @@ def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a type; an integer is also a number, a number that is not finite is none."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
+        if value == () and any(isinstance(part, Repeated) for part in parts[1:]):
+            return True
         bounds = [part for part in parts[1:] if isinstance(part, Bound)]
         return fits(value, parts[0]) and all(value in bound for bound in bounds)
     if origin is Literal:
