@@ -209,20 +209,22 @@ def test_meshrooms_folders(tmp_path):
     assert scene.root == tmp_path.resolve()
 
 
-def test_points_and_what_sees_them(tmp_path):
-    content = document()
-    content["structure"] = [
+def structure():
+    """Points, of which number n is seen by the first n % 3 views."""
+    return [
         {"landmarkId": str(number), "descType": "dspsift", "color": [str(number), "20", "30"], "X": texts(point),
          "observations": [{"observationId": str(100 + view), "featureId": "9", "x": ["1.5", "2.5"], "scale": "1"}
                           for view in range(number % 3)] or ""}
         for number, point in enumerate(POINTS)
     ]  # fmt: skip
+
+
+def test_points_and_what_sees_them(tmp_path):
+    content = document() | {"structure": structure()}
     found = points_of(loaded(write(tmp_path, content, "sfm.json"), "alicevision"))
     np.testing.assert_array_equal(found.positions, POINTS)
     assert found.colours[4].tolist() == [4, 20, 30]
-    assert found.observations.tolist() == [
-        [number, view] for number in range(len(POINTS)) for view in range(number % 3)
-    ]
+    assert found.observations.tolist() == [[n, view] for n in range(len(POINTS)) for view in range(n % 3)]
     assert found.names[2].endswith("images/2.png")
 
 

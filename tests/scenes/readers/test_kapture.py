@@ -89,21 +89,23 @@ def test_points_land_where_colmaps_models_put_them(tmp_path, place):
     formula_error(tmp_path, place)
 
 
+TURN, SHIFT = Rotation.from_euler("xyz", [2, 4, -3], degrees=True).as_matrix(), np.array([0.1, 0.02, -0.03])
+RIGS = [
+    f"car, rig, {transform(TURN, SHIFT)}",
+    f"rig, cam_0, {transform(np.eye(3), np.zeros(3))}",
+    f"rig, cam_1, {transform(TURN, -SHIFT)}",
+]
+
+
 def test_poses_of_rigs_and_rigs_in_rigs(tmp_path):
     """World to car, car to rig, rig to sensor."""
-    turn, offset = Rotation.from_euler("xyz", [2, 4, -3], degrees=True).as_matrix(), np.array([0.1, 0.02, -0.03])
     trajectories = [f"{time}, car, {transform(*world_to_camera(poses()[time]))}" for time in range(3)]
-    rigs = [
-        f"car, rig, {transform(turn, offset)}",
-        f"rig, cam_0, {transform(np.eye(3), np.zeros(3))}",
-        f"rig, cam_1, {transform(turn, -offset)}",
-    ]
-    scene = loaded(write(tmp_path, trajectories, rigs=rigs), "kapture")
+    scene = loaded(write(tmp_path, trajectories, rigs=RIGS), "kapture")
     for number, name in enumerate(NAMES):
         rotation, translation = world_to_camera(poses()[number // 2])
-        local = (POINTS @ rotation.T + translation) @ turn.T + offset
+        local = (POINTS @ rotation.T + translation) @ TURN.T + SHIFT
         if number % 2:
-            local = local @ turn.T - offset
+            local = local @ TURN.T - SHIFT
         same(project(camera_of(scene, name), POINTS), colmap(local, number))
 
 
@@ -123,10 +125,9 @@ def test_photos_without_a_pose_at_their_time_are_not_listed(tmp_path):
     assert any("1 of 6 photos have no pose" in note for note in scene.notes)
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_points_and_what_sees_them(tmp_path, version):
-    write(tmp_path)
-    place = tmp_path / "reconstruction"
+def write_points(folder, version="1.1"):
+    """Point n is seen by photos n and n + 1, counted round."""
+    place = folder / "reconstruction"
     place.mkdir()
     rows = [", ".join([*map(repr, point.tolist()), str(number), "20", "30"]) for number, point in enumerate(POINTS)]
     (place / "points3d.txt").write_text("\n".join(["# kapture format: 1.1", "# X, Y, Z, R, G, B", *rows]))
@@ -134,6 +135,12 @@ def test_points_and_what_sees_them(tmp_path, version):
     seen = [f"{number}, {kind}{NAMES[number % 6]}, 15, {NAMES[(number + 1) % 6]}, 7"
             for number in range(len(POINTS)) for kind in kinds]  # fmt: skip
     (place / "observations.txt").write_text("\n".join(["# kapture format: 1.1", *seen]))
+    return place
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_points_and_what_sees_them(tmp_path, version):
+    place = write_points(write(tmp_path), version)
     found = points_of(loaded(tmp_path, "kapture"))
     np.testing.assert_array_equal(found.positions, POINTS)
     assert found.colours[4].tolist() == [4, 20, 30]

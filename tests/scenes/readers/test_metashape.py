@@ -162,28 +162,33 @@ def test_a_capture_referenced_on_the_earth_is_told_its_origin(tmp_path):
         same(project(camera, scale * POINTS @ TURN.T), manual(local(pose, POINTS)))
 
 
-def test_a_rig(tmp_path):
-    """Slave sensors stand at their offset from the master's camera, whose transform theirs is."""
-    offset = np.eye(4)
-    offset[:3, :3] = Rotation.from_euler("xyz", [2, 5, -3], degrees=True).as_matrix()
-    offset[:3, 3] = [0.25, -0.02, 0.01]
-    rows, place = (" ".join(map(repr, part.ravel().tolist())) for part in (offset[:3, :3], offset[:3, 3]))
+OFFSET = np.eye(4)
+OFFSET[:3, :3] = Rotation.from_euler("xyz", [2, 5, -3], degrees=True).as_matrix()
+OFFSET[:3, 3] = [0.25, -0.02, 0.01]
+
+
+def rig(scale=1.5):
+    """A chunk of two cameras at each of three moments, the second at `OFFSET` from the first."""
+    rows, place = (" ".join(map(repr, part.ravel().tolist())) for part in (OFFSET[:3, :3], OFFSET[:3, 3]))
     inner = f"{calibration()}<rotation>{rows}</rotation><location>{place}</location>"
-    sensors = [sensor(), sensor(1, inner, more=' master_id="0"')]
     cameras = []
     for number in range(3):
         cameras += [camera(2 * number, poses()[number]),
                     camera(2 * number + 1, None, 1, more=f' master_id="{2 * number}"')]  # fmt: skip
-    scale = 1.5
-    written = chunk(cameras, sensors, transform(np.eye(3), np.zeros(3), scale))
-    scene = loaded(write(tmp_path, written), "metashape")
+    sensors = [sensor(), sensor(1, inner, more=' master_id="0"')]
+    return chunk(cameras, sensors, transform(np.eye(3), np.zeros(3), scale))
+
+
+def test_a_rig(tmp_path):
+    """Slave sensors stand at their offset from the master's camera, whose transform theirs is."""
+    scene = loaded(write(tmp_path, rig(1.5)), "metashape")
     assert len(scene.photos) == 6
     for number, name in enumerate(NAMES):
         spot = local(poses()[number // 2], POINTS)
         if number % 2:
-            inverse = np.linalg.inv(offset)
+            inverse = np.linalg.inv(OFFSET)
             spot = spot @ inverse[:3, :3].T + inverse[:3, 3]
-        same(project(camera_of(scene, f"{name}.JPG"), POINTS * scale), manual(spot))
+        same(project(camera_of(scene, f"{name}.JPG"), POINTS * 1.5), manual(spot))
 
 
 def test_cameras_that_are_off_or_not_aligned(tmp_path):
