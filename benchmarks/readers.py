@@ -67,7 +67,8 @@ class Sample:
 def tests_of(name: str) -> ModuleType:
     """The tests of a reader, as a module."""
     spec = importlib.util.spec_from_file_location(f"readers_{name}", TESTS / f"readers/test_{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
