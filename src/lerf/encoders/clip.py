@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from lerf.encoders import open_clip_layout
-from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors, require_transformers
+from lerf.encoders.checkpoint import build, class_named, digest_of, read_config, read_tensors
 from lerf.encoders.dense_towers import input_of
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.open_clip_zoo import read_zoo
@@ -62,7 +62,6 @@ def read_clip(
     Raises:
         EncoderError: the files are incomplete, damaged or of another architecture.
     """
-    transformers = require_transformers()
     if open_clip_layout.is_open_clip(files):
         config, preprocessing = open_clip_layout.read_settings(files.folder)
         tensors = open_clip_layout.rename(read_tensors(files), files.folder)
@@ -80,7 +79,7 @@ def read_clip(
             f"The settings in {files.folder} prepare pictures of {preprocessing.size} pixels for a network that takes "
             f"{config.vision_config.image_size}; fetch the folder again."
         )
-    network = build(transformers.CLIPModel, config, tensors, files.folder)
+    network = build(class_named("CLIPModel"), config, tensors, files.folder)
     licence = files.licence
     if licence == "not stated" and name in PUBLISHED:
         licence = PUBLISHED[name].licence
