@@ -119,8 +119,8 @@ def read_settings(folder: Path, tensors: dict[str, Tensor]) -> tuple[Any, Prepro
         settings = msgspec.convert(read_json(folder / SETTINGS), _Settings)
     except msgspec.ValidationError as error:
         raise EncoderError(
-            f"{folder / SETTINGS} describes another SigLIP than those that are known ({error}); use a checkpoint in the "
-            "layout of transformers."
+            f"{folder / SETTINGS} describes another SigLIP than those that are known ({error}); use a checkpoint in "
+            "the layout of transformers."
         ) from None
     model, text = settings.model_cfg, settings.model_cfg.text_cfg
     named = _NAME.fullmatch(model.vision_cfg.timm_model_name)
