@@ -130,6 +130,17 @@ def test_photos_are_used_as_stored(tmp_path):
     assert photo.orientation == 1
 
 
+def test_cameras_that_look_the_other_way_are_refused(tmp_path):
+    """The form with z forwards that some programs offer beside Bundler's own."""
+    lines = bundle().splitlines()
+    for start in range(2, 32, 5):
+        for row in (start + 2, start + 3):
+            lines[row] = " ".join(repr(-float(word)) for word in lines[row].split())
+        x, y, z = map(float, lines[start + 4].split())
+        lines[start + 4] = f"{x!r} {-y!r} {-z!r}"
+    assert "lie behind its cameras" in refused(write(tmp_path, "\n".join(lines)))
+
+
 @pytest.mark.parametrize("keep", [0.005, 0.01, 0.02, 0.05, 0.08])
 def test_a_file_that_is_cut_off(tmp_path, keep):
     text = bundle()

@@ -178,9 +178,10 @@ def _capture_folder(path: Path, model: Path) -> Path:
 def _base(root: Path, model: Path) -> Path:
     """The folder whose `sparse` a model is in."""
     folder = model
-    while folder != root and (folder.name.isdigit() or folder.name == "sparse"):
+    if folder != root and folder.name.isdigit():
         folder = folder.parent
-    return folder
+    # One level alone: beside dense/0/sparse are dense/0/images.
+    return folder.parent if folder != root and folder.name == "sparse" else folder
 
 
 def _photo_places(root: Path, model: Path) -> list[Path]:
