@@ -2,7 +2,7 @@
 
     python benchmarks/fox.py RUN [--json]
 
-The masks (`tests/data/fox_masks`) were drawn by hand on the seven held-out photos; the phrases
+The masks (`benchmarks/labels/fox`) were drawn by hand on the seven held-out photos; the phrases
 (`tests/data/fox_phrases.json`) were written before the first run. Beside the trained field stand two baselines: a guess
 that relevancy falls off from the centre of the picture, and the encoder's pyramid of the held-out photo itself, no 3D.
 """
@@ -26,6 +26,7 @@ from lerf.model import Model
 from lerf.rendering.outputs import ViewMaps, paint
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
+LABELS = Path(__file__).resolve().parent / "labels/fox"
 INDIFFERENCE = 0.5
 """Relevancy at which a place is as close to the phrase as to the nearest canonical phrase."""
 
@@ -49,7 +50,7 @@ def localisation(model: Model) -> dict[str, Any]:
     views = []
     for photo in model.scene.test:
         name = Path(model.scene.photos[photo].name).stem
-        truth = read_labels(DATA / "fox_masks" / f"{name}.json").masks()["fox"]
+        truth = read_labels(LABELS / f"{name}.json").masks()["fox"]
         width, height = model.cameras.sizes[photo].tolist()
         mask = resized(torch.as_tensor(truth), height, width)
         maps = {

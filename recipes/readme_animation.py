@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 import io
-import shutil
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
-from viewer_pictures import FLAGS, IMAGES, PATIENCE, WINDOW, wait_for_rest
+from playwright.sync_api import Page
+from viewer_pictures import IMAGES, PATIENCE, WINDOW, page_of, wait_for_rest
 
 from lerf.files import write_atomically
-from lerf.viewer.scene_state import open_scene_state
 from lerf.viewer.server import Viewer
 
 WIDTH, MOST_BYTES = 780, 1_900_000
@@ -84,23 +82,12 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--prompts", nargs="+", default=["hat", "pink mug"])
     options = parser.parse_args()
-    viewer = Viewer(open_scene_state(options.run, device="cpu"), title=options.run.resolve().name, port=0, limit=300)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})
-        page.goto(viewer.url)
-        page.get_by_text("LERF Positives").wait_for(timeout=1000 * PATIENCE)
-        close = page.locator(".mantine-Notification-closeButton")
-        if close.count():
-            close.first.click()
-        wait_for_rest(viewer)
+    with page_of(options.run) as (viewer, page):
         recording = Recording(page)
         recording.take(ANSWER // 2)
         for prompt in options.prompts:
             recording.ask(viewer, prompt)
         recording.save(IMAGES / "answering.gif")
-        browser.close()
-    viewer.close()
 
 
 if __name__ == "__main__":

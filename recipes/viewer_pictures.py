@@ -7,12 +7,14 @@ import io
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from lerf.files import write_atomically
+from lerf.files import resolved, write_atomically
 from lerf.viewer.scene_state import open_scene_state
 from lerf.viewer.server import Viewer
 
@@ -30,6 +32,24 @@ def wait_for_rest(viewer: Viewer) -> None:
             sys.exit("The page did not come to rest.")
         time.sleep(0.1)
     time.sleep(3.0)
+
+
+@contextmanager
+def page_of(run: Path) -> Iterator[tuple[Viewer, Page]]:
+    """The page of a run in a headless Chromium, at rest and without the notice that it begins with."""
+    viewer = Viewer(open_scene_state(run, device="cpu"), title=resolved(run).name, port=0, limit=300)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})
+        page.goto(viewer.url)
+        page.get_by_text("LERF Positives").wait_for(timeout=1000 * PATIENCE)
+        close = page.locator(".mantine-Notification-closeButton")
+        if close.count():
+            close.first.click()
+        wait_for_rest(viewer)
+        yield viewer, page
+        browser.close()
+    viewer.close()
 
 
 def save(page: Page, name: str) -> None:
@@ -51,16 +71,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--prompt", default="hat")
     options = parser.parse_args()
-    viewer = Viewer(open_scene_state(options.run, device="cpu"), title=options.run.resolve().name, port=0, limit=300)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})
-        page.goto(viewer.url)
-        page.get_by_text("LERF Positives").wait_for(timeout=1000 * PATIENCE)
-        close = page.locator(".mantine-Notification-closeButton")
-        if close.count():
-            close.first.click()
-        wait_for_rest(viewer)
+    with page_of(options.run) as (viewer, page):
         box = page.locator("form input").first
         box.press_sequentially(options.prompt)
         box.press("Enter")
@@ -80,8 +91,6 @@ def main() -> None:
         page.mouse.up()
         wait_for_rest(viewer)
         save(page, "viewer_points.png")
-        browser.close()
-    viewer.close()
 
 
 if __name__ == "__main__":

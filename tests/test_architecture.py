@@ -17,6 +17,11 @@ GIVEN_UP = {
 GIVEN_UP_CLASSES = {"Rotation"}
 """Names that a class of ours may not have, though one of another package does."""
 
+PATH_TESTS = {"exists", "is_file", "is_dir", "is_symlink", "resolve", "samefile"}
+"""Methods of `Path` that raise at a name that is too long, a loop of links or a folder without access."""
+PATH_FUNCTIONS = {"isfile", "isdir", "realpath", "samefile", "getsize"}
+"""Functions of `os.path` that `lerf.files` has others for; its `exists` and `lexists` raise nothing."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -50,6 +55,15 @@ def names(source: str) -> set[str]:
 
 def classes(source: str) -> set[str]:
     return {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)}
+
+
+def path_tests(source: str) -> Iterator[str]:
+    """Calls that look at paths and may raise, each as its line and name; entries of `os.scandir` may be asked."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            of, name = ast.unparse(node.func.value), node.func.attr
+            if name in (PATH_FUNCTIONS if of == "os.path" else PATH_TESTS) and of != "entry":
+                yield f"{node.lineno} {of}.{name}"
 
 
 def where(path: Path, function: Function) -> str:
@@ -96,6 +110,21 @@ def test_functions_are_short_and_take_few_parameters() -> None:
                 wide[where(path, function)] = parameters(function, method)
     assert long == {}
     assert wide == {}
+
+
+def test_what_looks_at_a_path_is_told_from_the_rest() -> None:
+    source = """
+def look(path, run, entry):
+    is_file(path), run.exists, os.path.exists(path), os.path.lexists(path), entry.is_dir()
+    (path / "a").exists(), path.resolve().name, os.path.isfile(path)
+"""
+    assert sorted(path_tests(source)) == ["4 os.path.isfile", "4 path / 'a'.exists", "4 path.resolve"]
+
+
+def test_paths_are_looked_at_through_files() -> None:
+    found = {str(path.relative_to(SOURCE)): [*path_tests(path.read_text())] for path in FILES}
+    del found["lerf/files.py"]
+    assert {name: calls for name, calls in found.items() if calls} == {}
 
 
 def test_names_that_were_given_up_stay_away() -> None:

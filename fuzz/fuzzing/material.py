@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fuzzing.oracle import judged
 from fuzzing.suite import Suite, case_of, suite_of
+from fuzzing.worker import ENVIRONMENT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = ("src/lerf", "src/lerf_scenes", "tests/support", "tests/scenes", "fuzz/fuzzing")
@@ -50,7 +51,8 @@ def _made(name: str, folder: Path, scratch: Path) -> None:
 
 
 def _make(name: str, folder: str, scratch: str) -> None:
-    os.environ["LERF_CACHE"] = f"{scratch}/cache-of-material"
+    # One thread: the networks are so small that several only wait for each other.
+    os.environ.update(ENVIRONMENT, LERF_CACHE=f"{scratch}/cache-of-material", HF_HOME=f"{scratch}/hub-of-material")
     suite = suite_of(name)
     suite.set_up()
     suite.make_material(Path(folder))

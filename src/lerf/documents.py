@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,7 +25,7 @@ LARGEST = 256_000_000
 
 def read_document(
     path: Path,
-    kind: type[Content],
+    kind: type[Content] | GenericAlias,
     *,
     error: type[LerfError],
     remedy: str,
@@ -35,7 +36,7 @@ def read_document(
 
     Args:
         path: the file; UTF-8, with or without a byte order mark.
-        kind: type of the content.
+        kind: type of the content, such as a class or list[float].
         error: raised when there is no such content.
         remedy: what to do then, in the imperative and without a full stop.
         largest: bytes that the file may have.
@@ -53,7 +54,7 @@ def read_document(
 
 
 def parse_document(
-    data: bytes | str, kind: type[Content], where: str, *, error: type[LerfError], remedy: str
+    data: bytes | str, kind: type[Content] | GenericAlias, where: str, *, error: type[LerfError], remedy: str
 ) -> Content:
     """JSON as content of a type; `where` says in errors what holds it. See `read_document`.
 

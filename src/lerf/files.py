@@ -10,6 +10,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,6 +46,39 @@ def is_absent(path: Path) -> bool:
     return False
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file, of a link those of its name; none of what has gone or cannot be looked at."""
+    try:
+        return os.lstat(path).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def bytes_in(folder: Path) -> int:
+    """Bytes of the regular files in a folder, without those in folders in it; 0 where it cannot be listed."""
+    try:
+        names = os.listdir(folder)
+    except (OSError, ValueError):
+        return 0
+    return sum(size_of(folder / name) for name in names if is_file(folder / name))
+
+
+def is_still_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file of a descriptor is the one that a path leads to, and was not deleted or replaced since."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except (OSError, ValueError):
+        return False
+
+
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file or folder; False where one leads nowhere."""
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):
+        return False
+
+
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder, sorted; none where it cannot be listed."""
     try:
@@ -60,6 +94,20 @@ def resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
         return Path(os.path.abspath(str(path).replace("\0", "")))
+
+
+def resolver() -> Callable[[Path], Path]:
+    """`resolved` for many paths in few folders, each of which is followed once."""
+    folder = lru_cache(maxsize=None)(resolved)
+
+    def follow(path: Path) -> Path:
+        try:
+            plain = path.name not in ("", os.pardir) and not stat.S_ISLNK(os.lstat(path).st_mode)
+        except (OSError, ValueError):
+            plain = False
+        return folder(path.parent) / path.name if plain else resolved(path)
+
+    return follow
 
 
 def _is(path: Path, kind: Callable[[int], bool]) -> bool:

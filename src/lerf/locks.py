@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lerf.errors import LerfWarning, StorageError
+from lerf.files import is_folder, is_still_at
 
 LOCK = ".lock"
 """Name of the file in a locked folder."""
@@ -24,12 +25,17 @@ _LOCKED_BYTE = 1 << 30
 """Where Windows locks: beyond the process's number, which others are to read."""
 
 
+class BusyError(StorageError):
+    """Another process holds what is to be written."""
+
+
 @contextlib.contextmanager
 def locked_folder(folder: Path, otherwise: str) -> Iterator[None]:
     """Hold a folder, which is made if it is not there; see `locked_file`.
 
     Raises:
-        StorageError: another process writes it, or it cannot be written.
+        BusyError: another process writes it.
+        StorageError: it cannot be written.
     """
     with _held(folder / LOCK, folder, otherwise):
         yield
@@ -44,7 +50,8 @@ def locked_file(path: Path, otherwise: str) -> Iterator[None]:
         otherwise: what can be done instead of waiting, in the imperative: "choose another --output".
 
     Raises:
-        StorageError: another process writes it, or its folder cannot be written.
+        BusyError: another process writes it.
+        StorageError: its folder cannot be written.
     """
     with _held(path.with_name(f".{path.name}{LOCK}"), path, otherwise):
         yield
@@ -69,7 +76,7 @@ def unfinished(folder: Path, *names: str) -> list[Path]:
     with contextlib.suppress(OSError):
         for file in folder.iterdir():
             match = UNFINISHED.fullmatch(file.name)
-            if match and any(_named(match["name"], name) for name in names) and not file.is_dir():
+            if match and any(_named(match["name"], name) for name in names) and not is_folder(file):
                 found.append(file)
     return sorted(found)
 
@@ -84,7 +91,7 @@ def _held(lock: Path, what: Path, otherwise: str) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         number = _taken(lock)
     except BlockingIOError:
-        raise StorageError(
+        raise BusyError(
             f"Another lerf process{_owner(lock)} is writing {what}; wait until it has ended, or {otherwise}."
         ) from None
     except OSError as error:
@@ -113,7 +120,7 @@ def _taken(lock: Path) -> int:
         try:
             _lock(number, lock)
             # Whoever had it may have deleted the file meanwhile: a lock on a deleted file keeps nobody out.
-            if lock.exists() and os.path.samestat(os.fstat(number), os.stat(lock)):
+            if is_still_at(lock, number):
                 with contextlib.suppress(OSError):  # on a full disk the number is missing from a message
                     os.ftruncate(number, 0)
                     os.write(number, f"{os.getpid()}\n".encode())

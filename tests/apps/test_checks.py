@@ -33,6 +33,7 @@ NEEDED = {
     "cache": ["prune"],
     "view": ["RUN"],
     "doctor": [],
+    "encoders": ["ls"],
 }
 """What each command cannot do without."""
 OUT_OF_BOUNDS = {

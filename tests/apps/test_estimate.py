@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scene_files import transforms, write_capture
 
-from lerf.apps.estimate import ENCODER_SIZES, describe_capture, features_of
+from lerf.apps.estimate import ENCODER_SIZES, features_of, training_needs
 from lerf.encoders.conse import load
 from lerf.encoders.mid_level import load as load_mid
 from lerf.encoders.mini import load as load_mini
@@ -12,6 +12,7 @@ from lerf.encoders.mini import load_map
 from lerf.encoders.registry import DENSE_ENCODERS, ENCODERS
 from lerf.pyramids.store import build_pyramids
 from lerf.run.make_settings import make_settings
+from lerf.scenes import load_scene
 
 
 def test_every_encoder_of_the_package_is_known():
@@ -40,7 +41,8 @@ def test_estimates_are_near_what_comes_out(name, make, tmp_path):
 def test_memory_is_bounded_by_what_was_asked_for(tmp_path):
     write_capture(tmp_path, {**transforms(20), "w": 12, "h": 8})
     options = {"preset": "lerf-cpu", "device": "cpu", "encoder": "openclip", "dense": "dino"}
-    facts = [describe_capture(make_settings(tmp_path, **options, memory=memory)) for memory in (4.0, 0.001)]
+    scene = load_scene(tmp_path)
+    facts = [training_needs(make_settings(tmp_path, **options, memory=memory), scene) for memory in (4.0, 0.001)]
     assert facts[0]["features_bytes"] == facts[1]["features_bytes"] > 1e7
     saved = facts[0]["memory_bytes"] - facts[1]["memory_bytes"]
     assert saved == facts[0]["features_bytes"] - 1_000_000

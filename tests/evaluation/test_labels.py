@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lerf.errors import SceneError
 from lerf.evaluation.labels import rasterise, read_labels
 
-FOX_MASKS = sorted((Path(__file__).parents[1] / "data" / "fox_masks").glob("*.json"))
+FOX_MASKS = sorted((Path(__file__).parents[2] / "benchmarks/labels/fox").glob("*.json"))
 SQUARE = [[1, 1], [3, 1], [3, 3], [1, 3]]
 
 coordinates = st.one_of(st.integers(-3, 10), st.floats(-3, 10)).map(float)

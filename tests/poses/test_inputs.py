@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lerf.errors import ConfigError, RunError, SceneError
+from lerf.errors import ConfigError, RunError, SceneError, StorageError
 from lerf.poses.inputs import find_inputs, looked_at
 from lerf.poses.settings import PosesSettings
-from lerf.poses.workspace import Workspace, put
+from lerf.poses.workspace import Workspace, content_of, put
 
 
 def picture(path: Path, size: tuple[int, int] = (40, 30), exif: dict[int, object] | None = None) -> Path:
@@ -96,6 +96,17 @@ def test_a_damaged_workspace_says_what_to_do(tmp_path: Path) -> None:
     (workspace.path / "state.json").write_text("[")
     with pytest.raises(RunError, match=r"delete .*\.poses and start again"):
         workspace.start({"photos": "x"})
+
+
+def test_places_that_cannot_be_used_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    source = picture(tmp_path / "1.jpg")
+    with pytest.raises(StorageError, match=r"Cannot (write|copy)"):
+        put(source, source / "images/1.jpg", False)
+    with pytest.raises(RunError, match=r"is not empty: choose another --output"):
+        Workspace(source).start({"photos": "x"})
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SceneError, match=r"loop cannot be read \(.*\): restore it\."):
+        content_of([source, tmp_path / "loop"])
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from lerf.errors import SceneError
-from lerf.poses.sharpness import grey_of, sharpness
 from lerf.poses.video import choose_frames, write_frames
+from lerf.scenes.sharpness import grey_of, sharpness
 
 av = pytest.importorskip("av")
 

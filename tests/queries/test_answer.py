@@ -341,6 +341,6 @@ def test_a_surface_of_one_point_answers(cameras) -> None:
 
 
 def test_an_answer_says_whether_its_phrase_is_known(cameras) -> None:
-    phrases = replace(PHRASES, known=(False, None))
+    phrases = replace(PHRASES, known=(0.5, None))
     answers = answer(surface_of(language(), open_views()), phrases, cameras, AnswerSettings(0.6))
-    assert [own.answer.to_dict()["known"] for own in answers] == [False, None]
+    assert [own.answer.to_dict()["known"] for own in answers] == [0.5, None]

@@ -121,6 +121,15 @@ def test_panoramas(tmp_path, write, values):
         load_scene(capture(tmp_path, write, "EQUIRECTANGULAR", values))
 
 
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("place", range(8))
+def test_a_parameter_that_is_not_a_number(tmp_path, write, place):
+    values = list(SUPPORTED["OPENCV"][0])
+    values[place] = float("nan")
+    with pytest.raises(SceneError, match=r"nan.*: (give|estimate)"):
+        load_scene(capture(tmp_path, write, "OPENCV", values))
+
+
 def test_a_model_of_the_future(tmp_path):
     capture(tmp_path, write_colmap_text, "PINHOLE", TWO)
     (tmp_path / "sparse/0/cameras.txt").write_text("1 LIGHT_FIELD 12 8 1 2 3\n")

@@ -76,6 +76,62 @@ def test_what_changed_since_is_said_and_both_ways_lead_on(capture, tmp_path, cap
         assert main(command) == 0
 
 
+def test_a_capture_that_moved_is_gone_on_with(capture, tmp_path, capsys, monkeypatch):
+    """Trained for longer at the new place, then only looked at; what reads photos later finds them there."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(capture), "--output", "run", *COMMAND]) == 0
+    similarity = json.loads((tmp_path / "run/scene.json").read_text())["similarity"]
+    moved = tmp_path / "elsewhere/again"
+    moved.parent.mkdir()
+    capture.rename(moved)
+    shutil.rmtree(tmp_path / "run/surface.safetensors", ignore_errors=True)
+    capsys.readouterr()
+    command = ["train", str(moved), "--output", "run", *COMMAND]
+    assert main(command) == 0
+    told = f"The capture has moved from {capture} to {moved}; its content is the same, and the run goes on."
+    assert told in " ".join(capsys.readouterr().out.split())
+    assert main(command) == 0
+    assert "has moved" not in capsys.readouterr().out, "told once: the run knows the new place"
+    scene = json.loads((tmp_path / "run/scene.json").read_text())
+    assert scene["similarity"] == similarity
+    assert {str(Path(photo["path"]).parent) for photo in scene["photos"]} == {str(moved / "images")}
+    assert main(["bake", "run", "--source", "lift", "--device", "cpu"]) == 0
+    assert main(["query", "run", "red", "--device", "cpu"]) == 0
+
+
+def test_a_training_that_was_interrupted_ends_as_if_its_capture_had_not_moved(capture, tmp_path):
+    train(settings_of(capture), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings_of(capture), tmp_path / "run", reporter=StopAt("language"))
+    moved = Path(capture.rename(tmp_path / "moved"))
+    heard = Listener()
+    train(settings_of(moved), tmp_path / "run", reporter=heard)
+    assert sum("has moved" in note for note in heard.notes) == 1
+    for name in ("radiance", "language"):
+        files = [tmp_path / run / f"{name}.safetensors" for run in ("whole", "run")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_another_capture_at_another_path_is_refused(capture, tmp_path, capsys):
+    command = ["--output", str(tmp_path / "run"), *COMMAND]
+    assert main(["train", str(capture), *command]) == 0
+    other = Path(shutil.copytree(capture, tmp_path / "other"))
+    repaint(other / "images/0001.png")
+    before = (tmp_path / "run/config.json").read_bytes()
+    error = " ".join(refused(capsys, "train", other, *command).split())
+    assert "is another capture: 1 photo changed (images/0001.png)." in error
+    assert "Give that one, train into another --output, or delete the run to train it again." in error
+    edit(other, move)
+    assert "2 photos have another pose" in refused(capsys, "train", other, *command)
+    error = refused(capsys, "train", other, *command, "--seed", "3")
+    assert "other settings: --data" in error
+    assert "--seed 0 (now 3)" in error
+    (tmp_path / "run/capture.json").unlink()
+    repaint(other / "images/0001.png", 0)
+    assert "did not write down what its photos were" in refused(capsys, "train", other, *command)
+    assert (tmp_path / "run/config.json").read_bytes() == before
+
+
 def test_a_photo_that_came_and_one_that_changed(capture, tmp_path, capsys):
     edit(capture, lambda d: d["frames"].pop(3))
     command = ["train", capture, "--output", tmp_path / "run", *COMMAND]

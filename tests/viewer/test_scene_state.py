@@ -9,10 +9,11 @@ from tiny import tiny_preset
 
 import lerf
 from lerf import steps
+from lerf.errors import LerfWarning
 from lerf.geometry.camera_table import CameraTable
 from lerf.rendering.outputs import Display
 from lerf.run.settings import PRESETS
-from lerf.viewer import frames
+from lerf.viewer import answers_panel, frames
 from lerf.viewer.drawing import AskedPhrases, Drawer, Drawn
 from lerf.viewer.geometry import Pose
 from lerf.viewer.scene_state import open_scene_state
@@ -90,6 +91,22 @@ def test_what_a_page_is_told_are_the_models_answers(drawn_run, use):
     assert relevancy.shape == (len(opened.points.points),)
     red = opened.points.colours[relevancy > 0.9].mean(0)
     assert red[0] > 2 * max(red[1], red[2])
+
+
+def test_what_is_said_under_a_phrase_that_is_not_known(scene):
+    """Beside what is said of every phrase; that the encoder cannot tell is no reason to warn."""
+    phrases = scene.model.phrases(("red",))
+    told = "Not or not wholly known to the encoder, so that the answer may mean nothing."
+    for known in (1.0, None, 0.5, 0.0):
+        (state,), _ = finish(scene.ask(replace(phrases, known=(known,)), 0.5, (None,)))
+        assert state.answer.known == known
+        about = answers_panel._about(0, state, scene.unit)
+        assert "relevancy" in about
+        assert (told in about) == (known in (0.5, 0.0))
+    with pytest.warns(LerfWarning, match="has no word that says what to look for"):
+        phrases = scene.model.phrases(("the of a", "red"))
+    states, _ = finish(scene.ask(phrases, 0.5, (None, None)))
+    assert [told in answers_panel._about(row, state, scene.unit) for row, state in enumerate(states)] == [True, False]
 
 
 def test_a_ray_meets_what_stands_there(scene, drawn):

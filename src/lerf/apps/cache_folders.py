@@ -14,7 +14,7 @@ from rich.table import Table
 from lerf.apps.cache import Cache
 from lerf.apps.sizes import size_text
 from lerf.errors import ConfigError, StorageError
-from lerf.files import is_folder
+from lerf.files import is_folder, size_of
 from lerf.pyramids.manifest import (
     FOLDER,
     Archive,
@@ -64,7 +64,7 @@ def entries_of(root: Path) -> list[Entry]:
             files = [path for place, _, names in os.walk(folder) for path in (Path(place, name) for name in names)]
             photos = sum(path.suffix == ".npy" for path in files) if settings else 0
             found.append(
-                Entry(folder, settings, photos, sum(map(_size, files)), (time.time() - last_used(folder)) / DAY)
+                Entry(folder, settings, photos, sum(map(size_of, files)), (time.time() - last_used(folder)) / DAY)
             )
     return sorted(found, key=lambda entry: entry.unused_days)
 
@@ -74,14 +74,6 @@ def _listed(folder: Path) -> list[Path]:
         return sorted(folder.iterdir()) if is_folder(folder) else []
     except OSError as error:
         raise StorageError(f"The cache {folder} cannot be listed ({error.strerror}); change its permissions.") from None
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; none of one that another process has just removed."""
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0
 
 
 def cache(command: Cache, console: Console) -> dict[str, Any]:

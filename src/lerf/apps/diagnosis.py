@@ -24,6 +24,7 @@ from lerf.apps.doctor import Doctor
 from lerf.apps.probes import MODULES, PROBES
 from lerf.apps.sizes import size_text
 from lerf.apps.tables import Cell, Listing, show
+from lerf.files import is_folder, resolved, size_of
 from lerf.text import message_line
 
 PACKAGES = (
@@ -118,7 +119,8 @@ def without_names(facts: Any, names: Sequence[tuple[str, str]]) -> Any:
 
 def personal_names() -> list[tuple[str, str]]:
     """Home folder, and names of the user and of the machine, with what stands for each."""
-    homes = {str(Path(os.path.expanduser("~"))), os.path.realpath(os.path.expanduser("~"))}
+    home = Path(os.path.expanduser("~"))
+    homes = {str(home), str(resolved(home))}
     found = [(home, "~") for home in homes if home.strip(os.sep)]
     found += [(str(_tried(getpass.getuser)), "USER"), (Path(os.path.expanduser("~")).name, "USER")]
     machine = str(_tried(socket.gethostname))
@@ -209,11 +211,11 @@ def _cache() -> dict[str, Any]:
     folder, until = cache_root(), time.monotonic() + WALK_SECONDS
     size, complete = 0, True
     for place, _, names in os.walk(folder):
-        size += sum(_size(os.path.join(place, name)) for name in names)
+        size += sum(size_of(Path(place, name)) for name in names)
         if time.monotonic() > until:
             complete = False
             break
-    standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    standing = next(path for path in (folder, *folder.absolute().parents) if is_folder(path))
     return {
         "folder": str(folder),
         "size_bytes": size,
@@ -221,14 +223,6 @@ def _cache() -> dict[str, Any]:
         "disk_free_bytes": shutil.disk_usage(standing).free,
         "writable": _tried(lambda: require_writable(folder)) or "yes",
     }
-
-
-def _size(path: str) -> int:
-    """Bytes of a file; of one that has gone meanwhile none."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
 
 
 def _tells(variable: str) -> bool:

@@ -8,11 +8,11 @@ from typing import Any
 
 from lerf.encoders.mini import DEFAULTS as MINI
 from lerf.encoders.mini import HEIGHT, SPACING
+from lerf.files import bytes_in
 from lerf.kernels.layout import GridLayout
 from lerf.pyramids.tiles import layout as tile_layout
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
-from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
 from lerf.training.pixels import pixel_bytes
 
@@ -83,27 +83,16 @@ def tile_cells(height: int, width: int, tile_ratios: Sequence[float]) -> int:
     return sum(grid.rows * grid.columns for grid in grids)
 
 
-def describe_capture(settings: TrainSettings) -> dict[str, Any]:
-    """Photos, cameras and split, and an estimate of the memory, disk and minutes (on two cores) that training takes.
+def training_needs(settings: TrainSettings, scene: Scene) -> dict[str, Any]:
+    """An estimate of the memory, disk and minutes (on two cores) that training on a scene takes.
 
     The features of an encoder that is not known here are left out of it.
-
-    Raises:
-        SceneError: when the capture cannot be read.
     """
-    scene = load_scene(settings.data, settings.downscale)
     features = _feature_bytes(settings, scene)
     # The photos go before the features come; of either there is no more than the budget.
     resident = min(max(pixel_bytes(scene), features), settings.memory_bytes)
     tables = _table_bytes(settings)
     return {
-        "photos": len(scene),
-        "training_photos": len(scene.train),
-        "held_out_photos": len(scene.test),
-        "sizes": [list(size) for size in sorted({(photo.camera.width, photo.camera.height) for photo in scene.photos})],
-        "cameras": sorted({"fisheye" if photo.camera.fisheye else "perspective" for photo in scene.photos}),
-        "normalised_units_per_capture_unit": scene.similarity.scale,
-        "notes": list(scene.notes),
         "preset": settings.preset,
         # Table, gradient and two moments, and all but the gradient once more while a checkpoint is written.
         "memory_bytes": int(BASE_BYTES + resident + 7 * tables + _working_bytes(settings)),
@@ -181,5 +170,5 @@ def describe_run(run: RunFolder) -> dict[str, Any]:
         "stages": stages,
         "seconds": timings.seconds,
         "peak_memory_bytes": timings.peak_memory_bytes,
-        "disk_bytes": sum(file.stat().st_size for file in run.path.iterdir() if file.is_file()),
+        "disk_bytes": bytes_in(run.path),
     }

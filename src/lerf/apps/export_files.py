@@ -16,13 +16,13 @@ from lerf.apps.sizes import size_text
 from lerf.errors import LerfWarning, QueryError
 from lerf.exports.cloud import Cloud, Progress, build_cloud, capture_points, normals
 from lerf.exports.mesh import Mesh, build_mesh, require_marching_cubes, transfer
-from lerf.exports.ply import write_ply
 from lerf.exports.point_relevancy import PointRelevancy, read_relevancy, write_embeddings
 from lerf.files import sha256_of, write_json
 from lerf.geometry.similarity import Similarity
 from lerf.language.protocol import middle_scale
 from lerf.locks import locked_file, remove_unfinished
 from lerf.model import Model
+from lerf.ply import write_ply
 from lerf.queries.answer import PhraseAnswer
 from lerf.queries.phrases import Phrases
 from lerf.rendering.colour_maps import to_bytes
@@ -43,7 +43,7 @@ def export(command: Export, console: Console) -> dict[str, Any]:
     """A PLY file, and a JSON file beside it that says what is in it and where."""
     if command.what == "mesh":
         require_marching_cubes()
-    model = command.open_model()
+    model = command.open_model(console)
     with locked_file(command.output, "choose another OUTPUT"):
         described, embeddings = facts_file(command.output), embeddings_file(command.output)
         remove_unfinished(command.output.parent, command.output.name, described.name, embeddings.name)

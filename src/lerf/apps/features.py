@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from lerf.apps.checks import check_apart, check_cache, check_file, check_folder, only_with
-from lerf.apps.options import Command, DeviceOption, EncoderOptions
+from lerf.apps.options import CaptureOptions, Command, DeviceOption, EncoderOptions
 from lerf.errors import ConfigError
-from lerf.ranges import Count, PositiveShare, Words
+from lerf.ranges import PositiveShare, Words
 from lerf.run.settings import check_border, check_ratios, optional
 
 
 @dataclass(frozen=True, kw_only=True)
-class Features(Command, DeviceOption, EncoderOptions):
+class Features(Command, DeviceOption, EncoderOptions, CaptureOptions):
     """Compute the features that training will learn from, and write them as pictures in the colours of one basis."""
 
     data: Annotated[Path, Positional, arg(metavar="CAPTURE")]
@@ -28,7 +28,7 @@ class Features(Command, DeviceOption, EncoderOptions):
     dense: Annotated[Words, arg(metavar="ENCODER")] = "none"
     """Dense regulariser, or none."""
     features: Annotated[Literal["tiles", "dense"] | None, optional()] = None
-    """Pyramid tile by tile, or by passes over the whole photo; by default the encoder's own."""
+    """Pyramid tile by tile, or by passes over the whole photo; by default what lerf train would do on this device."""
     border: Literal["edge", "zero"] = "edge"
     """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
     tile_ratios: Annotated[tuple[PositiveShare, ...] | None, optional("RATIO [RATIO ...]")] = None
@@ -37,8 +37,6 @@ class Features(Command, DeviceOption, EncoderOptions):
     """Pictures of these training photos only, by name; features are computed of all."""
     pictures: bool = True
     """Write pictures."""
-    downscale: Annotated[Count | None, optional()] = None
-    """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
     ray: Annotated[tuple[str, ...] | None, optional("[ADDRESS]")] = None
     """Spread the work over a Ray cluster: its address, or nothing for one on this machine (pip install 'lerf[ray]')."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,16 +12,18 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 from lerf.apps.checks import only_with
-from lerf.apps.options import Command
+from lerf.apps.options import CaptureOptions, Command
+from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.sizes import size_text
 from lerf.apps.tables import Listing, show
+from lerf.errors import LerfWarning
 from lerf.files import is_file
-from lerf.ranges import Count, Positive
+from lerf.ranges import Positive
 from lerf.run.settings import MEMORY, PresetName, optional
 
 
 @dataclass(frozen=True, kw_only=True)
-class Info(Command):
+class Info(Command, CaptureOptions):
     """What a capture or a run holds, and what training it will take."""
 
     path: Annotated[Path, Positional, arg(metavar="PATH")]
@@ -32,11 +36,9 @@ class Info(Command):
     """Dense regulariser of the estimate; by default the preset's."""
     memory: Positive = MEMORY
     """What lerf train would be given as --memory."""
-    downscale: Annotated[Count | None, optional()] = None
-    """Divide the photos' size by this."""
 
     def check(self) -> None:
-        options = ("preset", "encoder", "dense", "memory", "downscale")
+        options = ("preset", "encoder", "dense", "memory", "downscale", "missing")
         only_with(
             self, options, not is_file(self.path / "config.json"), "for a capture, and this is a run; give a capture"
         )
@@ -44,29 +46,56 @@ class Info(Command):
 
 def info(command: Info, console: Console) -> dict[str, Any]:
     """Facts about a capture or a run."""
-    from lerf.apps.estimate import describe_capture, describe_run
+    from lerf.apps.estimate import describe_run
     from lerf.run.folder import RunFolder
-    from lerf.run.make_settings import make_settings
 
     run = RunFolder(command.path)
-    if run.exists:
-        facts = describe_run(run)
-    else:
-        settings = make_settings(
-            command.path, preset=command.preset, encoder=command.encoder, dense=command.dense, memory=command.memory,
-            downscale=command.downscale,
-        )  # fmt: skip
-        facts = describe_capture(settings)
-    if not command.json:
-        table = Listing(("fact", "value"), has_titles=False)
-        for name, value in facts.items():
-            if name == "notes":
-                continue  # told as warnings while the capture was read
-            shown = size_text(value) if name.endswith("_bytes") else value
-            # Paths stay whole; lists of numbers and the like may go over several lines.
-            table.add(name.removesuffix("_bytes").replace("_", " "), shown if isinstance(shown, str) else _words(shown))
-        show(console, table)
+    facts = describe_run(run) if run.exists else _of_capture(command, console)
+    if not command.json and run.exists:
+        _show(facts.items(), console)
     return facts
+
+
+def _of_capture(command: Info, console: Console) -> dict[str, Any]:
+    """What a capture holds, how good it is, and what training will take."""
+    from lerf.apps.estimate import training_needs
+    from lerf.run.make_settings import make_settings
+    from lerf.scenes.inspection.facts import POSE_FILE, capture_facts, capture_rows
+    from lerf.scenes.inspection.fit import note_of, usable_points
+    from lerf.scenes.inspection.inspect import inspect
+    from lerf.scenes.inspection.verdict import verdict_on
+    from lerf.scenes.load import load_scene, pose_place
+
+    settings = make_settings(
+        command.path, preset=command.preset, encoder=command.encoder, dense=command.dense, memory=command.memory,
+        downscale=command.downscale, missing=command.missing,
+    )  # fmt: skip
+    with capture_progress() as progress:
+        scene = load_scene(command.path, command.downscale, command.missing, progress)
+    points, trouble = usable_points(scene)
+    reporter = TerminalReporter(console)
+    try:
+        inspection = inspect(scene, points, lambda done, total: reporter.show("photos looked at", done, total))
+    finally:
+        reporter.close()
+    notes = [*filter(None, [trouble]), *note_of(inspection.fit)]
+    for note in notes:
+        warnings.warn(note, LerfWarning, stacklevel=2)
+    verdict, place = verdict_on(scene, inspection), pose_place(command.path, scene)
+    needs = training_needs(settings, scene)
+    if not command.json:
+        rows = capture_rows(scene, place, inspection, verdict)
+        _show([*((name, text if name == POSE_FILE else text.split()) for name, text in rows), *needs.items()], console)
+    return {**capture_facts(scene, place, inspection, verdict), "notes": [*scene.notes, *notes], **needs}
+
+
+def _show(rows: Iterable[tuple[str, Any]], console: Console) -> None:
+    table = Listing(("fact", "value"), has_titles=False)
+    for name, value in rows:
+        shown = size_text(value) if name.endswith("_bytes") else value
+        # Paths stay whole; lists of numbers and the like may go over several lines.
+        table.add(name.removesuffix("_bytes").replace("_", " "), shown if isinstance(shown, str) else _words(shown))
+    show(console, table)
 
 
 def _words(value: Any) -> tuple[str, ...]:
@@ -74,4 +103,6 @@ def _words(value: Any) -> tuple[str, ...]:
     if isinstance(value, dict):
         *others, last = [f"{name}: {item}" for name, item in value.items()] or [""]
         return (*(f"{other}," for other in others), last)
+    if isinstance(value, list):
+        return tuple(value)
     return tuple(str(value).split())

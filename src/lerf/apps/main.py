@@ -21,6 +21,7 @@ from lerf.apps.checks import check_bounds
 from lerf.apps.console import PlainConsole, printable_errors
 from lerf.apps.demo import Demo
 from lerf.apps.doctor import Doctor
+from lerf.apps.encoders import Encoders
 from lerf.apps.eval import Eval
 from lerf.apps.export import Export
 from lerf.apps.failures import failure_of, give_up_output
@@ -30,6 +31,7 @@ from lerf.apps.make_scene import MakeScene
 from lerf.apps.poses import Poses
 from lerf.apps.query import Query
 from lerf.apps.render_options import Render
+from lerf.apps.repeats import added_up
 from lerf.apps.train import Train
 from lerf.apps.view import View
 from lerf.errors import ConfigError, LerfError, LerfWarning
@@ -46,6 +48,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "demo": (Demo, "lerf.apps.demo_report:demo"),
     "make-scene": (MakeScene, "lerf.apps.make_scene:make_scene"),
     "features": (Features, "lerf.apps.feature_pictures:features"),
+    "encoders": (Encoders, "lerf.apps.encoder_weights:encoders"),
     "cache": (Cache, "lerf.apps.cache_folders:cache"),
     "view": (View, "lerf.apps.view:view"),
     "doctor": (Doctor, "lerf.apps.diagnosis:doctor"),
@@ -114,6 +117,9 @@ def parse(arguments: Sequence[str]) -> Any:
         SystemExit: help was asked for (0), or the arguments are no command (2); tyro has printed why.
         LerfError: options that cannot be.
     """
+    name, *others = arguments or [""]
+    if name in COMMANDS:
+        arguments = [name, *added_up(others, COMMANDS[name][0])]
     kinds = []
     for name, (kind, _) in COMMANDS.items():
         started = kind is Train and list(arguments[:1]) == [name]
@@ -144,13 +150,17 @@ def _runner(command: Any) -> Any:
 def _warnings_shown(errors: Console) -> Iterator[None]:
     """Our own warnings on the terminal in one line; those of others as they are."""
     with warnings.catch_warnings():
-        # Whatever Python is told to do with warnings, ours are a part of what a command says.
+        # Whatever Python is told to do with warnings, ours are a part of what a command says. A capture that is read
+        # twice, for the estimate and for the work, has the same ones.
         warnings.simplefilter("always", LerfWarning)
         shown_otherwise = warnings.showwarning
+        told: set[str] = set()
 
         def show(message: Any, category: type[Warning], *where: Any) -> None:
             if issubclass(category, LerfWarning):
-                errors.print(f"Warning: {message}", style="yellow")
+                if str(message) not in told:
+                    errors.print(f"Warning: {message}", style="yellow")
+                told.add(str(message))
             else:
                 shown_otherwise(message, category, *where)
 

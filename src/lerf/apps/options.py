@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from rich.console import Console
 from tyro.conf import Positional, arg
 
-from lerf.ranges import Port, Positive, Share, Words
-from lerf.run.settings import optional
+from lerf.encoders.published import title_of
+from lerf.ranges import Count, Port, Positive, Share, Words
+from lerf.run.settings import Missing, optional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +62,24 @@ class RunOptions(Command, DeviceOption, EncoderOptions):
     run: Annotated[Path, Positional, arg(metavar="RUN")]
     """Run folder."""
 
-    def open_model(self) -> Any:
-        """The run's `lerf.Model`; torch is imported here, so that help need not wait for it."""
+    def open_model(self, console: Console) -> Any:
+        """The run's `lerf.Model`, after a first line that names its encoder; torch is imported here, so that help need
+        not wait for it."""
         from lerf.loading import load
 
-        return load(self.run, weights=self.weights, offline=self.offline, device=self.device)
+        model = load(self.run, weights=self.weights, offline=self.offline, device=self.device)
+        console.print(f"Encoder {title_of(model.encoder.name)}.")
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureOptions:
+    """How a capture is read."""
+
+    downscale: Annotated[Count | None, optional()] = None
+    """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
+    missing: Missing = "refuse"
+    """Photos whose file is not there or whose pose cannot be used: refuse the capture, or leave them out and say so."""
 
 
 @dataclass(frozen=True, kw_only=True)

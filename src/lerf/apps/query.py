@@ -12,6 +12,7 @@ from lerf.apps.checks import only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
 from lerf.apps.tables import Listing, show
 from lerf.errors import QueryError
+from lerf.queries.result import NOT_KNOWN
 from lerf.ranges import Words
 
 
@@ -36,7 +37,7 @@ class Query(RunOptions, ThresholdOption, PhraseOptions):
 
 def query(command: Query, console: Console) -> dict[str, Any]:
     """Answer phrases in a table."""
-    found = command.open_model().query(
+    found = command.open_model(console).query(
         command.phrases,
         canonical=command.canonical,
         temperature=command.temperature,
@@ -48,9 +49,9 @@ def query(command: Query, console: Console) -> dict[str, Any]:
     result = found.to_dict()
     if not command.json:
         show(console, answer_table(result["queries"]))
-        if unread := [answer["text"] for answer in result["queries"] if answer["known"] is False]:
-            listed = ", ".join(f'"{text}"' for text in unread)
-            console.print(f"Not known to the encoder, so that the answer may mean nothing: {listed}.")
+        if unread := [answer for answer in result["queries"] if answer["known"] is not None and answer["known"] < 1]:
+            listed = ", ".join(f'"{answer["text"]}" ({answer["known"]:.2g} of 1)' for answer in unread)
+            console.print(f"{NOT_KNOWN}: {listed}.")
     if "index" in result:
         console.print(index_sentence(result["index"]))
     return result

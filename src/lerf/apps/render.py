@@ -37,7 +37,7 @@ def render(command: Render, console: Console) -> dict[str, Any]:
     """One set of files a view. Along a camera path, frames and a video."""
     if command.video is not None:
         require_video_library()
-    model: Model = command.open_model()
+    model: Model = command.open_model(console)
     if command.path is not None:
         return render_path(command, model, console)
     output = command.frames
@@ -51,6 +51,7 @@ def render(command: Render, console: Console) -> dict[str, Any]:
         remove_unfinished(output, *SUFFIXES_WRITTEN)
         files = _drawn(drawer, chosen, TerminalReporter(console))
         facts = {
+            "encoder": model.encoder.name,
             "scales": {text: value / unit for text, value in zip(phrases.texts, scales, strict=True)}
             if phrases
             else {},

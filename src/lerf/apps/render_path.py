@@ -77,6 +77,7 @@ def render_path(command: Render, model: Model, console: Console) -> dict[str, An
     console.print(f"{len(path.cameras)} frames, {kept} of them there already: {place}")
     unit = model.photos.unit
     return {
+        "encoder": model.encoder.name,
         "frames": len(path.cameras),
         "kept": kept,
         "frames_a_second": path.frames_a_second,

@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from lerf.files import is_file, is_same
 from lerf.text import printable
 
 
@@ -42,11 +43,11 @@ def program() -> list[str]:
     called = Path(sys.argv[0])
     if called.name == "__main__.py" and called.parent.name == "lerf":
         return [_python(), "-m", "lerf"]
-    script = called if called.stem == "lerf" and called.is_file() else Path(sys.executable).with_name("lerf")
-    if not script.is_file():
+    script = called if called.stem == "lerf" and is_file(called) else Path(sys.executable).with_name("lerf")
+    if not is_file(script):
         return [_python(), "-m", "lerf"]
     found = shutil.which("lerf")
-    if found is not None and os.path.samefile(found, script):
+    if found is not None and is_same(Path(found), script):
         return ["lerf"]
     return [_near(script)]
 

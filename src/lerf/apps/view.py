@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 
 from lerf.apps.options import PageOptions, RunOptions
+from lerf.files import resolved
 from lerf.ranges import Count
 from lerf.run.settings import optional
 
@@ -44,7 +45,7 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
         scene.model.surfaces.index(command.index)
     viewer = Viewer(
         scene,
-        title=command.run.resolve().name,
+        title=resolved(command.run).name,
         host=command.host,
         port=command.port,
         limit=command.refine,

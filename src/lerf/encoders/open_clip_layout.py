@@ -25,6 +25,7 @@ from lerf.encoders.preprocessing import (
     Statistic,
 )
 from lerf.errors import EncoderError
+from lerf.files import is_file
 
 SETTINGS = "open_clip_config.json"
 VISION = {"image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size", "ls_init_value", "patch_dropout"}
@@ -69,7 +70,7 @@ class _Pictures(msgspec.Struct):
 def is_open_clip(files: Files) -> bool:
     """Whether the weights carry open_clip's names."""
     return files.weights[0].name.startswith("open_clip") or (
-        (files.folder / SETTINGS).is_file() and not (files.folder / "config.json").is_file()
+        is_file(files.folder / SETTINGS) and not is_file(files.folder / "config.json")
     )
 
 

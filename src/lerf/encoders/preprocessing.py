@@ -96,6 +96,19 @@ class Preprocessing:
         return (images - mean) / std
 
 
+def require_size(preprocessing: Preprocessing, size: int, folder: Path) -> None:
+    """Make sure that pictures are prepared at the size that a network takes.
+
+    Raises:
+        EncoderError: they are not.
+    """
+    if preprocessing.size != size:
+        raise EncoderError(
+            f"The settings in {folder} prepare pictures of {preprocessing.size} pixels for a network that takes "
+            f"{size}; fetch the folder again."
+        )
+
+
 def resize_as_pillow(
     images: Float[Tensor, "n channels height width"], rows: int, columns: int, resample: int = BICUBIC
 ) -> Float[Tensor, "n channels rows columns"]:

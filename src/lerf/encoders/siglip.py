@@ -25,6 +25,7 @@ from lerf.encoders.preprocessing import (
     read_preprocessing,
     read_settings,
     read_statistics,
+    require_size,
 )
 from lerf.encoders.tokenizer import read_tokenizer
 from lerf.encoders.two_towers import DenseTowers, TowerOptions
@@ -100,11 +101,8 @@ def read_siglip(name: str, files: Files, options: TowerOptions) -> Siglip:
     config = read_config(files.folder)
     flexible = config.model_type == "siglip2"
     preprocessing = _of_any_size(files.folder) if flexible else read_preprocessing(files.folder, square=True)
-    if not flexible and preprocessing.size != config.vision_config.image_size:
-        raise EncoderError(
-            f"The settings in {files.folder} prepare pictures of {preprocessing.size} pixels for a network that takes "
-            f"{config.vision_config.image_size}; fetch the folder again."
-        )
+    if not flexible:
+        require_size(preprocessing, config.vision_config.image_size, files.folder)
     network = build(
         transformers.Siglip2Model if flexible else transformers.SiglipModel, config, read_tensors(files), files.folder
     )

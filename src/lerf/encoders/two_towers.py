@@ -126,9 +126,9 @@ class TwoTowers:
             ]
             return _unit(parts, self.width, self._device)
 
-    def known(self, phrases: Sequence[str]) -> tuple[bool | None, ...]:
-        """False for a phrase of which the tokenizer reads a part as nothing; else None: captions teach any word."""
-        return tuple(None if self._reads(phrase) else False for phrase in phrases)
+    def known(self, phrases: Sequence[str]) -> tuple[float | None, ...]:
+        """0 for a phrase of which the tokenizer reads a part as nothing; else None: captions teach any word."""
+        return tuple(None if self._reads(phrase) else 0.0 for phrase in phrases)
 
     def why_unknown(self, phrase: str) -> str:
         """See `ExplainsUnknown.why_unknown`."""

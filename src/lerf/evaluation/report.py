@@ -184,7 +184,9 @@ def _known_truth(
             + ("no labels are known." if truth is None else "a generated scene knows its own.")
         )
     if isinstance(truth, AnnotatedTruth) and resolved(truth.folder) != resolved(model.scene.root):
-        source = scene if resolved(truth.folder) == resolved(scene.root) else load_scene(truth.folder)
+        same = resolved(truth.folder) == resolved(scene.root)
+        # The run may have been trained without photos that are missing here too; the names are compared next.
+        source = scene if same else load_scene(truth.folder, missing="skip")
         check_cameras(source, model.scene, truth.folder)
     return truth
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lerf.files import write_atomically, write_json
+from lerf.files import write_json
 from lerf.geometry.similarity import Similarity
+from lerf.ply import write_ply
 from lerf.poses.colmap_library import library
 from lerf.poses.inputs import SourcePhoto
 from lerf.poses.upright import upright_similarity
@@ -81,7 +82,7 @@ def write_capture(folder: Path, model: Any, photos: Sequence[SourcePhoto]) -> No
     sparse.mkdir(parents=True, exist_ok=True)
     model.write(sparse)
     positions, colours = points_of(model)
-    write_atomically(folder / POINTS_FILE, lambda file: file.write(_ply(positions, colours)))
+    write_ply(folder / POINTS_FILE, positions, colours=colours)
     cameras = {number: _intrinsics(model.cameras[number]) for number in {photo.camera for photo in solved}}
     shared = next(iter(cameras.values())) if len(cameras) == 1 else {}
     frames = [
@@ -113,16 +114,3 @@ def _intrinsics(camera: Any) -> dict[str, Any]:
         "cy": values["cy"],
         **{name: values.get(name, radial.get(name, 0.0)) for name in coefficients},
     }
-
-
-def _ply(positions: Float[np.ndarray, "points 3"], colours: UInt8[np.ndarray, "points 3"]) -> bytes:
-    """Points with colours as binary PLY."""
-    header = (
-        "ply\nformat binary_little_endian 1.0\n"
-        f"element vertex {len(positions)}\n"
-        "property float x\nproperty float y\nproperty float z\n"
-        "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
-    )
-    rows = np.empty(len(positions), [("position", "<f4", 3), ("colour", "u1", 3)])
-    rows["position"], rows["colour"] = positions, colours
-    return header.encode() + rows.tobytes()

@@ -12,7 +12,7 @@ from lerf.errors import SceneError
 from lerf.files import write_json
 from lerf.poses.capture import points_of, solved_photos, stand_upright, write_capture
 from lerf.poses.colmap_library import library
-from lerf.poses.inputs import Inputs, SourcePhoto, find_inputs, looked_at
+from lerf.poses.inputs import Inputs, SourcePhoto, find_inputs, looked_at, notes_of
 from lerf.poses.known_distances import Unit, named_photos, unit_of
 from lerf.poses.mapping import adjust, solve_models
 from lerf.poses.matching import descriptors_of, find_points, inliers_between, match_pairs
@@ -60,6 +60,8 @@ def solve(
     workspace.start({"photos": content_of(files), **settings.deciding()})
     seconds: dict[str, float] = {}
     photos, films = _photos(inputs, workspace, settings, reporter, seconds)
+    for note in notes_of(photos):
+        reporter.note(note)
     measured = named_photos(settings.distance, photos)
     with _step(reporter, "photos", len(photos), seconds) as report:
         names = workspace.place(photos, copy, report)

@@ -15,8 +15,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from lerf.errors import ConfigError, SceneError
-from lerf.files import write_atomically
-from lerf.poses.sharpness import grey_of, sharpness, thumbnail
+from lerf.files import is_file, write_atomically
+from lerf.scenes.sharpness import grey_of, sharpness, thumbnail
 
 BLURRED = 0.3
 """A frame is blurred when it is less sharp than this share of the sharp ones among those chosen around it: of their
@@ -134,7 +134,7 @@ def write_frames(
         StorageError: the folder cannot be written.
     """
     files = {number: folder / f"frame_{number:06d}.jpg" for number in numbers}
-    missing = {number for number, file in files.items() if not file.is_file()}
+    missing = {number for number, file in files.items() if not is_file(file)}
     if missing:
         last = max(missing)
         with _decoded(path) as frames:

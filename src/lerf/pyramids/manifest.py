@@ -25,7 +25,7 @@ from jaxtyping import Float16
 
 from lerf.arrays import map_npy
 from lerf.errors import StorageError
-from lerf.files import is_file, write_atomically
+from lerf.files import is_file, is_still_at, write_atomically
 from lerf.pyramids.records import (
     Levels,
     Record,
@@ -208,7 +208,7 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 def last_used(folder: Path) -> float:
     """When a folder was last opened, seconds since 1970."""
     lock = _lock_path(folder, "use")
-    return (lock if lock.exists() else folder).stat().st_mtime
+    return (lock if is_file(lock) else folder).stat().st_mtime
 
 
 def _lock_path(folder: Path, name: str) -> Path:
@@ -233,7 +233,7 @@ def _lock(folder: Path, name: str, shared: bool, wait: bool = False) -> BinaryIO
                 kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
                 fcntl.flock(file, kind if shared or wait else kind | fcntl.LOCK_NB)
                 # Whoever held it may have deleted the file meanwhile: a lock on a deleted file keeps nobody out.
-                if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                if is_still_at(path, file.fileno()):
                     if shared:
                         os.utime(path)
                     return file

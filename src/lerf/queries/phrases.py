@@ -33,8 +33,8 @@ class Phrases:
     temperature: float
     """Factor on cosines."""
     canonical_texts: tuple[str, ...] = ()
-    known: tuple[bool | None, ...] = ()
-    """For each phrase whether the encoder can read it; None where it cannot tell. Empty where nobody asked it."""
+    known: tuple[float | None, ...] = ()
+    """For each phrase how much of it the encoder can read, 0 to 1; None where it cannot tell. Empty: nobody asked."""
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from lerf.radiance.protocol import ColourPicture
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON; raised when a field changes its meaning or goes."""
+
+NOT_KNOWN = "Not or not wholly known to the encoder, so that the answer may mean nothing"
+"""What people are told of an answer whose `known` is False."""
 
 Vector = tuple[float, float, float]
 
@@ -70,8 +73,8 @@ class Answer:
     geometry: Geometry | None = None
     instances: tuple[Instance, ...] = ()
     """Most relevant first; none when absent."""
-    known: bool | None = None
-    """Whether the encoder can read the phrase; None where it cannot tell."""
+    known: float | None = None
+    """How much of the phrase the encoder can read, 0 to 1; None where it cannot tell."""
 
     def __post_init__(self) -> None:
         if self.geometry is None and self.instances:

@@ -162,7 +162,8 @@ def _problem(
     wrong = f"The distortion of photo {{name}} ({stated}) cannot be undone within the picture: estimate it again."
     corner = math.hypot(max(abs(cx), abs(width - cx)) / fx, max(abs(cy), abs(height - cy)) / fy)
     radial, shift = max(map(abs, distortion[:4])), max(map(abs, distortion[4:])) * corner
-    if not (radial <= bounds.LARGEST_RADIAL and shift <= bounds.LARGEST_TANGENTIAL):
+    # The largest of numbers with a NaN among them may be any of them.
+    if math.isnan(sum(distortion)) or not (radial <= bounds.LARGEST_RADIAL and shift <= bounds.LARGEST_TANGENTIAL):
         return wrong
     if not any(distortion):
         return None

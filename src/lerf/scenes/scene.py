@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 
 from lerf.geometry.camera import Camera
 from lerf.geometry.similarity import Similarity
-from lerf.scenes.photos import Size, read_mask, read_photo
+from lerf.scenes.photos import Size, read_mask, read_photo, reduced
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,17 @@ class Scene:
     def __len__(self) -> int:
         return len(self.photos)
 
-    def pixels(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        """Colours of a photo at the resolution in use, transparency composited onto white.
+    def pixels(self, index: int, longest: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
+        """Colours of a photo, transparency composited onto white.
+
+        Args:
+            index: of the photo.
+            longest: pixels that its longer side may have; None: the resolution in use.
 
         Raises:
             SceneError: when the file is missing, cut off or corrupt.
         """
-        colours = self._decoded(index)
+        colours = self._decoded(index, longest)
         if colours.shape[2] == 3:
             return colours
         alpha = colours[..., 3:].astype(np.float32) / 255
@@ -104,6 +108,9 @@ class Scene:
             [x * photo.original_size[0] / photo.camera.width, y * photo.original_size[1] / photo.camera.height]
         )
 
-    def _decoded(self, index: int) -> UInt8[np.ndarray, "height width channel"]:
+    def _decoded(self, index: int, longest: int | None = None) -> UInt8[np.ndarray, "height width channel"]:
         photo = self.photos[index]
-        return read_photo(photo.path, (photo.camera.width, photo.camera.height), photo.orientation, photo.white)
+        size = photo.camera.width, photo.camera.height
+        if longest is not None and max(size) > longest:
+            size = reduced(size, max(size) / longest)
+        return read_photo(photo.path, size, photo.orientation, photo.white)

@@ -20,6 +20,8 @@ class SparsePoints:
     """(point, photo) pairs: which photos see which points, photos as places in `names`; None where not known."""
     names: tuple[str, ...] = ()
     """Of photos as the pose file states them; `observations` refer to these."""
+    places: Float[np.ndarray, "observations 2"] | None = None
+    """Where in the photo each observation lies: x and y from its upper left corner, over its width and height."""
 
     def __len__(self) -> int:
         return len(self.positions)

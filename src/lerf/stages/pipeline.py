@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lerf.errors import ConfigError, RunError
 from lerf.run.differences import listed
 from lerf.stages.keys import StageKey
+from lerf.stages.moved_capture import note_move
 from lerf.stages.prepare import (
     note_unknown_photos,
     refuse_capture_changed_meanwhile,
@@ -45,10 +46,11 @@ def run_stages(stages: Sequence[Stage], context: Context) -> None:
     """
     refuse_other_run(context)
     note_unknown_photos(context)
+    moved = note_move(context)
     plan = plan_stages(stages, context)
     for stage in plan.to_do:
         stage.check(context)
-    if not plan.to_do and context.run.exists:
+    if not plan.to_do and context.run.exists and not moved:
         context.run.clear_away()
         return
     with context.run.written("choose another --output"):

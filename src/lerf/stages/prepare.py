@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lerf.encoders.ready import encoders_of, require_weights
 from lerf.encoders.registry import load_dense_encoder, load_encoder
-from lerf.errors import RunError, SceneError
-from lerf.files import write_json
+from lerf.errors import LerfWarning, RunError, SceneError
+from lerf.files import is_absent, write_json
 from lerf.run.capture_record import (
     NAMED,
     changed_files,
@@ -20,11 +22,14 @@ from lerf.run.capture_record import (
 from lerf.run.clock import Clock
 from lerf.run.differences import Difference, listed, settings_differences
 from lerf.run.folder import RunFolder
-from lerf.run.report import Reporter
+from lerf.run.report import READING, Reporter, downloading, reported_if_slow
 from lerf.run.settings import TrainSettings
-from lerf.scenes.load import load_scene, read_scene
+from lerf.scenes.inspection.fit import fit_notes
+from lerf.scenes.load import load_scene
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
+from lerf.stages.moved_capture import follow_move, refuse_other_capture
+from lerf.stages.originals import read_originals
 from lerf.stages.stage import Context
 
 TWO_WAYS = "train into another --output, or delete the run to train it again"
@@ -34,14 +39,18 @@ FINGERPRINTS = ("encoder_fingerprint", "dense_fingerprint")
 def open_context(
     settings: TrainSettings, run: RunFolder, *, offline: bool, reporter: Reporter, save_seconds: float
 ) -> Context:
-    """Read the capture and load the encoders; nothing is written.
+    """Read the capture and load the encoders; nothing is written but weights that are fetched.
 
     Raises:
         SceneError: bad capture.
         EncoderError: an encoder is unknown, or its weights are missing.
     """
     weights = Path(settings.weights) if settings.weights else None
-    scene = load_scene(settings.data, settings.downscale)
+    require_encoders(settings, offline, reporter)
+    with reported_if_slow(reporter, READING) as progress:
+        scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
+    for note in fit_notes(scene):
+        warnings.warn(note, LerfWarning, stacklevel=2)
     return Context(
         run,
         settings,
@@ -51,8 +60,19 @@ def open_context(
         reporter,
         Clock(run),
         save_seconds,
-        originals=_originals(settings, reporter),
+        originals=_originals(settings, scene, reporter),
     )
+
+
+def require_encoders(settings: TrainSettings, offline: bool, reporter: Reporter) -> None:
+    """Make sure that the weights of a training's encoders are on this machine; they are fetched where that may be.
+
+    Raises:
+        EncoderError: they cannot be had, or a package that they need is missing.
+    """
+    weights = Path(settings.weights) if settings.weights else None
+    needed = encoders_of(settings.encoder, settings.dense, weights)
+    require_weights(needed, offline, lambda name: downloading(reporter, name))
 
 
 def refuse_other_run(context: Context) -> None:
@@ -72,7 +92,7 @@ def refuse_other_run(context: Context) -> None:
             saved = run.read_scene()
             _refuse_changed_capture(context, saved)
             context.scene = replace(context.scene, similarity=saved.similarity)
-    elif run.path.exists() and not run.is_fresh:
+    elif not is_absent(run.path) and not run.is_fresh:
         raise RunError(f"{run.path} is not empty and holds no run; choose another --output.")
 
 
@@ -93,6 +113,7 @@ def start_run(context: Context) -> None:
         StorageError: the folder cannot be written.
     """
     run = context.run
+    follow_move(context)
     # A run of an older version is known by its capture from now on; files that were touched are not read again.
     if not run.has_checkpoints or read_capture_record(run.path) != context.record:
         write_capture_record(run.path, context.record)
@@ -115,12 +136,12 @@ def refuse_capture_changed_meanwhile(context: Context) -> None:
         )
 
 
-def _originals(settings: TrainSettings, reporter: Reporter) -> Scene | None:
+def _originals(settings: TrainSettings, scene: Scene, reporter: Reporter) -> Scene | None:
     """The capture at its full resolution, where another one is asked for and the originals were shipped."""
     if not settings.downscale:
         return None
     try:
-        return read_scene(Path(settings.data))
+        return read_originals(settings, scene)
     except SceneError as error:
         note_reduced(reporter, error)
         return None
@@ -132,12 +153,16 @@ def note_reduced(reporter: Reporter, error: SceneError) -> None:
 
 
 def _refuse_other_settings(context: Context, config: dict[str, Any]) -> None:
-    path = context.run.path
-    if found := settings_differences(config["settings"], context.settings):
+    path, before, now = context.run.path, config["settings"], context.settings
+    # Another path may lead to the same capture; where more differs it is one of the things that are listed.
+    if settings_differences(replace(before, data=now.data), now):
+        found = settings_differences(before, now)
         raise RunError(
             f"{path} holds a run with other settings: {listed(found)}; give those of the run, choose another --output, "
             "or delete it."
         )
+    if before.data != now.data:
+        refuse_other_capture(context, before.data, f"Give that one, {TWO_WAYS}")
     encoders = _about_encoders(context)
     for name, encoder in zip(FINGERPRINTS, (context.settings.encoder, context.settings.dense), strict=True):
         if config.get(name) != encoders[name]:

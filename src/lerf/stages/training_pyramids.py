@@ -15,11 +15,12 @@ from lerf.errors import RunError, SceneError
 from lerf.pyramids.lookup import PyramidTable, open_photo_by_photo
 from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
-from lerf.run.capture_record import changes, read_capture_record, record_capture, record_of_scene
+from lerf.run.capture_record import changes, record_capture, record_of_run
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
+from lerf.stages.originals import read_originals
 
 
 def training_pyramids(
@@ -47,12 +48,12 @@ def training_pyramids(
         RunError: it has other training photos than the run, or they have changed.
     """
     try:
-        capture = read_scene(Path(settings.data))
+        capture = read_originals(settings, scene)
     except SceneError:
         # Where the originals were not shipped, training made do with the reduced photos.
         if not settings.downscale:
             raise
-        capture = read_scene(Path(settings.data), settings.downscale)
+        capture = _as_used(settings)
     theirs, ours = ([each.photos[i] for i in each.train] for each in (capture, scene))
     if [photo.name for photo in theirs] != [photo.name for photo in ours]:
         raise RunError(f"{settings.data} has other training photos than the run; train again into a new folder.")
@@ -71,12 +72,13 @@ def training_pyramids(
     return open_photo_by_photo(store, settings.memory_bytes, device), torch.tensor(factors)
 
 
+def _as_used(settings: TrainSettings) -> Scene:
+    return read_scene(Path(settings.data), settings.downscale, settings.missing)
+
+
 def _refuse_changed_photos(folder: Path, capture: Scene, settings: TrainSettings) -> None:
-    before = read_capture_record(folder)
-    if before is None:
-        corrected = settings.radiance_training.refine_poses or settings.radiance_run is not None
-        before = record_of_scene(RunFolder(folder).read_scene(), poses=not corrected)
-    used = read_scene(Path(settings.data), settings.downscale) if settings.downscale else capture
+    before = record_of_run(folder, settings, RunFolder(folder).read_scene())
+    used = _as_used(settings) if settings.downscale else capture
     if found := changes(before, record_capture(used, capture if settings.downscale else None, before)):
         raise RunError(
             f"{settings.data} is not what {folder} was trained on: {'; '.join(found)}. Undo that, or train again into "

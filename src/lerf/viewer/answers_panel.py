@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from lerf.queries.result import Answer
+from lerf.queries.result import NOT_KNOWN, Answer
 from lerf.viewer.errands import Errands
 from lerf.viewer.prompt import escaped, label
 from lerf.viewer.scene_state import PhraseState
 from lerf.viewer.scene_view import PHRASE_COLOURS
-from lerf.viewer.widgets import changed, clicked, small
+from lerf.viewer.widgets import WARNING, changed, clicked, small
 
 MOST_BUTTONS = 8
 """Instances of one phrase that get a button."""
@@ -117,6 +117,8 @@ def _about(number: int, state: PhraseState, unit: float) -> str:
     dot = f'<span style="color:{colour}">&#9679;</span>'
     scale = f"{'chosen' if state.automatic else 'given'} scale {state.scale / unit:.3g}"
     whole = "" if label(answer.text) == answer.text else f"{escaped(answer.text)}<br>"
+    if answer.known is not None and answer.known < 1:
+        whole += f'<span style="{WARNING}">{NOT_KNOWN}.</span><br>'
     if answer.geometry is None:
         return small(f"{whole}{dot} not here: relevancy {answer.relevancy:.2f}<br>{scale}")
     x, y, z = answer.geometry.point

@@ -17,7 +17,7 @@ from lerf.viewer.answers_panel import AnswerActions, AnswersPanel
 from lerf.viewer.errands import Errands
 from lerf.viewer.navigation import UPS, Navigation
 from lerf.viewer.prompt import escaped, label
-from lerf.viewer.widgets import GREY, changed, clicked, small
+from lerf.viewer.widgets import GREY, WARNING, changed, clicked, small
 
 START = Display(range="normalised", opacity=0.8)
 """How a page shows things at first."""
@@ -65,6 +65,8 @@ class PanelStart:
     """What the controls start with."""
 
     title: str
+    encoder: str
+    """What answers, in words; empty without language."""
     defaults: QueryDefaults
     scales: tuple[float, float]
     """Smallest and largest scale in capture units; equal without language."""
@@ -89,6 +91,8 @@ class Panel:
         with gui.add_form(None) as prompt:
             self.prompt = gui.add_text("LERF Positives", "")
         gui.add_html(ENTER_WAITS)
+        if start.encoder:
+            gui.add_html(small(f'<span style="{GREY}">Encoder {html.escape(start.encoder)}</span>'))
         self.status = gui.add_html("")
         self.warnings = gui.add_html("", visible=False)
         self.say("Type what to look for and press Enter; ; separates phrases.")
@@ -233,7 +237,7 @@ class Panel:
         """What somebody should know who reads the answers, for example a word that the encoder never learnt."""
         self.warnings.visible = bool(texts)
         lines = "<br>".join(html.escape(text) for text in texts)
-        self.warnings.content = small(f'<span style="color:#b35900">{lines}</span>')
+        self.warnings.content = small(f'<span style="{WARNING}">{lines}</span>')
 
     def offer(self, outputs: Sequence[str], chosen: str) -> None:
         """What Output Render offers, and what of it is shown."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lerf.encoders.published import title_of
 from lerf.errors import LerfError, LerfWarning
 from lerf.queries.result import QueryDefaults
 from lerf.rendering.outputs import Display, names, parse
@@ -98,6 +99,7 @@ class Session:
         defaults = model.defaults if model else QueryDefaults((), 1.0, 0.5)
         return PanelStart(
             title,
+            "" if self.scene.model is None else title_of(self.scene.model.encoder.name),
             defaults,
             (float(f"{float(scales[0]) / unit:.3g}"), float(f"{float(scales[-1]) / unit:.3g}")),
             self.drawer.limit,

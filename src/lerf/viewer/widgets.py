@@ -7,6 +7,7 @@ from typing import Any
 
 SMALL = "font-size:0.85em;line-height:1.35;padding:0 0.6em 0.2em 0.6em;overflow-wrap:anywhere"
 GREY = "opacity:0.65"
+WARNING = "color:#b35900"
 
 
 def changed(widget: Any, act: Callable[[], None]) -> None:

@@ -44,10 +44,12 @@ def rotation_of_quaternion(quaternion: Sequence[float]) -> Float[np.ndarray, "3 
     )
 
 
-def rotation_of_vector(vector: Sequence[float]) -> Float[np.ndarray, "3 3"]:
-    """The rotation about `vector` by its length in radians (Rodrigues' formula)."""
+def rotation_of_vector(vector: Sequence[float] | Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
+    """The rotation about `vector` by its length in radians (Rodrigues' formula); NaN where it is not finite."""
     axis = np.asarray(vector, np.float64)
-    angle = float(np.linalg.norm(axis))
+    angle = math.hypot(*axis)
+    if not angle < math.inf:
+        return np.full((3, 3), np.nan)
     if angle < 1e-12:
         return np.eye(3)
     x, y, z = axis / angle

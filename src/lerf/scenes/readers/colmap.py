@@ -16,10 +16,12 @@ import numpy as np
 from lerf.errors import SceneError
 from lerf.files import is_file, is_folder, resolved
 from lerf.scenes.finder import PhotoFinder, as_written, name_in
-from lerf.scenes.listing import Listing, Shot
+from lerf.scenes.listing import Listing, Shot, Split
 from lerf.scenes.readers.axes import from_world_to_camera, rotation_of_quaternion
 from lerf.scenes.readers.colmap_files import Model, ModelImage, count_images, files_of, read_model
+from lerf.scenes.readers.colmap_points import points_file, read_points
 from lerf.scenes.readers.protocol import Reader
+from lerf.scenes.readers.text_lines import TextLines
 from lerf.scenes.side_masks import with_side_masks
 
 PREFERRED = (".", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse")
@@ -29,6 +31,7 @@ DEEPEST = 4
 MOST_FOLDERS = 20_000
 """Folders that are looked into."""
 PHOTO_FOLDERS = ("images", "input")
+HELD_OUT_FILE = "test.txt"
 
 _BESIDE = re.compile(r"(images|input|masks?|depths?|normals|labels|stereo|videos?)(_.*)?")
 """Folders that hold many pictures and no models."""
@@ -56,9 +59,9 @@ def find_models(path: Path) -> list[Path]:
 
 
 def find(path: Path) -> Path | None:
-    """The folder in or under which there is a model; a path may also be a file of one."""
+    """The folder in or under which there is a model with cameras and images; a path may also be a file of one."""
     folder = path.parent if is_file(path) and path.stem in ("cameras", "images", "points3D") else path
-    return folder if not is_file(folder) and find_models(folder) else None
+    return folder if not is_file(folder) and any(_is_whole(model) for model in find_models(folder)) else None
 
 
 def read(path: Path, _root: Path) -> Listing:
@@ -66,7 +69,8 @@ def read(path: Path, _root: Path) -> Listing:
 
     Photos are looked for in the folder `images` beside the model, else in that of the capture, else in `input`, else in
     the capture's folder itself, and else as `PhotoFinder` does; masks in `masks` beside them. When `path` is the
-    model's own folder, the capture is the nearest folder above it with a folder `images`. Every 8th photo is held out.
+    model's own folder, the capture is the nearest folder above it with a folder `images`. Held out are the photos that
+    `test.txt` beside the model names, as of Gaussian splatting's captures; without it every 8th.
 
     Raises:
         SceneError: when no model is complete, or a camera is not supported.
@@ -90,8 +94,27 @@ def read(path: Path, _root: Path) -> Listing:
         shots.append(Shot(name_in(root, photo), photo, _pose(image), model.cameras[image.camera]))
     beside = [folder for folder in (_base(root, model.folder), root) if is_folder(folder)]
     shots, told = with_side_masks(shots, [image.name for image in images], beside)
-    said = (*notes, *model.notes, *_odd_rotations(images), *finder.notes(), *told)
-    return Listing(root, shots, None, {"format": "colmap", "model": str(model.folder)}, said)
+    split, split_notes = _split(model.folder, [image.name for image in images])
+    said = (*notes, *model.notes, *_odd_rotations(images), *finder.notes(), *told, *split_notes)
+    metadata = {"format": "colmap", "model": str(model.folder)}
+    return Listing(root, shots, split, metadata, said, points_file(model.folder))
+
+
+def _split(model: Path, names: list[str]) -> tuple[Split | None, tuple[str, ...]]:
+    """The split of test.txt in a model's folder, and what there is to tell of it; `names` are of the photos."""
+    file = model / HELD_OUT_FILE
+    if not is_file(file):
+        return None, ()
+    listed = {as_written(line) for line in TextLines(file, "") if line}
+    known = {as_written(name): number for number, name in enumerate(names)}
+    stems = {name.with_suffix(""): number for name, number in known.items()}
+    found = {known.get(name, stems.get(name)) for name in listed} - {None}
+    test = tuple(sorted(number for number in found if number is not None))
+    train = tuple(number for number in range(len(names)) if number not in set(test))
+    if not test or not train:
+        return None, (f"{file} names {len(test)} of the {len(names)} photos: it is not used to hold photos out.",)
+    unknown = f"; {len(listed) - len(test)} of its lines are none of them" if len(listed) > len(test) else ""
+    return (train, test), (f"{file} says which photos are held out: {len(test)} of {len(names)}{unknown}.",)
 
 
 def _largest(path: Path) -> tuple[Model, tuple[str, ...]]:
@@ -99,8 +122,7 @@ def _largest(path: Path) -> tuple[Model, tuple[str, ...]]:
     folders = find_models(path)
     if not folders:
         raise SceneError(f"{path} holds no COLMAP model: give the folder with cameras.bin and images.bin.")
-    whole = [folder for folder in folders if (files := files_of(folder)) is not None and is_file(files[1])]
-    folders = whole or folders[:1]
+    folders = [folder for folder in folders if _is_whole(folder)] or folders[:1]
     if len(folders) == 1:
         return read_model(folders[0]), ()
     counts: dict[Path, int] = {}
@@ -119,6 +141,11 @@ def _largest(path: Path) -> tuple[Model, tuple[str, ...]]:
         f"{', '.join(others[:4])}{', ...' if len(others) > 4 else ''} is not. Give a model's own folder to use another."
     )
     return read_model(chosen), (note,)
+
+
+def _is_whole(folder: Path) -> bool:
+    files = files_of(folder)
+    return files is not None and is_file(files[1])
 
 
 def _shown(path: Path, folder: Path) -> str:
@@ -180,4 +207,4 @@ def _pose(image: ModelImage) -> np.ndarray:
         return from_world_to_camera(rotation_of_quaternion(image.quaternion), np.array(image.translation))
 
 
-READER = Reader("colmap", "a COLMAP model in sparse/0", find, read)
+READER = Reader("colmap", "a COLMAP model in sparse/0", find, read, read_points)

@@ -28,6 +28,8 @@ class Reader:
     """(found, root): what `find` found, and the capture's folder -> its content; raises `SceneError`."""
     points: Callable[[Path], SparsePoints] | None = None
     """The 3D points in a file that `read` gave as `points_path`; raises `SceneError`."""
+    is_copy: bool = False
+    """Whether such files are made from other pose files of the same capture: beside these they are no news."""
 
 
 def found_in(
@@ -51,6 +53,16 @@ def found_in(
                 if is_file(file) and is_one(file):
                     return file
     return None
+
+
+def rivals_of(path: Path, names: Sequence[str], is_one: Callable[[Path], bool]) -> list[str]:
+    """What to tell of further files of a format beside one that is used; arguments as of `found_in`."""
+    beside = sorted({file for name in names for file in path.parent.glob(name) if is_file(file)} - {path})
+    others = [file.name for file in beside if is_one(file)]
+    if not others:
+        return []
+    shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    return [f"{path.name} is used; of the same kind and not used: {shown} beside it. Give one of these to use it."]
 
 
 def beginning_of(path: Path, size: int = 65_536) -> bytes:

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from lerf.errors import StorageError
-from lerf.exports.ply import coordinate_type, write_ply
+from lerf.ply import coordinate_type, write_ply
 
 
 @pytest.fixture

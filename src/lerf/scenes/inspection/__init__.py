@@ -1,0 +1,1 @@
+"""How good a capture is, looked at before training: photos, how they hang together, and whether poses fit points."""
