@@ -74,3 +74,46 @@ def test_what_a_film_shows_is_found_where_it_is(
         point = move.apply_points(np.array(answer["point"]))
         # On or in the thing, or as far beside it as a third of its size.
         assert (np.abs(point - solid.centre) < 1.3 * np.array(solid.half)).all(), (answer["text"], point)
+
+
+@pytest.mark.slow
+def test_things_of_a_path_traced_film_are_found_where_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A generated scene filmed with a hand-held camera, with the preset and the encoder that know its things."""
+    pytest.importorskip("mitsuba")
+    from lerf_scenes.arrange import compose
+    from lerf_scenes.path import looking
+    from lerf_scenes.render import Photographer
+
+    composition, frames = compose(27, "table"), 60
+    photographer = Photographer(composition)
+
+    def path(time: float) -> Pose:
+        angle, away = np.deg2rad(200.0 * time), max(composition.half[:2]) + 0.45
+        height = 0.45 + 0.15 * np.sin(2 * np.pi * time)
+        position = composition.middle + np.array([away * np.cos(angle), away * np.sin(angle), height])
+        return looking(position, np.array(composition.middle))
+
+    def picture(pose: Pose, number: int) -> np.ndarray:
+        return photographer.picture(pose, 62.0, 288, 216, 4, number).colour / 255.0
+
+    film = write_film(tmp_path / "walk.mp4", frames_of(picture, shaken(path, 0, 0.002), frames, exposures=2))
+    done = run_json(capsys, "poses", film, "--output", tmp_path / "capture", "--frames", "40")
+    assert done["placed"] >= 0.9 * done["photos"]
+    quick = ["--preset", "lerf-demo", "--radiance-training.steps", "600", "--device", "cpu", "--offline"]
+    assert main(["train", str(tmp_path / "capture"), "--output", str(tmp_path / "run"), *quick]) == 0
+    move = to_truth(read_scene(tmp_path / "capture"), shaken(path, 0, 0.002), frames)
+    things = [thing.described() for thing in composition.things if not thing.furniture]
+    names = [f"{thing.colour} {thing.kind}" for thing in things]
+    answers = run_json(capsys, "query", tmp_path / "run", *names)["queries"]
+    found = []
+    for answer, thing in zip(answers, things, strict=True):
+        if answer["present"]:
+            point = move.apply_points(np.array(answer["point"]))
+            outside = np.maximum(np.array(thing.minimum) - point, point - np.array(thing.maximum))
+            found.append(float(np.linalg.norm(outside.clip(min=0.0))))
+    print(names, [answer["relevancy"] for answer in answers], found)
+    # Most things are named, and most answers lie on the thing or within two centimetres of it.
+    assert len(found) >= 0.6 * len(things)
+    assert sum(distance < 0.02 for distance in found) >= 0.6 * len(things)
