@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from checkpoints import MEAN, SIDE, STD, write_open_clip, write_open_clip_siglip
+from checkpoints import MEAN, SIDE, STD, embedding_of, write_open_clip, write_open_clip_siglip
 from safetensors.torch import load_file, save_file
 
 from lerf.encoders import checkpoint
@@ -23,8 +23,8 @@ def test_outputs_equal_those_of_the_exported_network(tmp_path, act, pickled):
     tiles = torch.rand(3, 3, SIDE, SIDE)
     tokens = transformers.CLIPTokenizer.from_pretrained(tmp_path)(["the red fox"], return_tensors="pt")
     with torch.inference_mode():
-        image = network.get_image_features(encoder._preprocessing.normalise(tiles)).pooler_output
-        text = network.get_text_features(tokens["input_ids"]).pooler_output
+        image = embedding_of(network.get_image_features(encoder._preprocessing.normalise(tiles)))
+        text = embedding_of(network.get_text_features(tokens["input_ids"]))
     normalise = torch.nn.functional.normalize
     torch.testing.assert_close(encoder.encode_tiles(tiles), normalise(image, dim=-1), atol=1e-5, rtol=0)
     torch.testing.assert_close(encoder.encode_text(["the red fox"]), normalise(text, dim=-1), atol=1e-5, rtol=0)

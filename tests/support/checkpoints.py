@@ -16,6 +16,20 @@ WIDTH, SIDE = 24, 32
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 
+def processor_in_pillow(model: str, folder: Path):
+    """A model's processor of pictures that works with Pillow; older versions of transformers have no other name."""
+    import transformers
+
+    name = f"{model}ImageProcessor"
+    kind = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
+    return kind.from_pretrained(folder)
+
+
+def embedding_of(result):
+    """What `get_image_features` and `get_text_features` return: newer versions of transformers wrap it."""
+    return getattr(result, "pooler_output", result)
+
+
 def tower(**more) -> dict:
     return {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, **more}
 
@@ -36,8 +50,10 @@ def write_clip_tokenizer(folder: Path) -> int:
                 merges.append((parts[0], parts[1]))
             parts = [joined, *parts[2:]]
     vocabulary += LAST_TOKENS
-    tokenizer = CLIPTokenizer({token: index for index, token in enumerate(vocabulary)}, merges)
-    tokenizer.save_pretrained(folder)
+    # From files: what its class takes differs from one version of transformers to the next.
+    write_settings(folder / "vocab.json", {token: index for index, token in enumerate(vocabulary)})
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{one} {other}\n" for one, other in merges))
+    CLIPTokenizer.from_pretrained(folder).save_pretrained(folder)
     return len(vocabulary)
 
 
