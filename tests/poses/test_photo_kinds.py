@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
-from scene_files import save_deep_png
+from scene_files import reads_avif, save_deep_png
 
 from lerf.poses.inputs import find_inputs, looked_at, notes_of
 from lerf.poses.workspace import Workspace
@@ -44,8 +44,9 @@ def placed(tmp_path: Path, listed: list[tuple[Path, str]]) -> list[tuple[Path, P
 def test_colmap_reads_what_we_show(tmp_path: Path) -> None:
     colmap = pytest.importorskip("pycolmap", reason="pycolmap is not installed")
     pytest.importorskip("pillow_heif", reason="HEIC needs lerf[heic]")
-    files = placed(tmp_path, given(tmp_path / "in", NAMES))
-    assert len(files) == len(NAMES)
+    names = tuple(name for name in NAMES if reads_avif() or not name.endswith(".avif"))
+    files = placed(tmp_path, given(tmp_path / "in", names))
+    assert len(files) == len(names)
     white = white_of([tmp_path / "in/deep_rgb.png", tmp_path / "in/deep_tiled_planes.tif"])
     for source, image, numbered in files:
         expected = read_photo(source, white=white)[..., :3].astype(int)

@@ -201,8 +201,17 @@ def orientation_of(image: Image.Image) -> int:
         image.info.pop("xmp", None)
     stored = image.info.get(_STORED) if image.format == "TIFF" else exif_tag(image, ORIENTATION)
     if stored is None:
-        stored = xmp_orientation(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
+        stored = xmp_orientation(_xmp_packet(image))
     return usable_orientation(stored)
+
+
+def _xmp_packet(image: Image.Image) -> Any:
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if packet:
+        return packet
+    # Pillow before 11 has that of JPEG among its segments.
+    segments = (content for _, content in getattr(image, "applist", ()))
+    return next((content for content in segments if content.startswith(b"http://ns.adobe.com/xap/1.0/\0")), None)
 
 
 def xmp_orientation(packet: Any) -> int | None:

@@ -21,7 +21,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).parent
 MAGICK = shutil.which("magick") or "/usr/bin/convert"
-WIDTH, HEIGHT = 21, 14
+WIDTH, HEIGHT = 22, 14
 sys.path.insert(0, str(FOLDER.parent))
 
 from scene_files import save_deep_png  # noqa: E402
