@@ -260,8 +260,8 @@ def test_answers_do_not_depend_on_what_else_is_asked(found, cameras) -> None:
     (alone,) = answer(surface, PHRASES.chosen([0]), cameras, AnswerSettings(0.8))
     assert alone.answer == found[0].answer
     steps = answer_steps(surface, PHRASES, cameras, AnswerSettings(0.8))
-    # The scales tried, each scale asked at, and each phrase.
-    assert sum(1 for _ in steps) == len(SCALES) + len({one.scale for one in found}) + 2
+    # The scales tried, each scale asked at, the propagation of what is present, and each phrase.
+    assert sum(1 for _ in steps) == len(SCALES) + len({one.scale for one in found}) + 1 + 2
 
 
 def test_cells_answer_with_the_places_that_were_made_relevant(cameras) -> None:

@@ -100,10 +100,11 @@ def clean_phrases(phrases: str | Sequence[object]) -> list[str]:
     return cleaned
 
 
-def peak(scores: Float[Tensor, "*batch points"]) -> Float[Tensor, "*batch"]:
-    """Mean of the highest scores, over `PEAK_SHARE` of the points and at least `PEAK_POINTS`."""
-    count = min(scores.shape[-1], max(PEAK_POINTS, round(PEAK_SHARE * scores.shape[-1])))
-    return scores.topk(count, dim=-1).values.mean(-1)
+def peak(odds: Float[Tensor, "*batch points"]) -> Float[Tensor, "*batch"]:
+    """Mean of the highest relevancies, over `PEAK_SHARE` of the points and at least `PEAK_POINTS`, of points whose
+    relevancies have these logarithmic odds."""
+    count = min(odds.shape[-1], max(PEAK_POINTS, round(PEAK_SHARE * odds.shape[-1])))
+    return torch.sigmoid(odds.topk(count, dim=-1).values).mean(-1)
 
 
 def presence(scores: Float[Tensor, " points"]) -> float:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 import torch
-from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from lerf.documents import converted
@@ -27,7 +25,7 @@ from lerf.queries.surface import DepthMaps, Surface
 from lerf.steps import Steps
 from lerf.tensor_files import TensorFile, write_tensors
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file; one of another version is made again."""
 FILE, CELLS_FILE = "surface.safetensors", "surface_cells.safetensors"
 
@@ -74,9 +72,7 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
     own = {name: tensor for name, tensor in surface.latent.tensors.items() if name not in shared}
     tensors |= {f"latent.{name}": tensor for name, tensor in own.items()}
     tensors |= {"low": surface.latent.low, "high": surface.latent.high}
-    transition = surface.graph.transition
-    for name in ("indptr", "indices", "data"):
-        tensors[f"graph.{name}"] = torch.from_numpy(np.ascontiguousarray(getattr(transition, name)))
+    tensors |= {f"graph.{name}": tensor for name, tensor in surface.graph.transition._asdict().items()}
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
     about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
     # As a stage's checkpoint (`run/folder.py`).
@@ -111,10 +107,7 @@ def _surface(tensors: dict[str, Tensor], about: _About, language: LanguageSource
 
     rays = TracedRays(**part("rays."))
     latents = part("latent.") | {name: rays.tensors[other] for name, other in about.shared.items()}
-    graph = {name: tensor.cpu().numpy() for name, tensor in part("graph.").items()}
-    count = len(rays)
-    transition = csr_matrix((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
-    transition.check_format(full_check=True)
+    graph = SurfaceGraph.checked(len(rays), {name: tensor.cpu() for name, tensor in part("graph.").items()})
     depth_maps: DepthMaps = {int(photo): depth for photo, depth in part("depth.").items()}
     latent = Latent(latents, tensors["low"], tensors["high"])
-    return Surface(rays, language, latent, SurfaceGraph(transition), depth_maps, about.least_cell)
+    return Surface(rays, language, latent, graph, depth_maps, about.least_cell)
