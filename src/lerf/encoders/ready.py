@@ -33,6 +33,8 @@ class Needed:
 def encoders_of(encoder: str, dense: str, weights: Path | None) -> list[Needed]:
     """The encoders of a training, with the ways on without them; `dense` may be `none`."""
     needed = [Needed(encoder, weights, other_encoder())]
+    if split_options(encoder)[1].get("attention") == "proxyclip":
+        needed.append(Needed("dino", None, "take another attention than proxyclip"))
     return needed if dense == "none" else [*needed, Needed(dense, None, "leave the regulariser out with --dense none")]
 
 
@@ -51,7 +53,7 @@ def require_weights(needed: Sequence[Needed], offline: bool, fetching: Fetching 
     lacking: list[tuple[str, Needed]] = []
     for one in needed:
         model = None if one.weights else model_of(one.name)
-        if model is None:
+        if model is None or model in (other for other, _ in lacking):
             continue
         if not is_installed("transformers"):
             way = f", or {one.instead}" if one.instead else ""

@@ -36,9 +36,12 @@ DENSE_ENCODERS = {
 """Dense encoders that the package can load."""
 
 
+ATTENTION_NAMES = ("naclip", "maskclip", "clearclip", "sclip", "proxyclip")
+"""How patches may attend in dense features of CLIP (`patch_attention.py`, which imports torch)."""
 OPTIONS: dict[str, tuple[str, Any]] = {
     "templates": ("templates", True),
     **{precision: ("precision", precision) for precision in ("float32", "bfloat16", "float16")},
+    **{name: ("attention", name) for name in ATTENTION_NAMES},
 }
 """Words after a plus in a name, and the argument of the encoder's factory that each sets."""
 
