@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from lerf.encoders import open_clip_layout
-from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors, require_transformers
+from lerf.encoders.checkpoint import build, class_named, digest_of, read_config, read_tensors
 from lerf.encoders.dense_towers import input_of
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.open_clip_zoo import read_zoo
@@ -61,7 +61,6 @@ def read_clip(
     Raises:
         EncoderError: the files are incomplete, damaged or of another architecture.
     """
-    transformers = require_transformers()
     if open_clip_layout.is_open_clip(files):
         config, preprocessing = open_clip_layout.read_settings(files.folder)
         tensors = open_clip_layout.rename(read_tensors(files), files.folder)
@@ -75,7 +74,7 @@ def read_clip(
     if statistics is not None:
         preprocessing = replace(preprocessing, mean=statistics[0], std=statistics[1])
     require_size(preprocessing, config.vision_config.image_size, files.folder)
-    network = build(transformers.CLIPModel, config, tensors, files.folder)
+    network = build(class_named("CLIPModel"), config, tensors, files.folder)
     licence = files.licence
     if licence == "not stated" and name in PUBLISHED:
         licence = PUBLISHED[name].licence

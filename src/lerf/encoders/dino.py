@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors, require_transformers
+from lerf.encoders.checkpoint import build, class_named, digest_of, read_config, read_tensors
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.preprocessing import read_statistics
 from lerf.encoders.protocols import FeatureGrid, refuse_not_finite
@@ -50,7 +50,6 @@ class LastKeys:
         Raises:
             EncoderError: the files are incomplete, damaged or of another architecture.
         """
-        transformers = require_transformers()
         config = read_config(files.folder)
         kind = config.model_type
         if kind not in NETWORKS:
@@ -58,7 +57,7 @@ class LastKeys:
                 f"{files.folder} holds a model of type '{kind}', not one of {', '.join(NETWORKS)}; choose another."
             )
         settings: dict[str, Any] = {"add_pooling_layer": False} if kind == "vit" else {}
-        network = build(getattr(transformers, NETWORKS[kind]), config, read_tensors(files), files.folder, **settings)
+        network = build(class_named(NETWORKS[kind]), config, read_tensors(files), files.folder, **settings)
         mean, std = read_statistics(files.folder)
         digest = digest_of(files)
         self.name = name

@@ -8,7 +8,8 @@ from lerf.encoders.checkpoint import read_json
 from lerf.encoders.clip import read_clip
 from lerf.encoders.hub import find_files
 from lerf.encoders.open_clip_layout import is_open_clip
-from lerf.encoders.siglip import read_siglip
+from lerf.encoders.open_clip_siglip import is_siglip
+from lerf.encoders.siglip import read_open_clip_siglip, read_siglip
 from lerf.encoders.two_towers import TowerOptions, TwoTowers
 from lerf.errors import EncoderError
 
@@ -30,6 +31,8 @@ def load(
         raise EncoderError("Name a model after hf:, for example hf:google/siglip2-base-patch16-224, or a folder.")
     name = f"hf:{variant}" if variant else "hf"
     files, options = find_files(variant, weights, offline), TowerOptions(device, precision, templates)
+    if is_open_clip(files) and is_siglip(files.folder):
+        return read_open_clip_siglip(name, files, options)
     if is_open_clip(files):
         return read_clip(name, files, options)
     kind = read_json(files.folder / "config.json").get("model_type")

@@ -137,10 +137,12 @@ def notes_of(photos: Sequence[SourcePhoto]) -> list[str]:
     converted = sorted({photo.kind for photo in photos if photo.convert})
     if converted:
         count = sum(photo.convert for photo in photos)
-        said.append(f"{count} photos are stored as PNG in the capture, from {', '.join(converted)}.")
+        many = "One photo is" if count == 1 else f"{count} photos are"
+        said.append(f"{many} stored as PNG in the capture, from {', '.join(converted)}.")
     deep = [photo for photo in photos if photo.white is not None]
     if deep:
-        said.append(f"{len(deep)} photos have more than 8 bits a value; {deep[0].white} is taken for white.")
+        many = "One photo has" if len(deep) == 1 else f"{len(deep)} photos have"
+        said.append(f"{many} more than 8 bits a value; {deep[0].white} is taken for white.")
     return said
 
 

@@ -34,8 +34,9 @@ class PosesSettings:
     matching: Literal["auto", "exhaustive", "sequential", "retrieval"] = "auto"
     """Which photos are compared: all with all (auto up to 150 photos), neighbours in time and loops (auto for videos),
     or those that look alike (auto beyond)."""
-    mapper: Literal["incremental", "global"] = "incremental"
-    """Place photos one after another, or all at once (faster with many photos, needs good overlap)."""
+    mapper: Literal["auto", "incremental", "global"] = "auto"
+    """Place photos one after another, or all at once (faster with many photos); auto: the first, and where it leaves
+    out many also the second."""
     camera_model: Annotated[CameraModel | None, optional()] = None
     """Lens of every camera; by default opencv, and simple-radial for a camera with fewer than 12 photos."""
     features: Annotated[int, Range(256, 32_768)] = 4096
@@ -64,6 +65,6 @@ class PosesSettings:
         }
 
     def deciding(self) -> dict[str, Any]:
-        """Those that decide what is found and matched, by option: not the unit, which may change afterwards."""
+        """Those that decide what is found and matched, by option; the others may change when that is done."""
         plain = self.to_plain()
-        return {f"--{name}": value for name, value in plain.items() if name not in ("scale", "distance")}
+        return {f"--{name}": value for name, value in plain.items() if name not in ("scale", "distance", "mapper")}

@@ -17,7 +17,7 @@ from lerf.poses.known_distances import Unit, named_photos, unit_of
 from lerf.poses.mapping import adjust, solve_models
 from lerf.poses.matching import descriptors_of, find_points, inliers_between, match_pairs
 from lerf.poses.outcome import Outcome, reasons
-from lerf.poses.pairs import choose_matching, choose_pairs
+from lerf.poses.pairs import choose_matching, choose_pairs, connected_photos
 from lerf.poses.settings import PosesSettings
 from lerf.poses.video import choose_frames, write_frames
 from lerf.poses.workspace import Workspace, content_of
@@ -72,16 +72,20 @@ def solve(
     pairs = choose_pairs(chosen, films, descriptors, settings.seed)
     with _step(reporter, "matches", len(pairs), seconds) as report:
         match_pairs(workspace, names, pairs, settings, report)
+    inliers = inliers_between(workspace, names)
     with _step(reporter, "cameras", len(photos), seconds) as report:
-        models = solve_models(workspace, settings, report)
-        model = models[0]
+        solved = solve_models(workspace, settings, connected_photos(inliers, len(photos)), report)
+        model = solved.models[0]
         adjust(model)
+    for sentence in solved.sentences():
+        reporter.note(sentence)
     positions = {photo.index: photo.pose[:, 3] for photo in solved_photos(model)}
     unit = Unit(settings.scale) if settings.scale else unit_of(settings.distance, measured, photos, positions)
     stand_upright(model, photos, unit.factor)
-    outcome = _outcome(models, photos, inliers_between(workspace, names), unit)
+    outcome = _outcome(solved.models, photos, inliers, unit)
     write_capture(capture, model, photos)
     about = {"format": FORMAT, "settings": settings.to_plain(), "matching": chosen, "pairs": len(pairs)}
+    about |= {"mapper": solved.mapper, "tried": dict(solved.tried)}
     write_json(capture / "poses.json", {**about, **outcome.to_plain(), "seconds": seconds})
     return outcome
 

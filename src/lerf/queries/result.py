@@ -14,7 +14,7 @@ SCHEMA = 2
 """Version of the JSON; raised when a field changes its meaning or goes."""
 
 NOT_KNOWN = "Not or not wholly known to the encoder, so that the answer may mean nothing"
-"""What people are told of an answer whose `known` is False."""
+"""What people are told of an answer whose `known` is below 1."""
 
 Vector = tuple[float, float, float]
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from lerf.errors import SceneError
-from lerf.scenes.pictures import decode, opened
+from lerf.scenes.pictures import decode, opened, our_limit
 from lerf.scenes.tiff import ROWS_AT_ONCE, deep_tiff
 
 _SWAPPED = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
@@ -86,7 +86,10 @@ def deep_rows(path: Path, what: str) -> Iterator[np.ndarray]:
 def strips(image: Image.Image) -> Iterator[Image.Image]:
     """A decoded picture from top to bottom, a few rows at a time."""
     for top in range(0, image.height, ROWS_AT_ONCE):
-        yield image.crop((0, top, image.width, min(top + ROWS_AT_ONCE, image.height)))
+        # Older versions of Pillow hold their limit against what is cut out too.
+        with our_limit():
+            strip = image.crop((0, top, image.width, min(top + ROWS_AT_ONCE, image.height)))
+        yield strip
 
 
 def _raw_mode(image: Image.Image) -> str:

@@ -240,7 +240,8 @@ def _joined(
     found = mean.result()
     if found.shape[2] == 4:
         found[..., :3] /= np.maximum(found[..., 3:], np.float32(1e-6))
-    return np.rint(found.clip(0, 255)).astype(np.uint8)
+    np.rint(found.clip(0, 255, out=found), out=found)
+    return found.astype(np.uint8)
 
 
 def _deep_photo_rows(path: Path) -> Iterator[np.ndarray]:

@@ -21,7 +21,8 @@ class SparsePoints:
     names: tuple[str, ...] = ()
     """Of photos as the pose file states them; `observations` refer to these."""
     places: Float[np.ndarray, "observations 2"] | None = None
-    """Where in the photo each observation lies: x and y from its upper left corner, over its width and height."""
+    """Where in the photo each observation lies, x and y from its upper left corner over its width and height; NaN where
+    it is not known of one, None where of none."""
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -70,7 +70,8 @@ def fit_of(tracks: Tracks, projections: Projections) -> Fit:
     else:
         front, inside = (_in_photos(projections, each) for each in (projections.depth > 0, projections.inside))
         pairs = len(front)
-    error = None if projections.error is None or pairs == 0 else float(np.median(projections.error))
+    errors = projections.error
+    error = None if errors is None or len(errors) == 0 else float(np.median(errors))
     return Fit(
         pairs, float(front.mean()) if pairs else 1.0, float(inside.mean()) if pairs else 1.0, error,
         tracks.photo is not None,

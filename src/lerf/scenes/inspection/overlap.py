@@ -71,7 +71,7 @@ def overlap_of(scene: Scene, projector: Projector, tracks: Tracks | None, projec
         seen = _incidence(point[chosen], photo[chosen], len(scene))
         return _overlap("tracks", seen, np.arange(len(scene)), len(scene), towards)
     chosen_photos = spread(np.arange(len(scene)), MOST_PHOTOS)
-    if projections is not None and len(projections.inside) and projections.error is None:
+    if tracks is not None and tracks.photo is None and projections is not None and projections.inside.any():
         use = projections.inside
         photos = np.unique(projections.photo)
         row = np.searchsorted(photos, projections.photo[use])

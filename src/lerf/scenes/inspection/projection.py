@@ -33,9 +33,9 @@ class Projections:
     """Where in the photo the point lands, x and y over width and height; NaN where nowhere."""
     inside: Bool[np.ndarray, " pairs"]
     """Whether it lands in the photo, or next to it by `BORDER`."""
-    error: Float[np.ndarray, " pairs"] | None
-    """Distance in pixels of the listed photo from where it was seen, infinite where it lands nowhere; None where it is
-    not known where points were seen."""
+    error: Float[np.ndarray, " errors"] | None
+    """Of the pairs of which it is known where the photo saw the point, how far from there it lands, in pixels of the
+    listed photo; infinite where it lands nowhere. None where that is not known of any."""
 
 
 class Projector:
@@ -78,12 +78,11 @@ def project_tracks(scene: Scene, projector: Projector, tracks: Tracks) -> Projec
     )  # fmt: skip
 
 
-def _errors(
-    scene: Scene, photo: Int[np.ndarray, " pairs"], place: Float[np.ndarray, "pairs 2"],
-    seen: Float[np.ndarray, "pairs 2"],
-) -> Float[np.ndarray, " pairs"]:  # fmt: skip
+def _errors(scene: Scene, photo: np.ndarray, place: np.ndarray, seen: np.ndarray) -> Float[np.ndarray, " errors"]:
+    """`Projections.error` of pairs: [pairs] photos, and [pairs, 2] where points land and where they were seen."""
     sizes = np.array([each.original_size for each in scene.photos], np.float64)
-    distance = np.linalg.norm((place - seen) * sizes[photo], axis=1)
+    known = np.isfinite(seen).all(1)
+    distance = np.linalg.norm((place[known] - seen[known]) * sizes[photo[known]], axis=1)
     return np.where(np.isfinite(distance), distance, np.inf)
 
 

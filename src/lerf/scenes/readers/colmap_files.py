@@ -154,10 +154,10 @@ def _text_images(path: Path, notes: list[str]) -> Iterator[ModelImage]:
     for line in lines:
         if not line:
             is_bare = False
-        elif awaits_observations and _is_observations(line):
+        elif awaits_observations and is_observations(line):
             awaits_observations = is_bare = False
         else:
-            image = _image_of(line)
+            image = image_of(line)
             if image is None:
                 raise SceneError(f"{path} has a line that is not an image ({line[:80]!r}): {AGAIN}.")
             yield image
@@ -169,7 +169,8 @@ def _text_images(path: Path, notes: list[str]) -> Iterator[ModelImage]:
     lines.finish(count, "images", notes)
 
 
-def _image_of(line: str) -> ModelImage | None:
+def image_of(line: str) -> ModelImage | None:
+    """The image that a line of images.txt is; None where it is none."""
     parts = line.split(maxsplit=9)
     if len(parts) != 10:
         return None
@@ -180,6 +181,6 @@ def _image_of(line: str) -> ModelImage | None:
         return None
 
 
-def _is_observations(line: str) -> bool:
+def is_observations(line: str) -> bool:
     """Whether a line is triples of numbers: x, y and the 3D point of each observation."""
     return bool(_NUMBERS.fullmatch(line)) and len(line.split()) % 3 == 0
