@@ -19,8 +19,6 @@ from pose_tools import (
     write_samples_photos,
 )
 
-from lerf.scenes.load import read_scene
-
 NAMES = [f"{number}.png" for number in range(6)]
 W, H, SENSOR = 60, 40, 36.0
 FX, FY, CX, CY = 70.0, 77.0, 31.5, 18.25
@@ -272,7 +270,7 @@ def test_the_public_sample_of_meshroom(tmp_path, name):
     assert len(scene.photos) == 553
     assert any("20 of 573 photos have no pose" in note for note in scene.notes)
     view, pose = content["views"][0], content["poses"][0]["pose"]["transform"]
-    (photo,) = (photo for photo in read_scene(tmp_path, 1).photos if photo.name.endswith("/299.png"))
+    (photo,) = (photo for photo in scene.photos if photo.name.endswith("/299.png"))
     assert view["path"].endswith("/299.png")
     rotation = np.array([float(value) for value in pose["rotation"]]).reshape(3, 3).T
     world = (

@@ -192,16 +192,19 @@ def test_the_public_sample(tmp_path):
 def reprojection(scene, folder):
     """Distances in pixels of OpenSfM's own observations of its points from this project's projection."""
     (part,) = json.loads((folder / "reconstruction_example.json").read_text())
-    distances = []
+    seen: dict[str, list[tuple[list[float], list[float]]]] = {}
     with open(folder / "tracks_example.csv", newline="") as file:
         next(file)
         for name, track, _, x, y, *_ in csv.reader(file, delimiter="\t"):
             if track in part["points"]:
-                camera = camera_of(scene, name)
-                spot = project(camera, np.array(part["points"][track]["coordinates"])[None])[0]
-                seen = pixels_of(np.array([float(x), float(y)]), camera.width, camera.height) + 0.5
-                distances.append(np.hypot(*(spot - seen)))
-    return distances
+                seen.setdefault(name, []).append((part["points"][track]["coordinates"], [float(x), float(y)]))
+    distances = []
+    for name, pairs in seen.items():
+        camera = camera_of(scene, name)
+        world, normalised = (np.array(side) for side in zip(*pairs, strict=True))
+        spots = pixels_of(normalised, camera.width, camera.height) + 0.5
+        distances.append(np.linalg.norm(project(camera, world) - spots, axis=1))
+    return np.concatenate(distances)
 
 
 def test_the_real_capture_reprojects():
