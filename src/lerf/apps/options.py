@@ -73,13 +73,19 @@ class RunOptions(Command, DeviceOption, EncoderOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptureOptions:
+class MissingOption:
+    """What becomes of photos that cannot be used."""
+
+    missing: Missing = "refuse"
+    """Photos whose file is not there or whose pose cannot be used: refuse the capture, or leave them out and say so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureOptions(MissingOption):
     """How a capture is read."""
 
     downscale: Annotated[Count | None, optional()] = None
     """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
-    missing: Missing = "refuse"
-    """Photos whose file is not there or whose pose cannot be used: refuse the capture, or leave them out and say so."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,27 +1,37 @@
-"""`lerf view`: look at a run in the browser and ask it things."""
+"""`lerf view`: look at a run in the browser and ask it things, or at a capture before training."""
 
 from __future__ import annotations
 
 import json
 import threading
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from rich.console import Console
+from tyro.conf import Positional, arg
 
-from lerf.apps.options import PageOptions, RunOptions
-from lerf.files import resolved
+from lerf.apps.checks import only_with
+from lerf.apps.options import MissingOption, PageOptions, RunOptions
+from lerf.apps.suggest import suggested
+from lerf.errors import LerfWarning, RunError
+from lerf.files import is_file, is_folder, resolved
 from lerf.ranges import Count
 from lerf.run.settings import optional
 
 
 @dataclass(frozen=True, kw_only=True)
-class View(RunOptions, PageOptions):
-    """Look at a run in the browser: type phrases, see them light up, fly to what was found.
+class View(RunOptions, PageOptions, MissingOption):
+    """Look at a run in the browser and ask it things, or at a capture before training.
 
-    A run whose language is not trained yet shows its colours and depth. Needs the extra lerf[viewer].
+    Of a run: type phrases, see them light up, fly to what was found; one whose language is not trained yet shows its
+    colours and depth. Of a capture: where its photos were taken, its sparse points, and what lerf info tells of it.
+    Needs the extra lerf[viewer].
     """
 
+    run: Annotated[Path, Positional, arg(metavar="PATH")]
+    """Run or capture folder."""
     share: bool = False
     """Also ask viser's public relay for an address that anybody on the internet can open."""
     index: Literal["auto", "require", "ignore"] = "auto"
@@ -31,42 +41,86 @@ class View(RunOptions, PageOptions):
     json: bool = False
     """Print the address as JSON when the page can be opened."""
 
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run that is looked at."""
+        return is_file(self.run / "config.json")
+
+    def check(self) -> None:
+        only_with(self, ("missing",), not self.is_run, "for a capture, and this is a run; give a capture")
+        of_runs = ("index", "refine", "weights", "offline", "device")
+        # Of what is not there it is said that it is not there.
+        there = is_file(self.run) or is_folder(self.run)
+        only_with(self, of_runs, self.is_run or not there, "for a run, and this is a capture; give a run")
+
 
 def view(command: View, console: Console) -> dict[str, Any] | None:
     """Serve until Ctrl-C."""
     from lerf.viewer.address import require_viser
-    from lerf.viewer.scene_state import open_scene_state
-    from lerf.viewer.server import Viewer
 
     require_viser()
-    scene = open_scene_state(command.run, weights=command.weights, offline=command.offline, device=command.device)
-    if scene.model is not None:
-        # Whether the index that is required is there, is said before the page opens.
-        scene.model.surfaces.index(command.index)
-    viewer = Viewer(
-        scene,
-        title=resolved(command.run).name,
-        host=command.host,
-        port=command.port,
-        limit=command.refine,
-        index=command.index,
-    )
+    served, lacking = _run_page(command) if command.is_run else _capture_page(command)
     try:
         if command.json:
-            print(json.dumps({"url": viewer.url, "host": viewer.host, "port": viewer.port}), flush=True)
-        if command.port not in (0, viewer.port):
+            print(json.dumps({"url": served.url, "host": served.host, "port": served.port}), flush=True)
+        if command.port not in (0, served.port):
             console.print(f"Port {command.port} is taken.")
-        console.print(f"{command.run} is at {viewer.url} (stop with Ctrl-C)")
+        console.print(f"{command.run} is at {served.url} (stop with Ctrl-C)")
         if command.host in ("0.0.0.0", "::"):
             console.print("From another machine, write this one's name or IP address in place of localhost.")
-        if scene.lacking:
-            console.print(scene.lacking)
+        if lacking:
+            console.print(lacking)
         if command.share:
-            shared = viewer.page.share()
+            shared = served.page.share()
             console.print(f"Whoever has this address can open it: {shared}" if shared else "It could not be shared.")
         threading.Event().wait()
     except KeyboardInterrupt:
         console.print("Stopped.")
     finally:
-        viewer.close()
+        served.close()
     return None
+
+
+def _run_page(command: View) -> tuple[Any, str]:
+    """The page of a run, and what it lacks, in words."""
+    from lerf.viewer.scene_state import open_scene_state
+    from lerf.viewer.server import Viewer
+
+    scene = open_scene_state(command.run, weights=command.weights, offline=command.offline, device=command.device)
+    if scene.model is not None:
+        # Whether the index that is required is there, is said before the page opens.
+        scene.model.surfaces.index(command.index)
+    title = resolved(command.run).name
+    page = Viewer(
+        scene, title=title, host=command.host, port=command.port, limit=command.refine, index=command.index
+    )  # fmt: skip
+    return page, scene.lacking
+
+
+def _capture_page(command: View) -> tuple[Any, str]:
+    """The page of a capture, and what it lacks, in words."""
+    from lerf.scenes.inspection.fit import usable_points
+    from lerf.scenes.load import find_poses, load_scene, pose_place
+    from lerf.viewer.capture_page import CapturePage
+    from lerf.viewer.capture_state import CaptureState
+
+    path = command.run
+    if is_folder(path) and not find_poses(path) and not _has_photos(path):
+        raise RunError(f"{path} is not a run folder, and holds no capture: give the folder of one.")
+    scene = load_scene(path, missing=command.missing)
+    points, trouble = usable_points(scene)
+    if trouble is not None:
+        warnings.warn(trouble, LerfWarning, stacklevel=2)
+    name = resolved(scene.root).name
+    skip = ["--missing", command.missing] if command.missing != View.missing else []
+    train = suggested("train", path, "--output", Path("runs") / name, *skip)
+    page = CapturePage(
+        CaptureState(scene, points, pose_place(path, scene), train), title=name, host=command.host, port=command.port
+    )
+    return page, "" if points is not None else "The capture has no sparse points; its cameras and photos are shown."
+
+
+def _has_photos(path: Path) -> bool:
+    from lerf.scenes.finder import pictures_under
+
+    return next(pictures_under(path), None) is not None

@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from lerf.errors import LerfError, QueryError
 from lerf.queries.result import Geometry
+from lerf.scenes.scene import Scene
+from lerf.viewer.flights import FLIGHT_SECONDS
 from lerf.viewer.geometry import Pose, Viewpoint, opening_viewpoint, photo_viewpoint
 from lerf.viewer.page_server import waits_for_file
-from lerf.viewer.recording import Recording
-from lerf.viewer.scene_state import SceneState
-from lerf.viewer.scene_view import SceneView
+from lerf.viewer.recording import PREVIEW_RATE, Recording
 
 SCREENSHOT_SECONDS = 20.0
 UPS = ("cameras", "this view", "capture +x", "capture -x", "capture +y", "capture -y", "capture +z", "capture -z")
@@ -34,16 +35,58 @@ class CameraControls(Protocol):
         """How many keyframes the path has."""
 
 
+@runtime_checkable
+class PhotographedScene(Protocol):
+    """Photos, and where they were taken."""
+
+    scene: Scene
+
+    def to_normalised(self, point: Sequence[float]) -> Float[np.ndarray, " 3"]:
+        """A point of the capture's frame in the normalised one."""
+        ...
+
+
+@runtime_checkable
+class PhotoView(Protocol):
+    """What a page shows of them."""
+
+    def enter_frustum(self, photo: int) -> None:
+        """The camera flies into the frustum of a photo."""
+
+    def show_keyframes(self, poses: Sequence[tuple[Float[np.ndarray, "3 4"], float, float]]) -> None:
+        """Frustums of a path's keyframes, given as pose, vertical angle and aspect, and the line through them."""
+
+    def fly(self, to: Viewpoint, up: Float[np.ndarray, " 3"] | None = None, seconds: float = FLIGHT_SECONDS) -> None:
+        """Move the camera."""
+
+    def play(self, viewpoints: Sequence[Viewpoint], rate: float = PREVIEW_RATE) -> None:
+        """Fly through viewpoints."""
+
+
 class Navigation:
     """Implements what the panel's camera controls ask for."""
 
     panel: CameraControls
     """Set when the controls are there."""
 
-    def __init__(self, client: Any, scene: SceneState, view: SceneView, failed: Callable[[Exception], None]) -> None:
-        """`failed` tells the page what went wrong."""
+    def __init__(
+        self,
+        client: Any,
+        scene: PhotographedScene,
+        view: PhotoView,
+        failed: Callable[[Exception], None],
+        opening: Viewpoint | None = None,
+    ) -> None:
+        """
+        Args:
+            client: viser's handle of the page.
+            scene: where its photos were taken.
+            view: what the page shows.
+            failed: tells the page what went wrong.
+            opening: where the page opens; by default at the photo in the middle.
+        """
         self.client, self.scene, self.view, self._failed = client, scene, view, failed
-        self.opening = opening_viewpoint(scene.scene)
+        self.opening = opening_viewpoint(scene.scene) if opening is None else opening
         self.recording = Recording(scene.scene)
         self._shooting = threading.Lock()
 

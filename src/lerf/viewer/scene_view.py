@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ from jaxtyping import Float, UInt8
 
 from lerf.queries.result import Answer
 from lerf.radiance.protocol import ColourPicture
-from lerf.viewer.geometry import Viewpoint, wxyz_of
+from lerf.viewer.flights import Flights, calling
+from lerf.viewer.geometry import wxyz_of
 from lerf.viewer.prompt import label
-from lerf.viewer.recording import PREVIEW_RATE
 from lerf.viewer.scene_state import SceneState, SurfacePoints
 
 PHRASE_COLOURS = (
@@ -25,14 +24,14 @@ BEHIND_ALL = 160.0
 """Depth of pixels where nothing stands; the page cannot show more than 167."""
 JPEG_QUALITY = 85
 MOST_FRUSTUMS = 200
-FLIGHT_SECONDS, FLIGHT_STEPS = 0.6, 15
 
 
-class SceneView:
+class SceneView(Flights):
     """The scene of one page, through viser's handle of its client."""
 
     def __init__(self, client: Any, scene: SceneState) -> None:
-        self.client, self.scene = client, scene
+        super().__init__(client)
+        self.scene = scene
         self._cloud: Any = None
         self._cloud_of: SurfacePoints | None = None
         self._markers: list[Any] = []
@@ -40,7 +39,6 @@ class SceneView:
         self._frustums: dict[int, Any] = {}
         self._entered: int | None = None
         self._keyframes: list[Any] = []
-        self._flight = 0
         self._lock = threading.Lock()
 
     def show_picture(self, picture: UInt8[np.ndarray, "height width 3"], of: ColourPicture) -> None:
@@ -121,7 +119,7 @@ class SceneView:
                 wxyz=wxyz_of(camera.camera_to_world), position=tuple(camera.camera_to_world[:, 3].tolist()),
                 cast_shadow=False,
             )  # fmt: skip
-            handle.on_click(_calling(chosen, photo))
+            handle.on_click(calling(chosen, photo))
             with self._lock:
                 handle.visible = photo != self._entered
                 self._frustums[photo] = handle
@@ -167,60 +165,6 @@ class SceneView:
                         "/lerf/keyframes/line", points, thickness=2.0, thickness_units="screen", color=(230, 120, 20)
                     )
                 )
-
-    def fly(self, to: Viewpoint, up: Float[np.ndarray, " 3"] | None = None, seconds: float = FLIGHT_SECONDS) -> None:
-        """Move the page's camera to a viewpoint; a later flight takes over. Blocks its own thread while it lasts."""
-        with self._lock:
-            self._flight += 1
-            flight = self._flight
-        camera = self.client.camera
-        start, looked = np.array(camera.position), np.array(camera.look_at)
-        steps = FLIGHT_STEPS if seconds > 0 else 1
-        for step in range(1, steps + 1):
-            with self._lock:
-                if self._flight != flight:
-                    return
-            share = step / steps
-            share = share * share * (3.0 - 2.0 * share)
-            with self.client.atomic():
-                if up is not None:
-                    camera.up_direction = tuple(np.asarray(up, np.float64).tolist())
-                camera.position = tuple((start + (to.position - start) * share).tolist())
-                camera.look_at = tuple((looked + (to.look_at - looked) * share).tolist())
-                if step == steps:
-                    camera.fov = to.angle
-            self.client.flush()
-            if step < steps:
-                time.sleep(seconds / steps)
-
-    def stop_flight(self) -> None:
-        """Leave the camera where it is."""
-        with self._lock:
-            self._flight += 1
-
-    def play(self, viewpoints: Sequence[Viewpoint], rate: float = PREVIEW_RATE) -> None:
-        """Fly through viewpoints, so many a second; a later flight takes over. Blocks its own thread while it lasts."""
-        with self._lock:
-            self._flight += 1
-            flight = self._flight
-        camera = self.client.camera
-        for to in viewpoints:
-            with self._lock:
-                if self._flight != flight:
-                    return
-            with self.client.atomic():
-                camera.position = tuple(to.position.tolist())
-                camera.look_at = tuple(to.look_at.tolist())
-                camera.fov = to.angle
-            self.client.flush()
-            time.sleep(1.0 / rate)
-
-
-def _calling(chosen: Callable[[int], None], photo: int) -> Callable[[Any], Coroutine[Any, Any, None]]:
-    async def click(_: Any) -> None:
-        chosen(photo)
-
-    return click
 
 
 def _remove(handles: list[Any]) -> None:
