@@ -55,12 +55,15 @@ def size_of(path: Path) -> int:
 
 
 def bytes_in(folder: Path) -> int:
-    """Bytes of the regular files in a folder, without those in folders in it; 0 where it cannot be listed."""
+    """Bytes of the regular files in a folder, without those in folders in it; 0 where it cannot be listed.
+
+    Of a link the bytes of the file that it leads to, as the hub's cache has them.
+    """
     try:
         names = os.listdir(folder)
     except (OSError, ValueError):
         return 0
-    return sum(size_of(folder / name) for name in names if is_file(folder / name))
+    return sum(size_of(resolved(folder / name)) for name in names if is_file(folder / name))
 
 
 def is_still_at(path: Path, descriptor: int) -> bool:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-
 from lerf.queries.instances import answering_regions, find_regions
 from lerf.queries.propagation import NEIGHBOURS, RESTART, STEPS, SurfaceGraph
 
@@ -143,5 +142,5 @@ def test_a_graph_comes_back_from_its_tensors() -> None:
     ],
 )
 def test_tensors_of_no_graph_are_refused(change) -> None:
-    with pytest.raises(ValueError, match="matrix|rows"):
+    with pytest.raises(ValueError, match=r"matrix|rows"):
         SurfaceGraph.checked(64, graph_file(**change))

@@ -68,7 +68,8 @@ class RunOptions(Command, DeviceOption, EncoderOptions):
         from lerf.loading import load
 
         model = load(self.run, weights=self.weights, offline=self.offline, device=self.device)
-        console.print(f"Encoder {title_of(model.encoder.name)}.")
+        if not self.json:  # which has it as "encoder"
+            console.print(f"Encoder {title_of(model.encoder.name)}.")
         return model
 
 

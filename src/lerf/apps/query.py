@@ -12,7 +12,6 @@ from lerf.apps.checks import only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
 from lerf.apps.tables import Listing, show
 from lerf.errors import QueryError
-from lerf.queries.result import NOT_KNOWN
 from lerf.ranges import Words
 
 
@@ -37,6 +36,8 @@ class Query(RunOptions, ThresholdOption, PhraseOptions):
 
 def query(command: Query, console: Console) -> dict[str, Any]:
     """Answer phrases in a table."""
+    from lerf.queries.result import NOT_KNOWN
+
     found = command.open_model(console).query(
         command.phrases,
         canonical=command.canonical,

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from functools import cache
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,7 +21,8 @@ LEFT_OUT = 1e-5
 times the root mean square of what is propagated, both weighted by the points' degrees in the graph."""
 
 Turn = Callable[[Tensor, Tensor, Tensor, float, float], None]
-"""`turn(before, now, total, factor, share)`: before = factor * T now - (factor - 1) * before, total += share * before."""
+"""`turn(before, now, total, factor, share)` makes before factor * T now - (factor - 1) * before, and adds share of it to
+total."""
 
 
 @cache

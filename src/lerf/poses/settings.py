@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from tyro.conf import UseAppendAction, arg
+from tyro.conf import arg
 
 from lerf.errors import ConfigError
 from lerf.ranges import Range, Repeated, Words
@@ -45,9 +45,7 @@ class PosesSettings:
     """Pixels to which a photo is reduced while points are looked for."""
     scale: Annotated[Factor | None, optional("FACTOR")] = None
     """Factor on the solved distances: capture units a solved unit. The unit is arbitrary without it or --distance."""
-    distance: Annotated[
-        tuple[MeasuredDistance, ...], Repeated(), UseAppendAction, arg(metavar="PHOTO_A PHOTO_B METRES")
-    ] = ()
+    distance: Annotated[tuple[MeasuredDistance, ...], Repeated(), arg(metavar="PHOTO_A PHOTO_B METRES")] = ()
     """Distance between the places where two photos were taken; of several the median scale is used."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Everything that is drawn follows from it."""

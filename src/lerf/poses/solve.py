@@ -51,10 +51,8 @@ def solve(
     """
     library()
     inputs = find_inputs(given)
-    if inputs.unused:
-        reporter.note(
-            f"{len(inputs.unused)} files are neither photos nor videos and not used, {inputs.unused[0]} first."
-        )
+    if unused := inputs.unused:
+        reporter.note(f"{len(unused)} files are neither photos nor videos and not used, {unused[0]} first.")
     workspace = Workspace(capture)
     files = [*(path for path, _ in inputs.photos), *inputs.videos]
     workspace.start({"photos": content_of(files), **settings.deciding()})

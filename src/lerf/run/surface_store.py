@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import torch
 from torch import Tensor
 
 from lerf.documents import converted
