@@ -21,8 +21,8 @@ LEFT_OUT = 1e-5
 times the root mean square of what is propagated, both weighted by the points' degrees in the graph."""
 
 Turn = Callable[[Tensor, Tensor, Tensor, float, float], None]
-"""`turn(before, now, total, factor, share)` makes before factor * T now - (factor - 1) * before, and adds share of it to
-total."""
+"""`turn(before, now, total, factor, share)` makes before factor * T now - (factor - 1) * before, and adds share times
+that to total."""
 
 
 @cache
