@@ -41,16 +41,17 @@ def test_estimates_are_near_what_comes_out(name, make, tmp_path):
 def test_tiles_of_clip_take_a_hundred_times_as_long_as_dense_passes(tmp_path):
     write_capture(tmp_path, {**transforms(20), "w": 12, "h": 8})
 
+    scene = load_scene(tmp_path)
+
     def minutes(**options):
-        return describe_capture(make_settings(tmp_path, preset="lerf-cpu", device="cpu", **options))[
-            "minutes_on_two_cores"
-        ]
+        settings = make_settings(tmp_path, preset="lerf-cpu", device="cpu", **options)
+        return training_needs(settings, scene)["minutes_on_two_cores"]
 
     dense, tiles, conse = minutes(), minutes(features="tiles"), minutes(encoder="conse")
     assert 1 < dense - conse < 6, "20 photos, 7 s of ViT-B/16 and 6 s of DINO each, but for some that are held out"
     assert tiles > 200
     loaded = [
-        describe_capture(make_settings(tmp_path, device="cpu", encoder=name, dense="none"))["memory_bytes"]
+        training_needs(make_settings(tmp_path, device="cpu", encoder=name, dense="none"), scene)["memory_bytes"]
         for name in ("openclip", "conse")
     ]
     assert loaded[0] - loaded[1] > 5e8, "the weights"
