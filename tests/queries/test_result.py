@@ -26,6 +26,7 @@ def test_the_json_is_the_contract() -> None:
         "canonical": ["object", "things"],
         "temperature": 10.0,
         "threshold": 0.5,
+        "exclusive": False,
         "queries": [
             {
                 "text": "fox",

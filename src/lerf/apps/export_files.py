@@ -59,7 +59,7 @@ def _written(command: Export, model: Model, reporter: TerminalReporter) -> dict[
     """Write the PLY file; what the JSON beside it says."""
     phrases, answers = None, []
     if command.query:
-        phrases = model.phrases(command.query, command.canonical, command.temperature)
+        phrases = model.phrases(command.query, *command.compared)
         given = None if command.scale is None else [command.scale] * len(phrases)
         answers = finish(model.answer(phrases, command.threshold, given))
         if command.crop:

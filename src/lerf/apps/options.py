@@ -99,6 +99,13 @@ class PhraseOptions:
     """Factor on cosines; by default the encoder's."""
     scale: Annotated[Positive | None, optional()] = None
     """Tile height in capture units; by default the one that answers best."""
+    exclusive: bool = False
+    """Every place answers only the phrase, of those asked together, that leads there."""
+
+    @property
+    def compared(self) -> tuple[tuple[str, ...] | None, float | None, bool]:
+        """What `Model.phrases` takes besides the phrases."""
+        return self.canonical, self.temperature, self.exclusive
 
 
 @dataclass(frozen=True, kw_only=True)

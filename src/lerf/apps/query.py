@@ -31,6 +31,7 @@ class Query(RunOptions, ThresholdOption, PhraseOptions):
     def check(self) -> None:
         if not self.phrases:
             raise QueryError('There is no phrase to look for; give at least one, for example: lerf query RUN "mug".')
+        only_with(self, ("exclusive",), len(self.phrases) > 1, "for several phrases; name two or more")
         only_with(self, ("compare",), self.index != "ignore", "for answers of an index; leave --index ignore out")
 
 
@@ -46,6 +47,7 @@ def query(command: Query, console: Console) -> dict[str, Any]:
         scale=command.scale,
         index=command.index,
         compare=command.compare,
+        exclusive=command.exclusive,
     )
     result = found.to_dict()
     if not command.json:

@@ -42,7 +42,7 @@ def render(command: Render, console: Console) -> dict[str, Any]:
         return render_path(command, model, console)
     output = command.frames
     chosen = _chosen_photos(command, model)
-    phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
+    phrases = model.phrases(command.query, *command.compared) if command.query else None
     scales = model.scales(phrases, command.scale) if phrases else []
     bases = feature_bases(model.language, model.surface.latent) if command.features else {}
     drawer = _Drawer(model, output, phrases, scales, bases, command.scale)

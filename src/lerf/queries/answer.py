@@ -14,6 +14,7 @@ from lerf.errors import RunError
 from lerf.geometry.extent import robust_extent
 from lerf.geometry.visibility import depth_at, unoccluded
 from lerf.queries.best_view import best_view
+from lerf.queries.exclusive import where_leading
 from lerf.queries.instances import answering_regions
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, presence
@@ -85,6 +86,10 @@ def answer_steps(
         if not bool(found.isfinite().all()):
             raise RunError(f"The run's language gives relevancies that are not finite; {TRAIN_AGAIN}.")
         relevancy |= dict(zip(rows, found, strict=True))
+        yield
+    if phrases.exclusive:
+        together = torch.stack([relevancy[row] for row in range(len(phrases))])
+        relevancy = dict(enumerate(where_leading(together, surface.graph.propagate(together))))
         yield
     scores = [presence(relevancy[row]) for row in range(len(phrases))]
     present = [row for row, score in enumerate(scores) if score >= settings.threshold]

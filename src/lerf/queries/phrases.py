@@ -36,6 +36,9 @@ class Phrases:
     known: tuple[float | None, ...] = ()
     """For each phrase how much of it the encoder can read, 0 to 1; None where it cannot tell. Empty: nobody asked."""
 
+    exclusive: bool = False
+    """Whether every place answers only the phrase that leads there (`lerf.queries.exclusive`)."""
+
     def __len__(self) -> int:
         return len(self.texts)
 
@@ -57,6 +60,7 @@ def embed_phrases(
     canonical: Sequence[str],
     temperature: float,
     device: str = "cpu",
+    exclusive: bool = False,
 ) -> Phrases:
     """Embed phrases and the canonical phrases that they must beat; phrases that the encoder cannot read warn.
 
@@ -77,7 +81,7 @@ def embed_phrases(
             "fetch them again."
         )
     count = len(cleaned)
-    return Phrases(tuple(cleaned), embedded[:count], embedded[count:], temperature, tuple(negatives), known)
+    return Phrases(tuple(cleaned), embedded[:count], embedded[count:], temperature, tuple(negatives), known, exclusive)
 
 
 def clean_phrases(phrases: str | Sequence[object]) -> list[str]:

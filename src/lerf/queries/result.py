@@ -130,6 +130,8 @@ class QueryResult:
     queries: tuple[Answer, ...]
     index: IndexNote | None = None
     """The index that answered; None where the field did."""
+    exclusive: bool = False
+    """Whether every place answers only the phrase that leads there."""
 
     def to_dict(self) -> dict[str, Any]:
         """The query JSON, of plain Python values only."""
@@ -139,6 +141,7 @@ class QueryResult:
             "canonical": list(self.canonical),
             "temperature": float(self.temperature),
             "threshold": float(self.threshold),
+            "exclusive": self.exclusive,
             "queries": [answer.to_dict() for answer in self.queries],
             **({} if self.index is None else {"index": self.index.to_dict()}),
         }
