@@ -14,7 +14,7 @@ from lerf.errors import LerfWarning
 from lerf.language.cell_language import CellLanguage
 from lerf.queries.surface import Surface, surface_of_cells, surface_of_rays
 from lerf.radiance.surface import TracedSurface
-from lerf.run.surface_store import FORMAT, stored_surface
+from lerf.run.surface_store import LAYOUT, stored_surface
 from lerf.steps import Steps, finish
 
 RAYS = traced(60)
@@ -121,8 +121,23 @@ def rewritten(path: Path, change: Callable[[dict, dict], None]) -> None:
     save_file(tensors, path, header)
 
 
+def with_facts(path: Path, change: Callable[[dict], object]) -> None:
+    """Rewrite the facts of a file; its checksum is of the tensors."""
+
+    def changed(header: dict, tensors: dict) -> None:
+        about = json.loads(header["facts"])
+        change(about)
+        header["facts"] = json.dumps(about)
+
+    rewritten(path, changed)
+
+
 def newer(path: Path) -> None:
-    rewritten(path, lambda header, tensors: header.update(format=str(FORMAT + 1)))
+    with_facts(path, lambda about: about.update(layout=LAYOUT + 1))
+
+
+def of_before(path: Path) -> None:
+    with_facts(path, lambda about: about.pop("layout"))
 
 
 def without_a_tensor(path: Path) -> None:
@@ -130,12 +145,7 @@ def without_a_tensor(path: Path) -> None:
 
 
 def without_a_note(path: Path) -> None:
-    def change(header: dict, tensors: dict) -> None:
-        about = json.loads(header["facts"])
-        del about["least_cell"]
-        header["facts"] = json.dumps(about)
-
-    rewritten(path, change)
+    with_facts(path, lambda about: about.pop("least_cell"))
 
 
 def without_a_row_of_the_graph(path: Path) -> None:
@@ -143,7 +153,7 @@ def without_a_row_of_the_graph(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", [cut_off, emptied, newer, without_a_tensor, without_a_note, without_a_row_of_the_graph]
+    "spoil", [cut_off, emptied, newer, of_before, without_a_tensor, without_a_note, without_a_row_of_the_graph]
 )
 def test_a_file_that_does_not_fit_is_made_again(path, sources, spoil) -> None:
     making = Making()

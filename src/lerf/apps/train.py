@@ -166,12 +166,12 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     from lerf.stages.train import train as run_training
 
     settings, output = completed(command.settings), command.run
-    # First of all, since what it warns of may be a reason not to train.
+    reporter = TerminalReporter(console)
+    require_encoders(settings, command.offline, reporter)
+    # Before anything is said, since what it warns of may be a reason not to train.
     with capture_progress() as progress:
         scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
     console.print(encoder_line(settings))
-    reporter = TerminalReporter(console)
-    require_encoders(settings, command.offline, reporter)
     if command.config is not None:
         console.print(repeated(command.config, saved_settings(command.config), settings, output))
     estimate = training_needs(settings, scene)

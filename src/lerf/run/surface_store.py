@@ -21,11 +21,12 @@ from lerf.geometry.traced_rays import TracedRays
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.surface import DepthMaps, Surface
+from lerf.run.folder import FORMAT
 from lerf.steps import Steps
 from lerf.tensor_files import TensorFile, write_tensors
 
-FORMAT = 2
-"""Version of the file; one of another version is made again."""
+LAYOUT = 2
+"""Version of what is in the file, which is a stage's checkpoint for the run; of another version it is made again."""
 FILE, CELLS_FILE = "surface.safetensors", "surface_cells.safetensors"
 
 
@@ -73,7 +74,7 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
     tensors |= {"low": surface.latent.low, "high": surface.latent.high}
     tensors |= {f"graph.{name}": tensor for name, tensor in surface.graph.transition._asdict().items()}
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
-    about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
+    about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "layout": LAYOUT, "finished": True}
     # As a stage's checkpoint (`run/folder.py`).
     write_tensors(path, tensors, {**facts, **about}, FORMAT)
 
@@ -85,7 +86,7 @@ def _read(path: Path, key: dict[str, str], language: LanguageSource, device: str
     try:
         file = TensorFile(path, error=RunError, remedy="it is made again")
         about = converted(file.facts, _About, str(path), error=RunError, remedy="it is made again")
-        if file.version != str(FORMAT) or not file.has_checksum or about.sources != key:
+        if about.layout != LAYOUT or not file.has_checksum or about.sources != key:
             return None
         tensors = {name: tensor.to(device) for name, tensor in file.tensors(may_be_nan="depth.").items()}
         return _surface(tensors, about, language)
@@ -98,6 +99,7 @@ class _About(msgspec.Struct):
     sources: dict[str, str]
     shared: dict[str, str]
     least_cell: Annotated[float, msgspec.Meta(ge=0)]
+    layout: int = 1
 
 
 def _surface(tensors: dict[str, Tensor], about: _About, language: LanguageSource) -> Surface:
