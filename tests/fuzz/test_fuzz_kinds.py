@@ -15,8 +15,8 @@ def test_all_kinds_are_there():
         "transforms", "blender", "colmap-binary", "colmap-text", "photos", "photo-names", "masks", "labels", "boxes",
         "annotations", "label-pictures", "absent-phrases", "camera-path", "dataparser-transform", "run-config",
         "run-scene", "run-timings", "run-metrics", "checkpoints", "surface-store", "baked-index", "cell-surface",
-        "lifted-index", "render-record", "pyramid-store", "encoder-clip", "encoder-openclip", "encoder-siglip",
-        "encoder-vit", "encoder-mini", "made-scene",
+        "lifted-index", "render-record", "pyramid-store", "encoder-clip", "encoder-openclip",
+        "encoder-openclip-siglip", "encoder-siglip", "encoder-vit", "encoder-mini", "made-scene",
     }  # fmt: skip
 
 
