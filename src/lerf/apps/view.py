@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 
 from lerf.apps.options import PageOptions, RunOptions
+from lerf.encoders.published import title_of
 from lerf.ranges import Count
 from lerf.run.settings import optional
 
@@ -50,9 +51,13 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
         limit=command.refine,
         index=command.index,
     )
+    encoder = None if scene.model is None else scene.model.encoder.name
     try:
+        if encoder is not None:
+            console.print(f"Encoder {title_of(encoder)}.")
         if command.json:
-            print(json.dumps({"url": viewer.url, "host": viewer.host, "port": viewer.port}), flush=True)
+            facts = {"url": viewer.url, "host": viewer.host, "port": viewer.port, "encoder": encoder}
+            print(json.dumps(facts), flush=True)
         if command.port not in (0, viewer.port):
             console.print(f"Port {command.port} is taken.")
         console.print(f"{command.run} is at {viewer.url} (stop with Ctrl-C)")
