@@ -80,6 +80,15 @@ def save_deep_png(path: Path, values: np.ndarray) -> Path:
     return path
 
 
+def write_deep_tiff(path: Path, values: np.ndarray) -> Path:
+    """Write a TIFF of 16 bits of RGB in packed tiles of differences: [height, width, 3]."""
+    import tifffile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, values, photometric="rgb", tile=(16, 16), compression="zlib", predictor=True)
+    return path
+
+
 def reads_avif() -> bool:
     """Whether this Pillow reads AVIF; older ones warn that they have never heard of it."""
     with warnings.catch_warnings():
