@@ -21,7 +21,7 @@ from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.sizes import size_text
 from lerf.apps.suggest import suggested
 from lerf.encoders.published import title_of
-from lerf.errors import ConfigError
+from lerf.errors import ConfigError, SceneError
 from lerf.files import resolved
 from lerf.ranges import Count
 from lerf.run.make_settings import (
@@ -167,11 +167,15 @@ def train(command: Train, console: Console) -> dict[str, Any]:
 
     settings, output = completed(command.settings), command.run
     reporter = TerminalReporter(console)
-    require_encoders(settings, command.offline, reporter)
     # Before anything is said, since what it warns of may be a reason not to train.
-    with capture_progress() as progress:
-        scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
+    try:
+        with capture_progress() as progress:
+            scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
+    except SceneError:
+        require_encoders(settings, command.offline, reporter)  # what no capture can do without is told first
+        raise
     console.print(encoder_line(settings))
+    require_encoders(settings, command.offline, reporter)
     if command.config is not None:
         console.print(repeated(command.config, saved_settings(command.config), settings, output))
     estimate = training_needs(settings, scene)
