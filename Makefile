@@ -4,13 +4,13 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
+.PHONY: setup demo test test-open-clip lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
 
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv .venv
-	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[offline,scenes,viewer,test,lint]'
+	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[heic,offline,scenes,viewer,test,lint]'
 	touch $@
 
 demo: $(READY)
@@ -18,6 +18,13 @@ demo: $(READY)
 
 test: $(READY)
 	$(PYTHON) -m pytest $(ARGS)
+
+# Our towers of CLIP and SigLIP against open_clip's own code, which lies apart: its torchvision may not fit this torch.
+test-open-clip: $(READY)
+	$(PYTHON) -m pip install --quiet --upgrade --no-deps --target .open_clip -c constraints.txt \
+		open_clip_torch timm torchvision ftfy wcwidth
+	PYTHONPATH=.open_clip LERF_TEST_OPEN_CLIP=required $(PYTHON) -m pytest tests/encoders/test_open_clip_exact.py \
+		tests/encoders/test_open_clip_zoo.py $(ARGS)
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

@@ -20,6 +20,9 @@ import hypothesis
 import jaxtyping
 import numba
 import pytest
+from torchvision_operators import declare_when_imported
+
+declare_when_imported()
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -6,6 +6,7 @@ import pytest
 
 from lerf.errors import SceneError
 from lerf.files import (
+    bytes_in,
     folders_in,
     is_absent,
     is_file,
@@ -14,6 +15,7 @@ from lerf.files import (
     is_still_at,
     read_bytes,
     resolved,
+    resolver,
     size_of,
 )
 
@@ -42,6 +44,20 @@ def test_what_a_path_is(places):
         assert is_same(path, places["file"]) == (path.name in ("file", "link"))
     assert size_of(places["file"]) == 3
     assert size_of(places["missing"]) == 0
+    places["folder"].joinpath("below").write_bytes(b"12")
+    assert bytes_in(places["folder"]) == 2
+    assert bytes_in(places["missing"]) == 0
+
+
+def test_many_paths_are_followed_as_each_would_be(places, tmp_path):
+    (tmp_path / "folder/inside").write_text("")
+    (tmp_path / "other").symlink_to("folder")
+    (tmp_path / "folder/out").symlink_to("../file")
+    more = ("other/inside", "folder/inside", "folder/out", "other/../file", "folder/..", "loop/below", ".", "other/no")
+    follow = resolver()
+    for path in [*places.values(), *(tmp_path / name for name in more)]:
+        for _ in range(2):
+            assert follow(path) == resolved(path), path
 
 
 def test_an_open_file_is_known_from_one_that_took_its_place(tmp_path):

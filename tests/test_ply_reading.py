@@ -19,11 +19,10 @@ TYPES = {"float": "f4", "double": "f8", "uchar": "u1", "uint8": "u1", "float32":
 
 
 def header(form, properties, count=3, before=""):
-    lines = [f"property {kind} {name}" for kind, name in properties]
-    return "\n".join(
-        ["ply", f"format {form} 1.0", "comment made by hand", *before.splitlines(), f"element vertex {count}", *lines]
-        + ["element face 1", "property list uchar int vertex_indices", "end_header", ""]
-    ).encode()
+    lines = ["ply", f"format {form} 1.0", "comment made by hand", *before.splitlines(), f"element vertex {count}"]
+    lines += [f"property {kind} {name}" for kind, name in properties]
+    lines += ["element face 1", "property list uchar int vertex_indices", "end_header", ""]
+    return "\n".join(lines).encode()
 
 
 def written(form, properties, before=("", b"")):

@@ -8,7 +8,7 @@ import torch
 
 from lerf import kernels
 from lerf.kernels.layout import GridLayout
-from lerf.kernels.types import ProposalSettings
+from lerf.kernels.types import ProposalSettings, SparseRows
 from lerf.networks.hash_grid import HashGrid
 from lerf.training.optimiser import SparseAdam
 from speed.machine import Rates
@@ -60,3 +60,11 @@ def _calls():  # type: ignore[no-untyped-def]
     )  # fmt: skip
     optimiser = SparseAdam(HashGrid(GridLayout((1,), 2, 4)))
     yield "Adam, touched entries", lambda: optimiser.step(1e-2)
+    chain = SparseRows(*(torch.arange(stop, dtype=torch.int32) for stop in (3, 2)), torch.ones(2))
+    yield (
+        "propagation, products with few texts",
+        lambda: (
+            kernels.propagate(torch.ones(2, 1), chain, 0.5, 2),
+            kernels.few_products(torch.ones(2, 2), torch.ones(1, 2)),
+        ),
+    )

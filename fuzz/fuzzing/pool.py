@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzzing.oracle import SPOILT, Verdict
+from fuzzing.processor import waited
 from fuzzing.worker import CASE, STACK, work
 
 START_SECONDS = 300.0
@@ -46,13 +47,13 @@ class _Worker:
 
     def begin(self, case: tuple[str, int]) -> None:
         """Let it try a case."""
-        self.case, self.since, self.queued = case, time.monotonic(), _queued(self.process.pid)
+        self.case, self.since, self.queued = case, time.monotonic(), waited(self.process.pid)
         self.connection.send(case)
 
     @property
     def seconds(self) -> float:
         """How long it has had for its case, without the time in which others had its processor."""
-        return time.monotonic() - self.since - (_queued(self.process.pid) - self.queued)
+        return time.monotonic() - self.since - (waited(self.process.pid) - self.queued)
 
 
 class Pool:
@@ -153,12 +154,6 @@ def _verdict(home: Path, fault: str, said: str) -> Verdict:
     frames = FRAME.findall(_text(home / STACK))
     place = f"{frames[0][0]}:{frames[0][1]}" if frames else "?"
     return Verdict("fault", said, fault, place, _text(home / CASE / SPOILT))
-
-
-def _queued(process: int) -> float:
-    """Seconds in which a process could run and had to wait; 0 where the system does not count them."""
-    words = _text(Path(f"/proc/{process}/schedstat")).split()
-    return int(words[1]) * 1e-9 if len(words) == 3 else 0.0
 
 
 def _text(path: Path) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from fuzzing.processor import waited
 from killing.contents import contents_of, damage_of, difference_of
 from killing.stages import KilledStage, Places
 
 PROCESSES = multiprocessing.get_context("forkserver")
 END_SECONDS = 300.0
-"""In which an undisturbed command must end."""
+"""In which an undisturbed command must end, without those in which others had the processor."""
+POLL_SECONDS = 0.02
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Episode:
     stage: str
     number: int
     moments: list[float] = field(default_factory=list)
-    """Seconds after which the command was killed."""
+    """Seconds after which the command was killed, without those in which it had no processor."""
     leftovers: int = 0
     """Unfinished files that the kills left."""
     problem: str = ""
@@ -38,9 +40,7 @@ class Killer:
         """Runs the command once undisturbed, which tells what is right and how long it takes."""
         self.name, self._stage, self._places = name, stage, places
         stage.begin(places)
-        start = time.perf_counter()
-        self._end()
-        self.seconds = time.perf_counter() - start
+        self.seconds = self._end()
         self._right = contents_of(places.output)
 
     def episode(self, number: int, seed: int) -> Episode:
@@ -83,21 +83,34 @@ class Killer:
     def _killed(self, moment: float) -> bool:
         """Kill the command after so many seconds; False when it ended before."""
         child = self._started()
-        child.join(moment)
+        watched(child, moment)
         alive = child.is_alive()
         child.kill()
         child.join()
         return alive
 
-    def _end(self) -> None:
+    def _end(self) -> float:
+        """Let the command end; returns the seconds that it took."""
         child = self._started()
-        child.join(END_SECONDS)
+        seconds = watched(child, END_SECONDS)
         if child.is_alive():
             child.kill()
             child.join()
             raise RuntimeError(f"{self.name} was not done after {END_SECONDS:.0f} s")
         if child.exitcode != 0:
             raise RuntimeError(f"{self.name} ended with code {child.exitcode}: {self._log.read_text()[-500:]}")
+        return seconds
+
+
+def watched(child: Any, most: float) -> float:
+    """Wait until a process ends or has had `most` seconds; returns how many it had, without those that it waited for a
+    processor."""
+    start, had = time.perf_counter(), 0.0
+    while child.is_alive() and had < most:
+        child.join(min(POLL_SECONDS, most - had))
+        if child.is_alive():
+            had = max(had, time.perf_counter() - start - waited(child.pid))
+    return had
 
 
 def _run(*given: Any) -> None:

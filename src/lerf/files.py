@@ -10,6 +10,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,6 +54,18 @@ def size_of(path: Path) -> int:
         return 0
 
 
+def bytes_in(folder: Path) -> int:
+    """Bytes of the regular files in a folder, without those in folders in it; 0 where it cannot be listed.
+
+    Of a link the bytes of the file that it leads to, as the hub's cache has them.
+    """
+    try:
+        names = os.listdir(folder)
+    except (OSError, ValueError):
+        return 0
+    return sum(size_of(resolved(folder / name)) for name in names if is_file(folder / name))
+
+
 def is_still_at(path: Path, descriptor: int) -> bool:
     """Whether the open file of a descriptor is the one that a path leads to, and was not deleted or replaced since."""
     try:
@@ -84,6 +97,20 @@ def resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
         return Path(os.path.abspath(str(path).replace("\0", "")))
+
+
+def resolver() -> Callable[[Path], Path]:
+    """`resolved` for many paths in few folders, each of which is followed once."""
+    folder = lru_cache(maxsize=None)(resolved)
+
+    def follow(path: Path) -> Path:
+        try:
+            plain = path.name not in ("", os.pardir) and not stat.S_ISLNK(os.lstat(path).st_mode)
+        except (OSError, ValueError):
+            plain = False
+        return folder(path.parent) / path.name if plain else resolved(path)
+
+    return follow
 
 
 def _is(path: Path, kind: Callable[[int], bool]) -> bool:

@@ -25,12 +25,17 @@ _LOCKED_BYTE = 1 << 30
 """Where Windows locks: beyond the process's number, which others are to read."""
 
 
+class BusyError(StorageError):
+    """Another process holds what is to be written."""
+
+
 @contextlib.contextmanager
 def locked_folder(folder: Path, otherwise: str) -> Iterator[None]:
     """Hold a folder, which is made if it is not there; see `locked_file`.
 
     Raises:
-        StorageError: another process writes it, or it cannot be written.
+        BusyError: another process writes it.
+        StorageError: it cannot be written.
     """
     with _held(folder / LOCK, folder, otherwise):
         yield
@@ -45,7 +50,8 @@ def locked_file(path: Path, otherwise: str) -> Iterator[None]:
         otherwise: what can be done instead of waiting, in the imperative: "choose another --output".
 
     Raises:
-        StorageError: another process writes it, or its folder cannot be written.
+        BusyError: another process writes it.
+        StorageError: its folder cannot be written.
     """
     with _held(path.with_name(f".{path.name}{LOCK}"), path, otherwise):
         yield
@@ -85,7 +91,7 @@ def _held(lock: Path, what: Path, otherwise: str) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         number = _taken(lock)
     except BlockingIOError:
-        raise StorageError(
+        raise BusyError(
             f"Another lerf process{_owner(lock)} is writing {what}; wait until it has ended, or {otherwise}."
         ) from None
     except OSError as error:

@@ -64,16 +64,17 @@ class Model:
         return self.surfaces.of_language
 
     def phrases(
-        self, texts: str | Sequence[str], canonical: Sequence[str] | None = None, temperature: float | None = None
-    ) -> Phrases:
-        """Embed phrases and the canonical phrases that they must beat; by default the run's.
+        self, texts: str | Sequence[str], canonical: Sequence[str] | None = None, temperature: float | None = None,
+        exclusive: bool = False,
+    ) -> Phrases:  # fmt: skip
+        """Embed phrases, and canonical ones that they must beat, by default the run's; exclusive ones beat each other.
 
         Raises:
             QueryError: an empty phrase, no canonical phrase, or a temperature that is not positive.
         """
         negatives = self.defaults.canonical if canonical is None else canonical
         factor = self.defaults.temperature if temperature is None else temperature
-        return embed_phrases(self.encoder, texts, negatives, factor, self.device)
+        return embed_phrases(self.encoder, texts, negatives, factor, self.device, exclusive)
 
     def query(
         self,
@@ -85,6 +86,7 @@ class Model:
         scale: float | None = None,
         index: IndexUse = "auto",
         compare: bool = False,
+        exclusive: bool = False,
     ) -> QueryResult:
         """Where in the scene phrases are, if they are.
 
@@ -96,17 +98,18 @@ class Model:
             scale: tile height in capture units for all phrases, instead of the best one.
             index: whether the baked index answers (`lerf bake`): where a fresh one is there, always, or never.
             compare: with an index, also ask the field how far each answer is from its own.
+            exclusive: every place answers only the phrase that leads there.
 
         Raises:
             QueryError: an empty phrase or a setting out of range.
             RunError: an index is required and there is none, or none of this state of the run.
         """
-        phrases = self.phrases(texts, canonical, temperature)
+        phrases = self.phrases(texts, canonical, temperature, exclusive)
         limit = self.defaults.threshold if threshold is None else threshold
         found = finish(self.answer(phrases, limit, None if scale is None else [scale] * len(phrases), index))
         told = self.surfaces.note(index, phrases, found if compare else None)
-        answers = tuple(own.answer for own in found)
-        return QueryResult(self.encoder.name, phrases.canonical_texts, phrases.temperature, limit, answers, told)
+        settings = self.encoder.name, phrases.canonical_texts, phrases.temperature, limit
+        return QueryResult(*settings, tuple(own.answer for own in found), told, exclusive)
 
     def answer(
         self,
@@ -136,13 +139,14 @@ class Model:
         canonical: Sequence[str] | None = None,
         temperature: float | None = None,
         scale: float | None = None,
+        exclusive: bool = False,
     ) -> View:
         """Colour, depth and the relevancy of phrases seen by a camera.
 
         Args:
             camera: index of a photo, or a camera in the capture frame.
             query: phrases whose relevancy is wanted.
-            canonical, temperature: as in `query`.
+            canonical, temperature, exclusive: as in `query`.
             scale: as in `query`; by default each phrase's scale is chosen once for the whole scene.
         """
         cameras, index = self.photos.row_of(camera)
@@ -150,7 +154,7 @@ class Model:
         picture = replace(picture, depth=picture.depth / self.photos.unit)
         if query is None:
             return View(picture, {}, {})
-        phrases = self.phrases(query, canonical, temperature)
+        phrases = self.phrases(query, canonical, temperature, exclusive)
         scales = self.scales(phrases, scale)
         maps = self.relevancy_maps(cameras, index, phrases, scales)
         told = {text: value / self.photos.unit for text, value in zip(phrases.texts, scales, strict=True)}

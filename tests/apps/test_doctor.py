@@ -10,7 +10,6 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import pytest
 from command_line import run_json
 
 from lerf.apps import diagnosis
@@ -95,7 +94,6 @@ def test_a_probe_that_fails_is_an_answer(monkeypatch):
 
 
 def test_the_hub_is_asked_with_a_short_timeout(monkeypatch):
-    pytest.importorskip("huggingface_hub")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     answer = diagnosis._Trial(["hub"]).wait(time.monotonic() + 60)["hub"]
     assert answer.startswith("not reachable (")

@@ -38,6 +38,25 @@ def test_estimates_are_near_what_comes_out(name, make, tmp_path):
     assert features_of(name, [(240, 320)]) == pytest.approx(real, rel=0.5)
 
 
+def test_tiles_of_clip_take_a_hundred_times_as_long_as_dense_passes(tmp_path):
+    write_capture(tmp_path, {**transforms(20), "w": 12, "h": 8})
+
+    scene = load_scene(tmp_path)
+
+    def minutes(**options):
+        settings = make_settings(tmp_path, preset="lerf-cpu", device="cpu", **options)
+        return training_needs(settings, scene)["minutes_on_two_cores"]
+
+    dense, tiles, conse = minutes(), minutes(features="tiles"), minutes(encoder="conse")
+    assert 1 < dense - conse < 6, "20 photos, 7 s of ViT-B/16 and 6 s of DINO each, but for some that are held out"
+    assert tiles > 200
+    loaded = [
+        training_needs(make_settings(tmp_path, device="cpu", encoder=name, dense="none"), scene)["memory_bytes"]
+        for name in ("openclip", "conse")
+    ]
+    assert loaded[0] - loaded[1] > 5e8, "the weights"
+
+
 def test_memory_is_bounded_by_what_was_asked_for(tmp_path):
     write_capture(tmp_path, {**transforms(20), "w": 12, "h": 8})
     options = {"preset": "lerf-cpu", "device": "cpu", "encoder": "openclip", "dense": "dino"}

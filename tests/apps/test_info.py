@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,11 @@ import pytest
 from colmap_world import enlarge, write_model
 from command_line import in_a_process, run_json
 
+from lerf.apps import progress
 from lerf.apps.main import main
+from lerf.run import report
+from lerf.scenes import load
+from lerf.scenes.load import load_scene
 
 POINTS = np.random.default_rng(3).normal(0, 0.25, (200, 3)) + np.array([0.0, 0.0, 0.25])
 
@@ -28,6 +33,25 @@ def test_info_of_a_capture(drawn, capsys):
     assert facts["verdict"] == "Good: 24 photos, sharp and well connected."
     assert (facts["ok"], facts["advice"], facts["notes"]) == (True, [], [])
     assert run_json(capsys, "info", drawn.folder, "--downscale", "2")["sizes"] == [[48, 36]]
+
+
+def test_a_capture_that_takes_long_tells_how_far_it_is(drawn, capsys, monkeypatch):
+    """On the standard error, so that what is printed as JSON stays whole."""
+
+    def slow(*arguments):
+        time.sleep(0.5)
+        return load_scene(*arguments)
+
+    quick = run_json(capsys, "info", drawn.folder)
+    assert main(["info", str(drawn.folder)]) == 0
+    assert "photos of the capture" not in capsys.readouterr().err
+    monkeypatch.setattr(report, "PATIENCE", 0.01)
+    monkeypatch.setattr(progress, "SAID_EVERY", 0.0)
+    monkeypatch.setattr(load, "load_scene", slow)
+    assert main(["info", str(drawn.folder), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == quick
+    assert re.search(r"photos of the capture +24 of 24", shown.err)
 
 
 def test_the_verdict_is_the_first_row(drawn, capsys):

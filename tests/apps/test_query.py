@@ -15,7 +15,7 @@ def test_query_json(drawn_run, capsys):
     result = run_json(capsys, "query", drawn_run, "red", "a  yellow ball", "purple")
     assert list(result) == ["schema", "encoder", "canonical", "temperature", "threshold", "queries"]
     assert (result["schema"], result["encoder"], result["temperature"], result["threshold"]) == (
-        1, "colour-words", 5.0, 0.85,
+        2, "colour-words", 5.0, 0.85,
     )  # fmt: skip
     assert result["canonical"] == ["object", "things", "stuff", "texture"]
     assert [answer["text"] for answer in result["queries"]] == ["red", "a yellow ball", "purple"]
@@ -57,11 +57,17 @@ def test_python_and_command_line_agree(drawn_run, capsys):
 
 def test_a_phrase_that_says_nothing_is_told(drawn_run, capsys):
     answers = run_json(capsys, "query", drawn_run, "the of a", "red")["queries"]
-    assert [answer["known"] for answer in answers] == [False, None]
+    assert [answer["known"] for answer in answers] == [0.0, None]
     assert main(["query", str(drawn_run), "the of a", "red"]) == 0
     shown = capsys.readouterr()
     assert '"the of a" has no word that says what to look for' in " ".join(shown.err.split())
-    assert 'Not known to the encoder, so that the answer may mean nothing: "the of a".' in " ".join(shown.out.split())
+    said = " ".join(shown.out.split())
+    assert said.endswith('so that the answer may mean nothing: "the of a" (0 of 1).')
+
+
+def test_the_encoder_stands_in_the_first_line(drawn_run, capsys):
+    assert main(["query", str(drawn_run), "red"]) == 0
+    assert capsys.readouterr().out.startswith("Encoder colour-words.\n")
 
 
 @pytest.mark.parametrize("option", [("--scale", "1e300"), ("--scale", "nan"), ("--temperature", "1e300")])

@@ -51,6 +51,7 @@ def test_render_chosen_views_at_a_chosen_scale(drawn_run, tmp_path, capsys):
     assert facts["scales"] == {"red": pytest.approx(0.25)}
     assert len(facts["files"]) == 2 * (3 + 4)
     assert run_json(capsys, "render", drawn_run, "--output", tmp_path / "a", "--views", "images/0003.png") == {
+        "encoder": "colour-words",
         "scales": {},
         "files": [
             str(tmp_path / "a" / f"images_0003_{label}.png") for label in ("colour", "depth", "accumulation")

@@ -21,6 +21,7 @@ NEEDED = {
 VALUES = {
     "--protocol": (["colour"], ["existence", "3d"]),
     "--tile-ratios": (["0.1"], ["0.2", "0.3"]),
+    "--distance": (["a.jpg", "b.jpg", "2"], ["b.jpg", "c.jpg", "3"]),
     "--language.grids": (["4", "8", "32"], ["4", "32", "64", "2", "8", "16"]),
 }
 """Where not every word will do."""

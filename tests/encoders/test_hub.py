@@ -1,13 +1,11 @@
-"""Where a model's files come from, and that nothing is fetched unsaid."""
-
-import sys
-import types
+"""Where a model's files come from; `test_download.py` has the network."""
 
 import pytest
 from checkpoints import into_hub_cache, write_settings
 
 from lerf.encoders import hub
 from lerf.encoders.hub import find_files
+from lerf.encoders.missing import MissingWeightsError
 from lerf.errors import EncoderError
 
 NAME = "someone/a-model"
@@ -43,7 +41,7 @@ def test_revisions_are_told_apart(folder, cache):
         into_hub_cache(folder, cache, f"{NAME}-{revision}", revision, commit)
     assert find_files(f"{NAME}-v1@v1", offline=True).folder.name == commits["v1"]
     assert find_files(f"{NAME}-v1@{commits['v1']}", offline=True).folder.name == commits["v1"]
-    with pytest.raises(EncoderError, match=r"hf download someone/a-model-v1 --local-dir a-model-v1"):
+    with pytest.raises(EncoderError, match=r"lerf encoders fetch someone/a-model-v1`"):
         find_files(f"{NAME}-v1", offline=True)
 
 
@@ -51,10 +49,13 @@ def test_revisions_are_told_apart(folder, cache):
 def test_missing_offline_says_the_command(through, monkeypatch):
     if through == "environment":
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(EncoderError) as caught:
+    with pytest.raises(MissingWeightsError) as caught:
         find_files(f"{NAME}@v2", offline=through == "argument")
-    assert "`hf download someone/a-model --revision v2 --local-dir a-model`" in str(caught.value)
-    assert "--weights a-model" in str(caught.value)
+    why = {"argument": "--offline", "environment": "HF_HUB_OFFLINE is set"}[through]
+    assert str(caught.value) == (
+        "The weights of someone/a-model@v2 are not on this machine and may not be fetched "
+        f"({why}): run `lerf encoders fetch someone/a-model@v2`."
+    )
 
 
 def test_a_given_path_wins_over_a_folder_and_that_over_the_cache(folder, cache, tmp_path, monkeypatch):
@@ -90,7 +91,7 @@ def test_weights_in_several_files(folder):
 def test_a_snapshot_without_weights_counts_as_missing(folder, cache):
     (folder / "model.safetensors").unlink()
     into_hub_cache(folder, cache, NAME)
-    with pytest.raises(EncoderError, match="hf download"):
+    with pytest.raises(MissingWeightsError):
         find_files(NAME, offline=True)
 
 
@@ -98,47 +99,6 @@ def test_a_snapshot_without_weights_counts_as_missing(folder, cache):
 def test_a_senseless_name_is_refused(name):
     with pytest.raises(EncoderError, match="neither a folder nor an id"):
         find_files(name)
-
-
-@pytest.fixture
-def fake_hub(folder, cache, monkeypatch, capsys):
-    """A hub that answers from `folder` and notes what had been said before it sent anything."""
-    said = []
-
-    class Api:
-        def model_info(self, name, revision, files_metadata):
-            files = {"model.safetensors": 2_000_000, "pytorch_model.bin": 9_000_000, "config.json": 10, "a/b.json": 5}
-            siblings = [types.SimpleNamespace(rfilename=name, size=size) for name, size in files.items()]
-            return types.SimpleNamespace(sha="c" * 40, siblings=siblings)
-
-    def snapshot_download(name, revision, cache_dir, allow_patterns):
-        said.append((capsys.readouterr().err, sorted(allow_patterns), revision))
-        into_hub_cache(folder, cache, name, revision, "c" * 40)
-
-    module = types.ModuleType("huggingface_hub")
-    module.HfApi, module.snapshot_download, module.hf_hub_download = Api, snapshot_download, None
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    return said
-
-
-def test_a_download_is_announced_before_it_starts(fake_hub, folder):
-    found = find_files(NAME)
-    (message, files, revision), *more = fake_hub
-    assert message.startswith(f"{NAME} is not on this machine: asking huggingface.co")
-    assert f"Downloading {NAME} (commit cccccccccccc), 2 MB, to " in message
-    assert (files, revision, more) == (["config.json", "model.safetensors"], "main", [])
-    assert found.weights[0].read_bytes() == b"weights"
-    assert find_files(NAME, offline=True) == found, "next time it is there"
-    assert len(fake_hub) == 1
-
-
-def test_a_failed_download_says_what_to_do(fake_hub, monkeypatch):
-    def fail(*args, **settings):
-        raise ConnectionError("no route")
-
-    monkeypatch.setattr(sys.modules["huggingface_hub"], "snapshot_download", fail)
-    with pytest.raises(EncoderError, match=r"ConnectionError: no route.*hf download someone/a-model"):
-        find_files(NAME)
 
 
 def test_the_licence_is_that_of_the_card(folder):

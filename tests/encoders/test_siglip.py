@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from checkpoints import SIDE, write_dense, write_siglip
+from checkpoints import SIDE, embedding_of, processor_in_pillow, write_dense, write_siglip
 
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.encoders.registry import load_encoder
@@ -21,8 +21,7 @@ def written(request, tmp_path_factory):
 
 
 def inputs_of_the_library(folder, network, pixels):
-    kind = "Siglip2ImageProcessorPil" if "Siglip2" in type(network).__name__ else "SiglipImageProcessorPil"
-    processor = getattr(transformers, kind).from_pretrained(folder)
+    processor = processor_in_pillow("Siglip2" if "Siglip2" in type(network).__name__ else "Siglip", folder)
     return processor([picture.permute(1, 2, 0).numpy() for picture in pixels], return_tensors="pt")
 
 
@@ -45,14 +44,14 @@ def test_tiles_equal_the_library(written, side):
     folder, network, encoder = written
     pixels = torch.randint(0, 256, (3, 3, side, side), dtype=torch.uint8)
     with torch.inference_mode():
-        expected = network.get_image_features(**inputs_of_the_library(folder, network, pixels)).pooler_output
+        expected = embedding_of(network.get_image_features(**inputs_of_the_library(folder, network, pixels)))
     torch.testing.assert_close(encoder.encode_tiles(pixels / 255.0), normalise(expected, dim=-1), atol=1e-5, rtol=0)
 
 
 def test_phrases_are_lower_case_and_padded_to_the_full_length(written):
     folder, network, encoder = written
     with torch.inference_mode():
-        expected = network.get_text_features(tokens_of(folder, ["the red mug", "fox"])).pooler_output
+        expected = embedding_of(network.get_text_features(tokens_of(folder, ["the red mug", "fox"])))
     embedded = encoder.encode_text(["The RED mug", "fox"])
     torch.testing.assert_close(embedded, normalise(expected, dim=-1), atol=1e-5, rtol=0)
 

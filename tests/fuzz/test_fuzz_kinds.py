@@ -15,8 +15,13 @@ def test_all_kinds_are_there():
         "transforms", "blender", "colmap-binary", "colmap-text", "photos", "photo-names", "masks", "labels", "boxes",
         "annotations", "label-pictures", "absent-phrases", "camera-path", "dataparser-transform", "run-config",
         "run-scene", "run-timings", "run-metrics", "checkpoints", "surface-store", "baked-index", "cell-surface",
-        "lifted-index", "render-record", "pyramid-store", "encoder-clip", "encoder-openclip", "encoder-siglip",
+        "lifted-index", "render-record", "pyramid-store", "encoder-clip", "encoder-openclip",
+        "encoder-openclip-siglip", "encoder-siglip",
         "encoder-vit", "encoder-mini", "made-scene",
+        "bundler", "visual-sfm", "alicevision", "openmvg", "opensfm", "metashape", "reality-capture", "kapture",
+        "colmap-points",
+        "cameras-json", "llff", "open3d-json", "open3d-log", "record3d", "polycam", "scanner-app", "split-files",
+        "sparse-points",
     }  # fmt: skip
 
 

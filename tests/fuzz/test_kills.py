@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from killing.command import main as kills
 from killing.contents import contents_of, damage_of, difference_of
-from killing.episodes import Episode
+from killing.episodes import Episode, watched
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -67,6 +68,32 @@ def test_a_journal_goes_on(tmp_path, capsys, monkeypatch):
     journal.write_text(json.dumps(vars(Episode("bake", 0, [0.1, 0.2], problem="x.json is missing"))) + "\n")
     assert kills(["--kills", "2", "--journal", str(journal)]) == 1
     assert "bake 0: x.json is missing" in capsys.readouterr().out
+
+
+class Child:
+    """A process that ends after so many calls of `join`, and waits for a processor most of the time."""
+
+    def __init__(self, calls):
+        self.pid, self.calls = -1, calls
+
+    def is_alive(self):
+        return self.calls > 0
+
+    def join(self, seconds):
+        time.sleep(seconds)
+        self.calls -= 1
+
+
+def test_time_without_a_processor_does_not_count(monkeypatch):
+    assert 0.0 < watched(Child(4), 60.0) < 5.0
+    slow = Child(10_000)
+    assert watched(slow, 0.1) >= 0.1
+    assert slow.is_alive()
+    started = time.perf_counter()
+    monkeypatch.setattr("killing.episodes.waited", lambda process: time.perf_counter() - started - 0.001)
+    starved = Child(20)
+    assert watched(starved, 0.05) < 0.05
+    assert not starved.is_alive()
 
 
 @pytest.mark.timeout(600)

@@ -50,3 +50,13 @@ def test_implementations_are_imported_on_the_first_call():
         "kernels.composite(torch.ones(1, 2), torch.ones(1, 2, 3)); assert 'numba' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_numba_is_not_loaded_for_what_is_over_sooner():
+    code = (
+        "import sys, torch; from lerf import kernels; few = torch.ones(2, 3), torch.ones(1, 3); "
+        "kernels.few_products(*few); assert 'numba' not in sys.modules; "
+        "assert kernels.backend_of('propagate', few[0]) == 'torch'; import numba; "
+        "assert kernels.backend_of('propagate', few[0]) == kernels.backend_of('few_products', few[0]) == 'cpu'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lerf.poses.pairs import ALIKE, EXHAUSTIVE, OVERLAP, choose_matching, choose_pairs
+from lerf.poses.pairs import ALIKE, EXHAUSTIVE, OVERLAP, Pair, choose_matching, choose_pairs, connected_photos
 from lerf.poses.retrieval import most_alike, photo_vectors
 from lerf.poses.upright import upright_similarity
 
@@ -93,3 +95,16 @@ def test_up_follows_the_exif_orientation(orientation: int, turn: float) -> None:
     np.testing.assert_allclose(np.median(moved[:, :2], axis=0), 0.0, atol=1e-9)
     assert np.percentile(moved[:, 2], 1.0) == pytest.approx(0.0, abs=1e-9)
     assert np.ptp(moved[:, 2]) == pytest.approx(2.0 * np.ptp(points[:, 2]))
+
+
+@given(st.integers(1, 8), st.dictionaries(st.tuples(st.integers(0, 7), st.integers(0, 7)), st.integers(10, 20)))
+def test_connected_photos_are_those_that_one_can_walk_between(photos: int, drawn: dict[Pair, int]) -> None:
+    inliers = {(a, b): count for (a, b), count in drawn.items() if a < b < photos}
+    reached = [{index} for index in range(photos)]
+    for _ in range(photos):
+        for (first, second), count in inliers.items():
+            if count >= 15:
+                union = reached[first] | reached[second]
+                for index in union:
+                    reached[index] = union
+    assert connected_photos(inliers, photos) == max(map(len, reached))

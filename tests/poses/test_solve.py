@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,10 @@ from PIL import Image
 
 from lerf.apps.main import main
 from lerf.errors import LerfWarning
+from lerf.poses import mapping
+from lerf.poses.mapping import adjust, solve_models
+from lerf.poses.settings import PosesSettings
+from lerf.poses.workspace import Workspace
 from lerf.scenes.load import load_scene, read_scene
 from lerf.scenes.scene import Scene
 
@@ -116,6 +122,42 @@ def test_other_photos_or_settings_are_refused_and_named(solved: Path, capsys: py
     said = refused(capsys, "poses", solved / "my photos", "--output", solved / "capture", "--seed", "3")
     assert "was begun with other --seed: choose another --output" in said
     assert "is not empty" in refused(capsys, "poses", solved / "my photos", "--output", solved)
+
+
+def focal_lengths(workspace: Workspace) -> list[float]:
+    with pycolmap.Database.open(workspace.database) as database:
+        return [camera.mean_focal_length() for camera in database.read_all_cameras()]
+
+
+def test_photos_are_placed_at_once_where_one_by_one_most_are_left_out(
+    solved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Workspace(Path(shutil.copytree(solved / "capture", tmp_path / "capture")))
+    focal = focal_lengths(copy)
+    whole = solve_models(copy, PosesSettings(), PHOTOS, lambda placed: None)
+    assert whole.tried == (("incremental", PHOTOS),)
+    assert whole.sentences() == []
+    few = mapping._mapped_one_by_one
+
+    def without_most(*given: Any) -> dict[int, Any]:
+        models = few(*given)
+        for model in models.values():
+            for frame in sorted(model.reg_frame_ids())[2:]:
+                model.deregister_frame(frame)
+        return models
+
+    monkeypatch.setattr(mapping, "_mapped_one_by_one", without_most)
+    at_once = solve_models(copy, PosesSettings(), PHOTOS, lambda placed: None)
+    assert (at_once.mapper, at_once.tried) == ("global", (("incremental", 2), ("global", PHOTOS)))
+    assert adjust(at_once.models[0]) < 1.0
+    assert at_once.sentences() == [
+        "Placed one after another 2 photos held together, placed all at once 10: the second is used."
+    ]
+    one_by_one = solve_models(copy, PosesSettings(mapper="incremental"), PHOTOS, lambda placed: None)
+    assert one_by_one.tried == (("incremental", 2),)
+    # Of as many as matches connect, two may be enough.
+    assert solve_models(copy, PosesSettings(), 2, lambda placed: None).mapper == "incremental"
+    assert focal_lengths(copy) == focal
 
 
 def test_photos_that_have_nothing_in_common_end_with_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

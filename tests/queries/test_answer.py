@@ -260,8 +260,8 @@ def test_answers_do_not_depend_on_what_else_is_asked(found, cameras) -> None:
     (alone,) = answer(surface, PHRASES.chosen([0]), cameras, AnswerSettings(0.8))
     assert alone.answer == found[0].answer
     steps = answer_steps(surface, PHRASES, cameras, AnswerSettings(0.8))
-    # The scales tried, each scale asked at, and each phrase.
-    assert sum(1 for _ in steps) == len(SCALES) + len({one.scale for one in found}) + 2
+    # The scales tried, each scale asked at, the propagation of what is present, and each phrase.
+    assert sum(1 for _ in steps) == len(SCALES) + len({one.scale for one in found}) + 1 + 2
 
 
 def test_cells_answer_with_the_places_that_were_made_relevant(cameras) -> None:
@@ -341,6 +341,24 @@ def test_a_surface_of_one_point_answers(cameras) -> None:
 
 
 def test_an_answer_says_whether_its_phrase_is_known(cameras) -> None:
-    phrases = replace(PHRASES, known=(False, None))
+    phrases = replace(PHRASES, known=(0.5, None))
     answers = answer(surface_of(language(), open_views()), phrases, cameras, AnswerSettings(0.6))
-    assert [own.answer.to_dict()["known"] for own in answers] == [False, None]
+    assert [own.answer.to_dict()["known"] for own in answers] == [0.5, None]
+
+
+def test_exclusive_phrases_share_no_place(cameras):
+    """Both phrases pass the canonical one on both plates; each plate is the one's that is better there."""
+    near = F.normalize(THING + 0.6 * OTHER, dim=-1)
+    together = Phrases(("thing", "near", "thing"), torch.stack([THING, near, THING]), CANONICAL[None], 5.0, ("object",))
+    surface, settings = surface_of(language(), open_views()), AnswerSettings(0.8)
+    free = answer(surface, together, cameras, settings)
+    assert [len(one.answer.instances) for one in free] == [2, 2, 2]
+    apart = answer(surface, replace(together, exclusive=True), cameras, settings)
+    for one, plate in zip(apart, (0, 1, 0), strict=True):  # what is asked twice leads with itself
+        assert len(one.answer.instances) == 1
+        assert set(OWNERS[one.relevancy > 0.5].tolist()) == {plate}
+    for one, before in zip(apart, free, strict=True):
+        leads = one.relevancy > 0
+        torch.testing.assert_close(one.relevancy[leads], before.relevancy[leads])
+    alone = answer(surface, replace(together.chosen([0]), exclusive=True), cameras, settings)
+    torch.testing.assert_close(alone[0].relevancy, free[0].relevancy)

@@ -6,15 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import identity
 
 from lerf.errors import QueryError
 from lerf.geometry.extent import robust_extent
 from lerf.queries.instances import answering_regions, find_regions
-from lerf.queries.propagation import SurfaceGraph
 
-ALONE = SurfaceGraph(identity(18, dtype="float32", format="csr"))
-"""Points without neighbours: relevancy propagated is relevancy as it was."""
 EVERYTHING = {"min_points": 1, "min_share": 0.0}
 
 
@@ -108,7 +104,7 @@ def test_a_thing_ends_where_its_margin_is_small_and_another_must_have_nearly_as_
     relevancy = torch.cat([bar, torch.where(bar > 0.7, 0.85, 0.55), torch.where(bar > 0.7, 0.72, 0.55)])
     along = torch.arange(6.0)
     points = torch.stack([torch.cat([along, along + 20, along + 40]), torch.zeros(18), torch.zeros(18)], dim=-1)
-    regions = answering_regions(points, relevancy, 0.9, 0.5, 1.1, ALONE)
+    regions = answering_regions(points, relevancy, 0.9, 0.5, 1.1, relevancy)
     # A fifth of 0.9's logit is that of 0.608, and six tenths of it that of 0.789.
     assert [region.indices.tolist() for region in regions] == [[1, 2, 3, 4], [7, 8, 9, 10]]
 
@@ -116,6 +112,5 @@ def test_a_thing_ends_where_its_margin_is_small_and_another_must_have_nearly_as_
 def test_a_phrase_that_lags_behind_the_canonical_ones_has_its_best_place() -> None:
     points = torch.arange(18.0).reshape(6, 3)
     relevancy = torch.tensor([0.1, 0.3, 0.3, 0.3, 0.3, 0.2])
-    graph = SurfaceGraph(identity(6, dtype="float32", format="csr"))
-    regions = answering_regions(points, relevancy, float(relevancy.max()), 0.2, 20.0, graph)
+    regions = answering_regions(points, relevancy, float(relevancy.max()), 0.2, 20.0, relevancy)
     assert [region.indices.tolist() for region in regions] == [[1, 2, 3, 4]]

@@ -71,7 +71,7 @@ def test_without_phrases_or_canonical_ones_there_is_nothing_to_ask() -> None:
 def test_a_peak_is_the_mean_of_the_best_points(count: int) -> None:
     scores = torch.rand(2, count, generator=torch.Generator().manual_seed(0))
     best = min(count, max(PEAK_POINTS, round(PEAK_SHARE * count)))
-    torch.testing.assert_close(peak(scores), scores.sort(-1).values[:, -best:].mean(-1))
+    torch.testing.assert_close(peak(torch.logit(scores)), scores.sort(-1).values[:, -best:].mean(-1))
     assert presence(scores[0]) == pytest.approx(float(scores[0].sort().values[-PEAK_POINTS:].mean()))
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import identity
 
 from lerf.queries.instances import answering_regions, find_regions
 from lerf.queries.propagation import NEIGHBOURS, RESTART, STEPS, SurfaceGraph
@@ -25,15 +24,18 @@ def wall_on_a_table() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([table, wall]), torch.arange(2000) >= 1600
 
 
-def alone(count: int) -> SurfaceGraph:
-    """Points without neighbours."""
-    return SurfaceGraph(identity(count, dtype=np.float32, format="csr"))
+def dense(graph: SurfaceGraph) -> np.ndarray:
+    """The transition matrix with its zeros, in double precision."""
+    starts, columns, values = (part.numpy() for part in graph.transition)
+    matrix = np.zeros((len(graph), len(graph)))
+    matrix[np.repeat(np.arange(len(graph)), np.diff(starts)), columns] = values
+    return matrix
 
 
 def test_propagation_is_the_power_series_of_its_matrix() -> None:
     points = plane(8, 1.0, 0)
     graph = SurfaceGraph.of(points)
-    transition = graph.transition.toarray().astype(np.float64)
+    transition = dense(graph)
     np.testing.assert_allclose(transition.sum(axis=1), 1.0, atol=1e-6)
     assert (transition >= 0).all()
     assert (np.diag(transition) == 0).all()
@@ -56,7 +58,7 @@ def test_few_points_keep_even_relevancy(count: int) -> None:
 
 def test_without_neighbours_relevancy_stays() -> None:
     relevancy = torch.rand(50) * 0.98 + 0.01
-    torch.testing.assert_close(alone(50).propagate(relevancy), relevancy, atol=1e-5, rtol=0)
+    torch.testing.assert_close(SurfaceGraph.alone(50).propagate(relevancy), relevancy, atol=1e-5, rtol=0)
 
 
 def test_a_point_that_is_nowhere_neither_gives_nor_takes() -> None:
@@ -74,8 +76,8 @@ def test_a_thing_ends_where_it_stands() -> None:
     # As tiles see it: high near the middle of the wall, and falling with the distance from there.
     distance = (points - torch.tensor([0.975, 1.0, 0.45])).norm(dim=-1)
     relevancy = torch.sigmoid(4.0 - 6.0 * distance)
-    plain = answering_regions(points, relevancy, 0.98, 0.5, 0.1, alone(2000))[0]
-    propagated = answering_regions(points, relevancy, 0.98, 0.5, 0.1, SurfaceGraph.of(points))[0]
+    plain = answering_regions(points, relevancy, 0.98, 0.5, 0.1, relevancy)[0]
+    propagated = answering_regions(points, relevancy, 0.98, 0.5, 0.1, SurfaceGraph.of(points).propagate(relevancy))[0]
 
     def share_of_table(indices: torch.Tensor) -> float:
         return float((~is_wall[indices]).float().mean())
@@ -91,8 +93,8 @@ def test_a_graph_changes_how_far_instances_reach_and_not_which_there_are() -> No
     relevancy = torch.sigmoid(4.0 - 6.0 * (points - torch.tensor([0.975, 1.0, 0.45])).norm(dim=-1))
     graph = SurfaceGraph.of(points)
     for threshold, expected in ((0.5, 1), (0.9999, 0)):
-        plain = answering_regions(points, relevancy, 0.98, threshold, 0.1, alone(2000))
-        propagated = answering_regions(points, relevancy, 0.98, threshold, 0.1, graph)
+        plain = answering_regions(points, relevancy, 0.98, threshold, 0.1, relevancy)
+        propagated = answering_regions(points, relevancy, 0.98, threshold, 0.1, graph.propagate(relevancy))
         assert len(plain) == len(propagated) == expected
         assert [(r.best, r.peak) for r in plain] == [(r.best, r.peak) for r in propagated]
 
@@ -103,8 +105,42 @@ def test_instances_that_run_together_when_propagated_keep_their_own_places() -> 
     x = points[:, 0]
     relevancy = torch.where(((x > 0.5) & (x < 0.9)) | ((x > 1.05) & (x < 1.5)), 0.95, 0.4)
     graph = SurfaceGraph.of(points)
-    plain, propagated = (answering_regions(points, relevancy, 0.95, 0.5, 0.06, by) for by in (alone(1600), graph))
+    reaches = (relevancy, graph.propagate(relevancy))
+    plain, propagated = (answering_regions(points, relevancy, 0.95, 0.5, 0.06, reach) for reach in reaches)
     assert len(find_regions(points, graph.propagate(relevancy), threshold=0.6, cell_size=0.06)) == 1
     assert len(plain) == len(propagated) == 2
     for first, second in zip(plain, propagated, strict=True):
         assert torch.equal(first.indices, second.indices)
+
+
+def test_phrases_are_propagated_together_as_each_alone() -> None:
+    points, _ = wall_on_a_table()
+    graph, relevancy = SurfaceGraph.of(points), torch.rand(6, 2000, generator=torch.Generator().manual_seed(4))
+    together = graph.propagate(relevancy)
+    torch.testing.assert_close(together, torch.stack([graph.propagate(one) for one in relevancy]), atol=1e-5, rtol=0)
+
+
+def graph_file(**changes: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {**SurfaceGraph.of(plane(8, 1.0, 0)).transition._asdict(), **changes}
+
+
+def test_a_graph_comes_back_from_its_tensors() -> None:
+    again = SurfaceGraph.checked(64, graph_file())
+    assert all(map(torch.equal, again.transition, SurfaceGraph.of(plane(8, 1.0, 0)).transition))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": graph_file()["values"] * 2},
+        {"values": -graph_file()["values"]},
+        {"values": graph_file()["values"].double()},
+        {"columns": graph_file()["columns"] + 1},
+        {"columns": graph_file()["columns"][1:]},
+        {"starts": graph_file()["starts"].flip(0)},
+        {"starts": graph_file()["starts"][1:]},
+    ],
+)
+def test_tensors_of_no_graph_are_refused(change) -> None:
+    with pytest.raises(ValueError, match=r"matrix|rows"):
+        SurfaceGraph.checked(64, graph_file(**change))

@@ -11,7 +11,7 @@ GEOMETRY = Geometry((1.0, 2.0, 3.0), 0.5, ((0.0, 1.0, 2.0), (2.0, 3.0, 4.0)), "i
 
 def test_the_json_is_the_contract() -> None:
     fox = Answer("fox", 0.75, GEOMETRY, (Instance(0.75, GEOMETRY),))
-    result = QueryResult("conse", ("object", "things"), 10.0, 0.5, (fox, Answer("pizza", 0.25, known=False)))
+    result = QueryResult("conse", ("object", "things"), 10.0, 0.5, (fox, Answer("pizza", 0.25, known=0.0)))
     fields = {
         "point": [1.0, 2.0, 3.0],
         "scale": 0.5,
@@ -21,11 +21,12 @@ def test_the_json_is_the_contract() -> None:
     }
     nothing = {"point": None, "scale": None, "extent": None, "view": None, "pixel": None}
     expected = {
-        "schema": 1,
+        "schema": 2,
         "encoder": "conse",
         "canonical": ["object", "things"],
         "temperature": 10.0,
         "threshold": 0.5,
+        "exclusive": False,
         "queries": [
             {
                 "text": "fox",
@@ -35,7 +36,7 @@ def test_the_json_is_the_contract() -> None:
                 "instances": [{"relevancy": 0.75, **fields}],
                 "known": None,
             },
-            {"text": "pizza", "present": False, "relevancy": 0.25, **nothing, "instances": [], "known": False},
+            {"text": "pizza", "present": False, "relevancy": 0.25, **nothing, "instances": [], "known": 0.0},
         ],
     }
     assert result.to_dict() == expected

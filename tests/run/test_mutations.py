@@ -130,7 +130,7 @@ def test_a_surface_of_another_content_is_made_again(run):
     path = run / "surface.safetensors"
     expected = lerf.load(run, device="cpu").query("red").queries[0].relevancy
     tensors, facts = RunFolder(run).load_stage("surface")
-    for name in ("graph.indices", "graph.indptr", "rays.weights"):
+    for name in ("graph.columns", "graph.starts", "rays.weights"):
         write_tensors(path, {**tensors, name: tensors[name] + 10**6}, facts, 1)
         assert answered_or_refused(run, name)
     for what, spoilt in mutated({**facts, "decided_by": {}, "sources": {}}, 6, seed=5):

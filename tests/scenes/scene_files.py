@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 from scipy.spatial.transform import Rotation
 
 MODEL_NUMBERS = {
@@ -77,6 +78,22 @@ def save_deep_png(path: Path, values: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     return path
+
+
+def write_deep_tiff(path: Path, values: np.ndarray) -> Path:
+    """Write a TIFF of 16 bits of RGB in packed tiles of differences: [height, width, 3]."""
+    import tifffile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, values, photometric="rgb", tile=(16, 16), compression="zlib", predictor=True)
+    return path
+
+
+def reads_avif() -> bool:
+    """Whether this Pillow reads AVIF; older ones warn that they have never heard of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return features.check("avif")
 
 
 def transforms(count: int = 4, width: int = 12, height: int = 8, **extra: Any) -> dict[str, Any]:

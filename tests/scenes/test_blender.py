@@ -8,6 +8,7 @@ from scene_files import picture, ring, save, write_transforms
 
 from lerf.errors import LerfWarning, SceneError
 from lerf.scenes import load_scene
+from lerf.scenes.load import read_scene
 
 
 def write_split(folder, split, count, channels=4):
@@ -25,10 +26,13 @@ def test_splits(tmp_path):
     write_split(tmp_path, "val", 2)
     assert len(load_scene(tmp_path).test) == 2
     write_split(tmp_path, "test", 3)
-    scene = load_scene(tmp_path)
+    with pytest.warns(
+        LerfWarning, match=r"transforms_train\.json and transforms_test\.json are used, and not transforms_val"
+    ):
+        scene = load_scene(tmp_path)
     assert (scene.train, scene.test) == ((0, 1, 2, 3), (4, 5, 6))
     assert scene.photos[4].name == "test/r_0.png"
-    assert load_scene(tmp_path / "transforms_train.json").test == scene.test
+    assert read_scene(tmp_path / "transforms_train.json").test == scene.test
     assert scene.photos[0].camera.fx == pytest.approx(3 / np.tan(0.35))
 
 
@@ -103,3 +107,44 @@ def test_keys_of_both_files_are_told(tmp_path):
     with pytest.warns(LerfWarning, match="haze") as caught:
         load_scene(tmp_path)
     assert {str(each.message).split()[2] for each in caught} == {"transforms_train.json", "transforms_test.json"}
+
+
+@pytest.mark.parametrize("stated", ["./{split}/r_{number}", "{split}/r_{number}.png", ".\\{split}\\r_{number}.png"])
+def test_names_with_and_without_extensions(tmp_path, stated):
+    for split, count in (("train", 4), ("test", 2)):
+        write_split(tmp_path, split, count)
+        document = json.loads((tmp_path / f"transforms_{split}.json").read_text())
+        for number, frame in enumerate(document["frames"]):
+            frame["file_path"] = stated.format(split=split, number=number)
+        write_transforms(tmp_path, document, f"transforms_{split}.json")
+    for number in range(2):
+        save(tmp_path / f"test/r_{number}_depth_0001.png", picture(6, 6, number))
+        save(tmp_path / f"test/r_{number}_normal_0001.png", picture(6, 6, number))
+    scene = load_scene(tmp_path)
+    assert [photo.name for photo in scene.photos] == [
+        *(f"train/r_{n}.png" for n in range(4)),
+        "test/r_0.png",
+        "test/r_1.png",
+    ]
+    assert scene.background == "alpha"
+
+
+def test_further_files_are_told(tmp_path):
+    write_split(tmp_path, "train", 4)
+    for split in ("train_2", "all"):
+        write_split(tmp_path, split, 3)
+    with pytest.warns(LerfWarning, match=r"is used, and not transforms_all\.json, transforms_train_2\.json\."):
+        scene = load_scene(tmp_path)
+    assert len(scene.photos) == 4
+
+
+def test_frames_of_a_scene_that_moves_are_told(tmp_path):
+    write_split(tmp_path, "train", 4)
+    document = json.loads((tmp_path / "transforms_train.json").read_text())
+    for number, frame in enumerate(document["frames"]):
+        frame |= {"time": number / 4, "rotation": 0.1}
+    write_transforms(tmp_path, document, "transforms_train.json")
+    with pytest.warns(
+        LerfWarning, match=r"Keys of transforms_train\.json not used: time \(the scene is taken to stand"
+    ):
+        load_scene(tmp_path)

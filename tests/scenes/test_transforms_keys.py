@@ -186,12 +186,12 @@ def test_masks_and_rays_beside_the_photos_are_told(tmp_path):
     save(folder / "images/dynamic_mask_0001.png", picture(12, 8, 1, 1)[..., 0])
     (folder / "images/rays_0001.dat").write_bytes(b"1")
     said = " ".join(read_scene(folder).notes)
-    assert "Masks found and not used" in said
+    assert "Masks are those in" in said
     assert "dynamic masks" in said
     assert "rays_*" in said
     document = transforms()
     document["frames"][0]["mask_path"] = "masks/0000.png"
-    assert "Masks found" not in " ".join(read_scene(write_transforms(folder, document)).notes)
+    assert "Masks are" not in " ".join(read_scene(write_transforms(folder, document)).notes)
 
 
 def test_a_camera_that_moves_within_a_photo_is_refused(tmp_path):

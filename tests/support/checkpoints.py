@@ -16,6 +16,20 @@ WIDTH, SIDE = 24, 32
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 
 
+def processor_in_pillow(model: str, folder: Path):
+    """A model's processor of pictures that works with Pillow; older versions of transformers have no other name."""
+    import transformers
+
+    name = f"{model}ImageProcessor"
+    kind = getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
+    return kind.from_pretrained(folder)
+
+
+def embedding_of(result):
+    """What `get_image_features` and `get_text_features` return: newer versions of transformers wrap it."""
+    return getattr(result, "pooler_output", result)
+
+
 def tower(**more) -> dict:
     return {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, **more}
 
@@ -36,8 +50,10 @@ def write_clip_tokenizer(folder: Path) -> int:
                 merges.append((parts[0], parts[1]))
             parts = [joined, *parts[2:]]
     vocabulary += LAST_TOKENS
-    tokenizer = CLIPTokenizer({token: index for index, token in enumerate(vocabulary)}, merges)
-    tokenizer.save_pretrained(folder)
+    # From files: what its class takes differs from one version of transformers to the next.
+    write_settings(folder / "vocab.json", {token: index for index, token in enumerate(vocabulary)})
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{one} {other}\n" for one, other in merges))
+    CLIPTokenizer.from_pretrained(folder).save_pretrained(folder)
     return len(vocabulary)
 
 
@@ -185,6 +201,77 @@ def write_open_clip(folder: Path, act: str = "gelu", pickled: bool = False):
     }
     write_settings(folder / "open_clip_config.json", {"model_cfg": model, "preprocess_cfg": {"mean": MEAN, "std": STD}})
     return network
+
+
+def write_open_clip_siglip(folder: Path, act: str = "gelu", act_of_words: str = "gelu"):
+    """SigLIP in open_clip's layout, its image tower under timm's names; returns the network that it equals."""
+    import transformers
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = write_siglip_tokenizer(folder)
+    sizes = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 12}
+    words = {"vocab_size": vocabulary, "max_position_embeddings": 12, "projection_size": 48, "hidden_act": act_of_words,
+             "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}  # fmt: skip
+    config = transformers.SiglipConfig(
+        text_config={**sizes, **words}, vision_config={**sizes, "image_size": SIDE, "patch_size": 16, "hidden_act": act}
+    )
+    network = random_network(transformers.SiglipModel, config)
+    save_file(as_open_clip_siglip(network), folder / "open_clip_model.safetensors")
+    model = {
+        "embed_dim": 48,
+        "custom_text": True,
+        "vision_cfg": {
+            "image_size": SIDE, "timm_model_name": f"vit_base_patch16_siglip_{SIDE}", "timm_pool": "map",
+            "timm_proj": "none",
+        },
+        "text_cfg": {
+            "context_length": 12, "vocab_size": vocabulary, "width": 48, "heads": 12, "layers": 2, "mlp_ratio": 2.0,
+            "no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6},
+            "tokenizer_kwargs": {"clean": "canonicalize"},
+            **({"act_kwargs": {"approximate": "tanh"}} if act_of_words != "gelu" else {}),
+        },
+    }  # fmt: skip
+    pictures = {"mean": MEAN, "std": STD, "resize_mode": "squash"}
+    write_settings(folder / "open_clip_config.json", {"model_cfg": model, "preprocess_cfg": pictures})
+    return network
+
+
+def as_open_clip_siglip(network) -> dict[str, torch.Tensor]:
+    """Weights of a SigLIP of transformers under the names that open_clip and timm give them."""
+    state, result = network.state_dict(), {}
+    names = {
+        "vision_model.embeddings.patch_embedding": "visual.trunk.patch_embed.proj",
+        "vision_model.post_layernorm": "visual.trunk.norm",
+        "vision_model.head.attention.out_proj": "visual.trunk.attn_pool.proj",
+        "vision_model.head.layernorm": "visual.trunk.attn_pool.norm",
+        "vision_model.head.mlp.fc1": "visual.trunk.attn_pool.mlp.fc1",
+        "vision_model.head.mlp.fc2": "visual.trunk.attn_pool.mlp.fc2",
+        "text_model.final_layer_norm": "text.ln_final",
+        "text_model.head": "text.text_projection",
+    }
+    layers = (("vision_model", "visual.trunk.blocks.{}.", "norm1", "norm2", "attn.qkv.", "attn.proj", "fc1", "fc2"),
+              ("text_model", "text.transformer.resblocks.{}.", "ln_1", "ln_2", "attn.in_proj_", "attn.out_proj",
+               "c_fc", "c_proj"))  # fmt: skip
+    for kind in ("weight", "bias"):
+        for ours, theirs in names.items():
+            result[f"{theirs}.{kind}"] = state[f"{ours}.{kind}"]
+        q, *others = state[f"vision_model.head.attention.in_proj_{kind}"].chunk(3)
+        result[f"visual.trunk.attn_pool.q.{kind}"] = q
+        result[f"visual.trunk.attn_pool.kv.{kind}"] = torch.cat(others)
+        for tower, block, first, second, stacked, out, up, down in layers:
+            for index in range(2):
+                layer, place = f"{tower}.encoder.layers.{index}.", block.format(index)
+                parts = [state[f"{layer}self_attn.{letter}_proj.{kind}"] for letter in "qkv"]
+                result[f"{place}{stacked}{kind}"] = torch.cat(parts)
+                for one, other in (("self_attn.out_proj", out), ("layer_norm1", first), ("layer_norm2", second),
+                                   ("mlp.fc1", f"mlp.{up}"), ("mlp.fc2", f"mlp.{down}")):  # fmt: skip
+                    result[f"{place}{other}.{kind}"] = state[f"{layer}{one}.{kind}"]
+    result["visual.trunk.pos_embed"] = state["vision_model.embeddings.position_embedding.weight"][None]
+    result["visual.trunk.attn_pool.latent"] = state["vision_model.head.probe"]
+    result["text.positional_embedding"] = state["text_model.embeddings.position_embedding.weight"]
+    result["text.token_embedding.weight"] = state["text_model.embeddings.token_embedding.weight"]
+    result["logit_scale"], result["logit_bias"] = state["logit_scale"][0], state["logit_bias"][0]
+    return {name: tensor.clone().contiguous() for name, tensor in result.items()}
 
 
 def into_hub_cache(folder: Path, cache: Path, name: str, revision: str = "main", commit: str = "0" * 39 + "1") -> None:

@@ -183,7 +183,7 @@ def test_what_the_encoder_warns_of_is_in_the_page(opened, monkeypatch):
 def test_a_phrase_that_says_nothing_is_told_under_it(opened):
     tab = opened()
     type_prompt(tab.page, "red; the of a")
-    told = tab.page.get_by_text("Not known to the encoder, so that the answer may mean nothing.")
+    told = tab.page.get_by_text("Not or not wholly known to the encoder, so that the answer may mean nothing.")
     wait_for(lambda: told.count() == 1, "the sentence under one of the two phrases")
     type_prompt(tab.page, "red; blue")
     wait_for(lambda: tab.session.asked.phrases.texts == ("red", "blue"), "the answer")

@@ -96,13 +96,13 @@ def test_what_a_page_is_told_are_the_models_answers(drawn_run, use):
 def test_what_is_said_under_a_phrase_that_is_not_known(scene):
     """Beside what is said of every phrase; that the encoder cannot tell is no reason to warn."""
     phrases = scene.model.phrases(("red",))
-    told = "Not known to the encoder, so that the answer may mean nothing."
-    for known in (True, None, False):
+    told = "Not or not wholly known to the encoder, so that the answer may mean nothing."
+    for known in (1.0, None, 0.5, 0.0):
         (state,), _ = finish(scene.ask(replace(phrases, known=(known,)), 0.5, (None,)))
-        assert state.answer.known is known
+        assert state.answer.known == known
         about = answers_panel._about(0, state, scene.unit)
         assert "relevancy" in about
-        assert (told in about) == (known is False)
+        assert (told in about) == (known in (0.5, 0.0))
     with pytest.warns(LerfWarning, match="has no word that says what to look for"):
         phrases = scene.model.phrases(("the of a", "red"))
     states, _ = finish(scene.ask(phrases, 0.5, (None, None)))

@@ -6,7 +6,18 @@ import inspect
 import sys
 from pathlib import Path
 
-from fuzzing.kinds import camera_paths, captures, encoders, made_scenes, photos, runs, stores, truth
+from fuzzing.kinds import (
+    camera_paths,
+    captures,
+    encoders,
+    made_scenes,
+    photos,
+    pose_files,
+    pose_tools,
+    runs,
+    stores,
+    truth,
+)
 from fuzzing.suite import Suite
 
 TESTS = Path(__file__).resolve().parents[3] / "tests"
@@ -33,6 +44,8 @@ def set_up() -> None:
 def make_material(folder: Path) -> None:
     """All valid inputs."""
     captures.make(folder)
+    pose_files.make(folder)
+    pose_tools.make(folder)
     photos.make(folder)
     drawn = runs.make(folder)
     truth.make(folder, drawn)
@@ -55,7 +68,9 @@ def warm_up(folder: Path) -> None:
 SUITE = Suite(
     {
         name: kind
-        for module in (captures, photos, truth, camera_paths, runs, stores, encoders, made_scenes)
+        for module in (
+            *(captures, pose_files, pose_tools, photos, truth, camera_paths, runs, stores, encoders, made_scenes),
+        )
         for name, kind in module.kinds().items()
     },
     make_material,

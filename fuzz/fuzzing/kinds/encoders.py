@@ -9,7 +9,7 @@ from pathlib import Path
 from fuzzing.kinds.spoiling import data, document, lines, one_of, tensors
 from fuzzing.oracle import Case, Kind, check_finite
 
-FOLDERS = ("clip", "openclip", "siglip", "vit")
+FOLDERS = ("clip", "openclip", "openclip-siglip", "siglip", "vit")
 
 
 def kinds() -> dict[str, Kind]:
@@ -62,9 +62,11 @@ def _load_mini(case: Case) -> None:
 
 def make(folder: Path) -> None:
     """Tiny random networks in the hub's layouts."""
-    from checkpoints import write_clip, write_dense, write_open_clip, write_siglip
+    from checkpoints import write_clip, write_dense, write_open_clip, write_open_clip_siglip, write_siglip
 
-    writers = dict(zip(FOLDERS, (write_clip, write_open_clip, write_siglip, write_dense), strict=True))
+    writers = dict(
+        zip(FOLDERS, (write_clip, write_open_clip, write_open_clip_siglip, write_siglip, write_dense), strict=True)
+    )
     for name, write in writers.items():
         (folder / "encoders" / name).mkdir(parents=True)
         write(folder / "encoders" / name)

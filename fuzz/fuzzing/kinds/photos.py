@@ -12,7 +12,7 @@ from fuzzing.oracle import Case, Kind
 
 PHOTOS = (
     "rgb.png", "alpha.png", "palette.png", "grey16.png", "turned.jpg", "grey.jpg", "tiled.tif", "small.webp", "few.gif",
-    "plain.bmp", "wide.ppm",
+    "plain.bmp", "wide.ppm", "deep.tif", "phone.heic", "phone.avif",
 )  # fmt: skip
 """Files of the capture; each is written by its own branch of `make`."""
 NAMES = (
@@ -92,7 +92,7 @@ def make(folder: Path) -> None:
     """A capture with a photo of each form, and one mask."""
     import numpy as np
     from PIL import Image
-    from scene_files import picture, save, transforms, write_transforms
+    from scene_files import picture, save, transforms, write_deep_tiff, write_transforms
 
     root = folder / "photos"
     document = transforms(len(PHOTOS))
@@ -106,7 +106,11 @@ def make(folder: Path) -> None:
         elif name.startswith("palette"):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).quantize(8).save(path, transparency=0)
-        if not name.startswith("palette"):
+        elif name.startswith("deep"):
+            write_deep_tiff(path, pixels.astype(np.uint16) * 257)
+        elif name.startswith("phone") and not _writes(path.suffix):
+            save(path, pixels, format="PNG")
+        if not name.startswith(("palette", "deep")) and not path.exists():
             save(path, pixels, orientation=6 if name.startswith("turned") else None)
         document["frames"][number]["file_path"] = f"images/{name}"
     document["frames"][0]["mask_path"] = "masks/mask.png"
@@ -114,3 +118,17 @@ def make(folder: Path) -> None:
     mask[2:, 3:] = 255
     save(root / "masks/mask.png", mask)
     write_transforms(root, document)
+
+
+def _writes(suffix: str) -> bool:
+    """Whether photos as phones make them can be written here; otherwise a PNG stands under their name."""
+    from scene_files import reads_avif
+
+    if suffix == ".avif":
+        return reads_avif()
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True

@@ -39,7 +39,7 @@ def bake(command: Bake, console: Console) -> dict[str, Any]:
     from lerf.language.cells import FILE, save_index
     from lerf.run.folder import RunFolder
 
-    model = command.open_model()
+    model = command.open_model(console)
     if index_of(model.language) is not None:
         raise QueryError(
             "The run's language was lifted from the photos and is an index already; train it with --language field in "
@@ -60,6 +60,7 @@ def bake(command: Bake, console: Console) -> dict[str, Any]:
         show(console, agreement_table(agreements))
     return {
         "index": str(path),
+        "encoder": model.encoder.name,
         "source": command.source,
         "cells": len(index),
         "scales": [scale / model.photos.unit for scale in index.scales.tolist()],

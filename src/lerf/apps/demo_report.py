@@ -15,12 +15,14 @@ from lerf.apps.pictures import write_row
 from lerf.apps.progress import TerminalReporter
 from lerf.apps.suggest import suggested
 from lerf.apps.tables import Listing, show
+from lerf.encoders.published import title_of
 from lerf.evaluation.existence import thinned
 from lerf.evaluation.report import evaluate
 from lerf.files import write_json
 from lerf.model import Model
 from lerf.rendering.outputs import ViewMaps, paint
 from lerf.run.folder import RunFolder
+from lerf.run.make_settings import preset_settings
 from lerf.scenes.demo import demo_capture
 
 SHOWN = {"name": 4, "synonym": 2, "colour": 4, "material": 2, "part": 4, "use": 3, "hypernym": 1, "absent": 3}
@@ -35,12 +37,13 @@ def demo(command: Demo, console: Console) -> dict[str, Any]:
     """Train, measure, draw, and say how to go on; the report is also written to `report.json`."""
     run, pictures = command.output / "run", command.output / "pictures"
     capture = demo_capture()
-    console.print(f"The scene: {capture}")
+    preset = preset_settings("lerf-demo")
+    console.print(f"Encoder {title_of(preset.encoder)}, preset {preset.preset}. The scene: {capture}")
     reporter = TerminalReporter(console)
     try:
         model = lerf.train(
-            capture, run, preset="lerf-demo", steps=command.steps, device=command.device, offline=True,
-            reporter=reporter,
+            capture, run, preset="lerf-demo", encoder=preset.encoder, steps=command.steps, device=command.device,
+            offline=True, reporter=reporter,
         )  # fmt: skip
         timings = RunFolder(run).read_timings()
         seconds: dict[str, float] = dict(timings.seconds)

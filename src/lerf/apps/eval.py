@@ -12,7 +12,7 @@ from tyro.conf import arg
 from lerf.apps.checks import check_cache, only_with
 from lerf.apps.eval_tables import report_tables
 from lerf.apps.options import RunOptions
-from lerf.apps.progress import TerminalReporter
+from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.tables import show
 from lerf.errors import ConfigError
 from lerf.files import is_folder
@@ -63,11 +63,12 @@ def evaluate(command: Eval, console: Console) -> dict[str, Any]:
     from lerf.run.folder import RunFolder
     from lerf.scenes.load import load_scene
 
-    model = command.open_model()
+    model = command.open_model(console)
     capture = None
     if command.data is not None:
         settings = RunFolder(command.run).read_config()["settings"]
-        capture = load_scene(command.data, settings.downscale, settings.missing)
+        with capture_progress() as progress:
+            capture = load_scene(command.data, settings.downscale, settings.missing, progress)
     lpips = None if command.lpips_weights is None else load_lpips(command.lpips_weights, model.device)
     reporter = TerminalReporter(console)
     try:

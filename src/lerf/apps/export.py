@@ -44,6 +44,7 @@ class Export(RunOptions, ThresholdOption, PhraseOptions):
         only_with(self, ("embeddings",), not mesh, "for points; give --what cloud with it")
         asked = ("crop", "canonical", "temperature", "threshold")
         only_with(self, asked, bool(self.query), "for phrases; name them with --query")
+        only_with(self, ("exclusive",), len(self.query or ()) > 1, "for several phrases; name two or more with --query")
         only_with(self, ("scale",), bool(self.query) or self.embeddings, "for phrases and embeddings; give --query")
         check_file(self.output, "OUTPUT")
         for beside in (facts_file(self.output), embeddings_file(self.output)):

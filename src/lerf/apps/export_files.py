@@ -43,7 +43,7 @@ def export(command: Export, console: Console) -> dict[str, Any]:
     """A PLY file, and a JSON file beside it that says what is in it and where."""
     if command.what == "mesh":
         require_marching_cubes()
-    model = command.open_model()
+    model = command.open_model(console)
     with locked_file(command.output, "choose another OUTPUT"):
         described, embeddings = facts_file(command.output), embeddings_file(command.output)
         remove_unfinished(command.output.parent, command.output.name, described.name, embeddings.name)
@@ -59,7 +59,7 @@ def _written(command: Export, model: Model, reporter: TerminalReporter) -> dict[
     """Write the PLY file; what the JSON beside it says."""
     phrases, answers = None, []
     if command.query:
-        phrases = model.phrases(command.query, command.canonical, command.temperature)
+        phrases = model.phrases(command.query, *command.compared)
         given = None if command.scale is None else [command.scale] * len(phrases)
         answers = finish(model.answer(phrases, command.threshold, given))
         if command.crop:

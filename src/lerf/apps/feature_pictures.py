@@ -21,9 +21,11 @@ from lerf.apps.estimate import features_of
 from lerf.apps.features import Features
 from lerf.apps.names import distinct, file_stem, name_part
 from lerf.apps.pictures import write_png
-from lerf.apps.progress import TerminalReporter
+from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.sizes import size_text
 from lerf.encoders.protocols import DenseEncoder, FeatureGrid, ImageTextEncoder
+from lerf.encoders.published import title_of
+from lerf.encoders.ready import encoders_of, require_weights
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import QueryError
 from lerf.files import write_json
@@ -32,7 +34,9 @@ from lerf.pyramids.plan import Compute, PyramidOptions, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.rendering.pca import PcaBasis, apply_pca_basis, fit_pca_basis
 from lerf.run.device import choose_device
-from lerf.run.settings import PRESETS, check_border
+from lerf.run.make_settings import changed, default_preset, preset_settings
+from lerf.run.report import downloading
+from lerf.run.settings import check_border
 from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
 
@@ -47,13 +51,22 @@ LONGEST = 640
 def features(command: Features, console: Console) -> dict[str, Any]:
     """Compute what the cache lacks, and draw it."""
     device = choose_device(command.device)
-    scene = load_scene(command.data, command.downscale, command.missing)
-    preset = PRESETS["lerf-cpu" if device == "cpu" else "lerf"]
+    asked = {"encoder": command.encoder, "features": command.features}
+    # What training on this device does where it is told nothing else.
+    settings = changed(
+        preset_settings(default_preset(device)), {name: value for name, value in asked.items() if value is not None}
+    )
+    name = settings.encoder
+    console.print(f"Encoder {title_of(name)}, regulariser {title_of(command.dense)}.")
+    reporter = TerminalReporter(console)
+    needed = encoders_of(name, command.dense, command.weights)
+    require_weights(needed, command.offline, lambda one: downloading(reporter, one))
+    with capture_progress() as progress:
+        scene = load_scene(command.data, command.downscale, command.missing, progress)
     chosen = _chosen(scene, command.views)
-    name = preset.encoder if command.encoder is None else command.encoder
     encoder = load_encoder(name, command.weights, command.offline, device)
-    check_border(mode_in_use(encoder, command.features), command.border)
-    jobs: list[Job] = [(name, encoder, PyramidOptions(command.features, command.tile_ratios, command.border))]
+    check_border(mode_in_use(encoder, settings.features), command.border)
+    jobs: list[Job] = [(name, encoder, PyramidOptions(settings.features, command.tile_ratios, command.border))]
     if command.dense != "none":
         jobs.append((command.dense, load_dense_encoder(command.dense, None, command.offline, device), PyramidOptions()))
     facts: dict[str, Any] = {"data": str(command.data), "photos": [scene.photos[i].name for i in scene.train]}

@@ -28,7 +28,7 @@ class Features(Command, DeviceOption, EncoderOptions, CaptureOptions):
     dense: Annotated[Words, arg(metavar="ENCODER")] = "none"
     """Dense regulariser, or none."""
     features: Annotated[Literal["tiles", "dense"] | None, optional()] = None
-    """Pyramid tile by tile, or by passes over the whole photo; by default the encoder's own."""
+    """Pyramid tile by tile, or by passes over the whole photo; by default what lerf train would do on this device."""
     border: Literal["edge", "zero"] = "edge"
     """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
     tile_ratios: Annotated[tuple[PositiveShare, ...] | None, optional("RATIO [RATIO ...]")] = None

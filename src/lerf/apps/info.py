@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from lerf.apps.checks import only_with
 from lerf.apps.options import CaptureOptions, Command
-from lerf.apps.progress import TerminalReporter
+from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.sizes import size_text
 from lerf.apps.tables import Listing, show
 from lerf.errors import LerfWarning
@@ -70,7 +70,8 @@ def _of_capture(command: Info, console: Console) -> dict[str, Any]:
         command.path, preset=command.preset, encoder=command.encoder, dense=command.dense, memory=command.memory,
         downscale=command.downscale, missing=command.missing,
     )  # fmt: skip
-    scene = load_scene(command.path, command.downscale, command.missing)
+    with capture_progress() as progress:
+        scene = load_scene(command.path, command.downscale, command.missing, progress)
     points, trouble = usable_points(scene)
     reporter = TerminalReporter(console)
     try:

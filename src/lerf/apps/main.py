@@ -21,6 +21,7 @@ from lerf.apps.checks import check_bounds
 from lerf.apps.console import PlainConsole, printable_errors
 from lerf.apps.demo import Demo
 from lerf.apps.doctor import Doctor
+from lerf.apps.encoders import Encoders
 from lerf.apps.eval import Eval
 from lerf.apps.export import Export
 from lerf.apps.failures import failure_of, give_up_output
@@ -47,6 +48,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "demo": (Demo, "lerf.apps.demo_report:demo"),
     "make-scene": (MakeScene, "lerf.apps.make_scene:make_scene"),
     "features": (Features, "lerf.apps.feature_pictures:features"),
+    "encoders": (Encoders, "lerf.apps.encoder_weights:encoders"),
     "cache": (Cache, "lerf.apps.cache_folders:cache"),
     "view": (View, "lerf.apps.view:view"),
     "doctor": (Doctor, "lerf.apps.diagnosis:doctor"),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from rich.console import Console
 from tyro.conf import Positional, arg
 
+from lerf.encoders.published import title_of
 from lerf.ranges import Count, Port, Positive, Share, Words
 from lerf.run.settings import Missing, optional
 
@@ -60,11 +62,15 @@ class RunOptions(Command, DeviceOption, EncoderOptions):
     run: Annotated[Path, Positional, arg(metavar="RUN")]
     """Run folder."""
 
-    def open_model(self) -> Any:
-        """The run's `lerf.Model`; torch is imported here, so that help need not wait for it."""
+    def open_model(self, console: Console) -> Any:
+        """The run's `lerf.Model`, after a first line that names its encoder; torch is imported here, so that help need
+        not wait for it."""
         from lerf.loading import load
 
-        return load(self.run, weights=self.weights, offline=self.offline, device=self.device)
+        model = load(self.run, weights=self.weights, offline=self.offline, device=self.device)
+        if not self.json:  # which has it as "encoder"
+            console.print(f"Encoder {title_of(model.encoder.name)}.")
+        return model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +99,13 @@ class PhraseOptions:
     """Factor on cosines; by default the encoder's."""
     scale: Annotated[Positive | None, optional()] = None
     """Tile height in capture units; by default the one that answers best."""
+    exclusive: bool = False
+    """Every place answers only the phrase, of those asked together, that leads there."""
+
+    @property
+    def compared(self) -> tuple[tuple[str, ...] | None, float | None, bool]:
+        """What `Model.phrases` takes besides the phrases."""
+        return self.canonical, self.temperature, self.exclusive
 
 
 @dataclass(frozen=True, kw_only=True)

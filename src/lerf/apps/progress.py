@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from lerf.apps.console import PlainConsole
+from lerf.run.report import READING, reported_if_slow
+
+SAID_EVERY = 20.0
+"""Seconds between two lines about a stage where there is no terminal."""
+
 
 class TerminalReporter:
-    """A bar for each stage with its numbers and the time left; without a terminal, one line a stage."""
+    """A bar for each stage with its numbers and the time left; without a terminal, a line at times and at its end."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.stage = ""
+        self._total, self._said = 0, time.monotonic()
         self.facts: dict[str, float] = {}
         self._progress: Progress | None = None
         self._task = TaskID(0)
@@ -19,6 +30,7 @@ class TerminalReporter:
     def begin(self, stage: str, total: int) -> None:
         self.close()
         self.stage, self.facts = stage, {}
+        self._total, self._said = total, time.monotonic()
         if self.console.is_terminal:
             columns = (
                 TextColumn("{task.description:<28}", markup=False),
@@ -35,6 +47,9 @@ class TerminalReporter:
         self.facts = facts or self.facts
         if self._progress:
             self._progress.update(self._task, completed=done, facts=describe(self.facts))
+        elif time.monotonic() - self._said >= SAID_EVERY:
+            self._said = time.monotonic()
+            self.console.print(f"{self.stage:<28} {done:,} of {self._total:,}   {describe(self.facts)}".rstrip())
 
     def show(self, stage: str, done: int, total: int) -> None:
         """Progress of work that names its stage with every call."""
@@ -54,6 +69,17 @@ class TerminalReporter:
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+
+@contextmanager
+def capture_progress() -> Iterator[Callable[[int, int], None]]:
+    """Progress of reading a capture, on the standard error, of those captures that take long."""
+    reporter = TerminalReporter(PlainConsole(stderr=True))
+    try:
+        with reported_if_slow(reporter, READING) as progress:
+            yield progress
+    finally:
+        reporter.close()
 
 
 def describe(facts: dict[str, float]) -> str:

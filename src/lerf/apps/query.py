@@ -12,7 +12,6 @@ from lerf.apps.checks import only_with
 from lerf.apps.options import PhraseOptions, RunOptions, ThresholdOption
 from lerf.apps.tables import Listing, show
 from lerf.errors import QueryError
-from lerf.queries.result import NOT_KNOWN
 from lerf.ranges import Words
 
 
@@ -32,12 +31,15 @@ class Query(RunOptions, ThresholdOption, PhraseOptions):
     def check(self) -> None:
         if not self.phrases:
             raise QueryError('There is no phrase to look for; give at least one, for example: lerf query RUN "mug".')
+        only_with(self, ("exclusive",), len(self.phrases) > 1, "for several phrases; name two or more")
         only_with(self, ("compare",), self.index != "ignore", "for answers of an index; leave --index ignore out")
 
 
 def query(command: Query, console: Console) -> dict[str, Any]:
     """Answer phrases in a table."""
-    found = command.open_model().query(
+    from lerf.queries.result import NOT_KNOWN
+
+    found = command.open_model(console).query(
         command.phrases,
         canonical=command.canonical,
         temperature=command.temperature,
@@ -45,12 +47,13 @@ def query(command: Query, console: Console) -> dict[str, Any]:
         scale=command.scale,
         index=command.index,
         compare=command.compare,
+        exclusive=command.exclusive,
     )
     result = found.to_dict()
     if not command.json:
         show(console, answer_table(result["queries"]))
-        if unread := [answer["text"] for answer in result["queries"] if answer["known"] is False]:
-            listed = ", ".join(f'"{text}"' for text in unread)
+        if unread := [answer for answer in result["queries"] if answer["known"] is not None and answer["known"] < 1]:
+            listed = ", ".join(f'"{answer["text"]}" ({answer["known"]:.2g} of 1)' for answer in unread)
             console.print(f"{NOT_KNOWN}: {listed}.")
     if "index" in result:
         console.print(index_sentence(result["index"]))

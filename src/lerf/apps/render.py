@@ -37,12 +37,12 @@ def render(command: Render, console: Console) -> dict[str, Any]:
     """One set of files a view. Along a camera path, frames and a video."""
     if command.video is not None:
         require_video_library()
-    model: Model = command.open_model()
+    model: Model = command.open_model(console)
     if command.path is not None:
         return render_path(command, model, console)
     output = command.frames
     chosen = _chosen_photos(command, model)
-    phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
+    phrases = model.phrases(command.query, *command.compared) if command.query else None
     scales = model.scales(phrases, command.scale) if phrases else []
     bases = feature_bases(model.language, model.surface.latent) if command.features else {}
     drawer = _Drawer(model, output, phrases, scales, bases, command.scale)
@@ -51,6 +51,7 @@ def render(command: Render, console: Console) -> dict[str, Any]:
         remove_unfinished(output, *SUFFIXES_WRITTEN)
         files = _drawn(drawer, chosen, TerminalReporter(console))
         facts = {
+            "encoder": model.encoder.name,
             "scales": {text: value / unit for text, value in zip(phrases.texts, scales, strict=True)}
             if phrases
             else {},

@@ -59,6 +59,7 @@ class Render(RunOptions, PhraseOptions):
         only_with(self, ("split",), self.views is None, "for all photos of a split; leave --views out")
         only_with(self, ("transforms",), self.path != PHOTOS, "for a path from a file; give --path FILE with it")
         only_with(self, ("canonical", "temperature"), bool(self.query), "for phrases; name them with --query")
+        only_with(self, ("exclusive",), len(self.query) > 1, "for several phrases; name two or more with --query")
         shows = bool(self.query) or self.features
         only_with(self, ("scale",), shows, "for phrases and features; give --query or --features with it")
         if self.output is None and self.video is None:

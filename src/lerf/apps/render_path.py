@@ -77,6 +77,7 @@ def render_path(command: Render, model: Model, console: Console) -> dict[str, An
     console.print(f"{len(path.cameras)} frames, {kept} of them there already: {place}")
     unit = model.photos.unit
     return {
+        "encoder": model.encoder.name,
         "frames": len(path.cameras),
         "kept": kept,
         "frames_a_second": path.frames_a_second,
@@ -175,7 +176,7 @@ def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tup
         RunError: what the folder says of its frames is damaged.
     """
     run = RunFolder(command.run)
-    phrases = model.phrases(command.query, command.canonical, command.temperature) if command.query else None
+    phrases = model.phrases(command.query, *command.compared) if command.query else None
     request = {
         "format": FORMAT,
         "checkpoints": {stage: sha256_of(run.path / f"{stage}.safetensors") for stage in ("radiance", "language")},
@@ -186,6 +187,7 @@ def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tup
         "size": list(path.size),
         "phrases": [] if phrases is None else list(phrases.texts),
         "canonical": list(model.defaults.canonical if command.canonical is None else command.canonical),
+        "exclusive": command.exclusive,
         "temperature": model.defaults.temperature if command.temperature is None else command.temperature,
         "scale": command.scale,
     }  # fmt: skip
@@ -278,9 +280,13 @@ class _Renderer:
         """Raw relevancy of the phrases that an output shows, by their number."""
         if self.asked is None or not self.phrases:
             return {}
-        scales = [self.asked.scales[row] for row in self.phrases]
-        maps = self.model.relevancy_maps(self.cameras, number, self.asked.phrases.chosen(self.phrases), scales)
-        return dict(zip(self.phrases, maps, strict=True))
+        phrases, rows = self.asked.phrases, self.phrases
+        if phrases.exclusive:  # the others lead in places too
+            rows = list(range(len(phrases)))
+        scales = [self.asked.scales[row] for row in rows]
+        maps = self.model.relevancy_maps(self.cameras, number, phrases.chosen(rows), scales)
+        found = dict(zip(rows, maps, strict=True))
+        return {row: found[row] for row in self.phrases}
 
     def _features(self, number: int, name: str) -> Float[Tensor, "height width channels"]:
         return self.model.render_features(self.path.cameras[number], dense=name == "dino")

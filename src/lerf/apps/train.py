@@ -17,10 +17,11 @@ from tyro.conf import arg
 
 from lerf.apps.checks import check_apart, check_folder, only_with
 from lerf.apps.options import Command, OfflineOption, PageOptions
-from lerf.apps.progress import TerminalReporter
+from lerf.apps.progress import TerminalReporter, capture_progress
 from lerf.apps.sizes import size_text
 from lerf.apps.suggest import suggested
-from lerf.errors import ConfigError
+from lerf.encoders.published import title_of
+from lerf.errors import ConfigError, SceneError
 from lerf.files import resolved
 from lerf.ranges import Count
 from lerf.run.make_settings import (
@@ -52,6 +53,7 @@ class AheadOptions(StartOptions):
 
     preset: PresetName | None = None
     device: str | None = None
+    encoder: str | None = None
     language: LanguageSource | None = None
 
 
@@ -99,7 +101,10 @@ class Train(Command, OfflineOption, PageOptions, TrainSettings, StartOptions, Ou
     @property
     def chosen(self) -> list[str]:
         """Settings, by the names of `setting_hints`, that differ from those that the preset or --config gives."""
-        asked = {"device": self.device, "steps": self.steps, "language_source": self.language_source}
+        asked = {
+            "device": self.device, "steps": self.steps, "encoder": self.encoder,
+            "language_source": self.language_source,
+        }  # fmt: skip
         before, now = setting_values(_started(self.config, self.preset, asked)), setting_values(self.settings)
         return [name for name in now if now[name] != before[name]]
 
@@ -127,7 +132,7 @@ def defaults(arguments: Sequence[str]) -> Train:
         from lerf.run.device import choose_device
 
         device = choose_device(device)
-    asked = {"device": device, "steps": ahead.steps, "language_source": ahead.language}
+    asked = {"device": device, "steps": ahead.steps, "encoder": ahead.encoder, "language_source": ahead.language}
     return Train(**vars(_started(ahead.config, ahead.preset or default_preset(device or "cpu"), asked)))
 
 
@@ -157,19 +162,27 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     """Train, then print the time of each stage."""
     from lerf.apps.estimate import training_needs
     from lerf.scenes.load import load_scene
+    from lerf.stages.prepare import require_encoders
     from lerf.stages.train import train as run_training
 
     settings, output = completed(command.settings), command.run
-    # First of all, since what it warns of may be a reason not to train.
-    scene = load_scene(settings.data, settings.downscale, settings.missing)
+    reporter = TerminalReporter(console)
+    # Before anything is said, since what it warns of may be a reason not to train.
+    try:
+        with capture_progress() as progress:
+            scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
+    except SceneError:
+        require_encoders(settings, command.offline, reporter)  # what no capture can do without is told first
+        raise
+    console.print(encoder_line(settings))
+    require_encoders(settings, command.offline, reporter)
     if command.config is not None:
         console.print(repeated(command.config, saved_settings(command.config), settings, output))
     estimate = training_needs(settings, scene)
     console.print(
-        f"{len(scene)} photos, preset {settings.preset}: about {size_text(estimate['memory_bytes'])} of memory "
-        f"and {size_text(estimate['disk_bytes'])} of disk.",
+        f"{len(scene)} photos: about {size_text(estimate['memory_bytes'])} of memory and "
+        f"{size_text(estimate['disk_bytes'])} of disk.",
     )
-    reporter = TerminalReporter(console)
     page = None
     if command.view:
         from lerf.viewer.training import TrainingPage
@@ -188,7 +201,13 @@ def train(command: Train, console: Console) -> dict[str, Any]:
         f"Done: {seconds or 'nothing was left to do'}; peak memory {size_text(timings.peak_memory_bytes)}.\n"
         f"Ask it: {suggested('query', output, 'a phrase')}",
     )
-    return {"run": str(run.path), **timings.to_dict()}
+    return {"run": str(run.path), "encoder": settings.encoder, "dense": settings.dense, **timings.to_dict()}
+
+
+def encoder_line(settings: TrainSettings) -> str:
+    """The first line of a training: what it learns language from, and its preset."""
+    regulariser = "no regulariser" if settings.dense == "none" else f"regulariser {title_of(settings.dense)}"
+    return f"Encoder {title_of(settings.encoder)}, {regulariser}, preset {settings.preset}."
 
 
 def repeated(config: Path, saved: TrainSettings, settings: TrainSettings, output: Path) -> str:

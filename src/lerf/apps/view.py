@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 from lerf.apps.checks import only_with
 from lerf.apps.options import MissingOption, PageOptions, RunOptions
 from lerf.apps.suggest import suggested
+from lerf.encoders.published import title_of
 from lerf.errors import LerfWarning, RunError
 from lerf.files import is_file, is_folder, resolved
 from lerf.ranges import Count
@@ -59,10 +60,13 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
     from lerf.viewer.address import require_viser
 
     require_viser()
-    served, lacking = _run_page(command) if command.is_run else _capture_page(command)
+    served, encoder, lacking = _run_page(command) if command.is_run else _capture_page(command)
     try:
+        if encoder is not None:
+            console.print(f"Encoder {title_of(encoder)}.")
         if command.json:
-            print(json.dumps({"url": served.url, "host": served.host, "port": served.port}), flush=True)
+            facts = {"url": served.url, "host": served.host, "port": served.port, "encoder": encoder}
+            print(json.dumps(facts), flush=True)
         if command.port not in (0, served.port):
             console.print(f"Port {command.port} is taken.")
         console.print(f"{command.run} is at {served.url} (stop with Ctrl-C)")
@@ -81,8 +85,8 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
     return None
 
 
-def _run_page(command: View) -> tuple[Any, str]:
-    """The page of a run, and what it lacks, in words."""
+def _run_page(command: View) -> tuple[Any, str | None, str]:
+    """The page of a run, its encoder where it has language, and what it lacks, in words."""
     from lerf.viewer.scene_state import open_scene_state
     from lerf.viewer.server import Viewer
 
@@ -94,11 +98,11 @@ def _run_page(command: View) -> tuple[Any, str]:
     page = Viewer(
         scene, title=title, host=command.host, port=command.port, limit=command.refine, index=command.index
     )  # fmt: skip
-    return page, scene.lacking
+    return page, None if scene.model is None else scene.model.encoder.name, scene.lacking
 
 
-def _capture_page(command: View) -> tuple[Any, str]:
-    """The page of a capture, and what it lacks, in words."""
+def _capture_page(command: View) -> tuple[Any, str | None, str]:
+    """The page of a capture, which has no encoder, and what it lacks, in words."""
     from lerf.scenes.inspection.fit import usable_points
     from lerf.scenes.load import find_poses, load_scene, pose_place
     from lerf.viewer.capture_page import CapturePage
@@ -117,7 +121,7 @@ def _capture_page(command: View) -> tuple[Any, str]:
     page = CapturePage(
         CaptureState(scene, points, pose_place(path, scene), train), title=name, host=command.host, port=command.port
     )
-    return page, "" if points is not None else "The capture has no sparse points; its cameras and photos are shown."
+    return page, None, "" if points is not None else "The capture has no sparse points; cameras and photos are shown."
 
 
 def _has_photos(path: Path) -> bool:

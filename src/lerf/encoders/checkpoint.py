@@ -39,6 +39,27 @@ def require_transformers() -> Any:
     return transformers
 
 
+def class_named(name: str) -> Any:
+    """A class of `transformers`.
+
+    Raises:
+        EncoderError: it cannot be imported.
+    """
+    try:
+        return getattr(require_transformers(), name)
+    except (ImportError, AttributeError, RuntimeError) as error:
+        raise cannot_import(name) from error
+
+
+def cannot_import(name: str) -> EncoderError:
+    """What to say of a class of `transformers` that cannot be imported though the package is there."""
+    fits = torch.__version__.partition("+")[0]
+    return EncoderError(
+        f"The installed transformers cannot load {name}. Where torchvision is installed and not made for torch {fits}, "
+        "that is why: run pip uninstall torchvision, or install the one that fits; else install transformers anew."
+    )
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Settings file of a model.
 

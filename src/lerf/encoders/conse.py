@@ -110,19 +110,21 @@ class Conse:
         unknown = torch.sqrt((1.0 - known).clamp_min(0.0))
         return F.normalize(torch.cat([specific, generic, unknown], dim=1), dim=-1).to(self._device)
 
-    def known(self, phrases: Sequence[str]) -> tuple[bool, ...]:
-        """For each phrase whether it is near a name of ImageNet or WordNet that is meant and not only spelt alike."""
+    def known(self, phrases: Sequence[str]) -> tuple[float, ...]:
+        """For each phrase the share of its words that are read, less where none of it is near a name of ImageNet or
+        WordNet: 1 for a certainty of a half and more, and proportional below."""
         names = self._opened_names()
         match = names.match(list(phrases), self.settings.softness, self.settings.name_threshold)
-        sure = (match.certainty >= 0.5).tolist()
-        return tuple(sure[row] and not names.unread(phrase) for row, phrase in enumerate(phrases))
+        near = (2.0 * match.certainty).clamp(max=1.0).tolist()
+        return tuple(near[row] * names.read_share(phrase) for row, phrase in enumerate(phrases))
 
     def why_unknown(self, phrase: str) -> str:
         """See `ExplainsUnknown.why_unknown`."""
         names = self._opened_names()
-        said = ", ".join(f'"{word}"' for word in names.unread(phrase)) or f'"{phrase}"'
-        near = ", ".join(names.nearest(phrase))
-        return f"The encoder {self.name} does not know {said}; the nearest names that it knows: {near}"
+        asked = names.unread(phrase) or [phrase]
+        said = ", ".join(f'"{words}"' for words in asked)
+        near = "; ".join(", ".join(names.nearest(words)) for words in asked)
+        return f"The encoder {self.name} does not know {said}; the nearest names that it knows, in English: {near}"
 
     def _opened_names(self) -> Names:
         self._names = self._names or Names()

@@ -15,16 +15,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors, require_transformers
+from lerf.encoders.checkpoint import build, class_named, digest_of, read_config, read_tensors
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.preprocessing import read_statistics
 from lerf.encoders.protocols import FeatureGrid, refuse_not_finite
+from lerf.encoders.published import PUBLISHED
 from lerf.errors import EncoderError
 
 CODE_VERSION = "dino-1"
 """Part of the fingerprint: change it whenever features change."""
-DINO = "facebook/dino-vits8"
-DINOV2 = "facebook/dinov2-small"
+DINO, DINOV2 = PUBLISHED["dino"].model, PUBLISHED["dinov2"].model
 SHORT_SIDE = 500
 """The photo is resized to about this short side, as in the paper."""
 NETWORKS = {
@@ -50,7 +50,6 @@ class LastKeys:
         Raises:
             EncoderError: the files are incomplete, damaged or of another architecture.
         """
-        transformers = require_transformers()
         config = read_config(files.folder)
         kind = config.model_type
         if kind not in NETWORKS:
@@ -58,7 +57,7 @@ class LastKeys:
                 f"{files.folder} holds a model of type '{kind}', not one of {', '.join(NETWORKS)}; choose another."
             )
         settings: dict[str, Any] = {"add_pooling_layer": False} if kind == "vit" else {}
-        network = build(getattr(transformers, NETWORKS[kind]), config, read_tensors(files), files.folder, **settings)
+        network = build(class_named(NETWORKS[kind]), config, read_tensors(files), files.folder, **settings)
         mean, std = read_statistics(files.folder)
         digest = digest_of(files)
         self.name = name

@@ -1,8 +1,7 @@
-"""Whether an encoder can read a phrase: one that says nothing, or that it never learnt, has an answer all the same."""
+"""How much of a phrase an encoder can read: one that says nothing, or that it never learnt, has an answer too."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
@@ -30,8 +29,9 @@ class UnknownWordsWarning(LerfWarning):
 class KnowsPhrases(Protocol):
     """An encoder that can tell what it knows."""
 
-    def known(self, phrases: Sequence[str]) -> tuple[bool | None, ...]:
-        """For each phrase whether all that it says can be read; None where the encoder cannot tell. Says nothing."""
+    def known(self, phrases: Sequence[str]) -> Sequence[float | None]:
+        """For each phrase how much of what it says can be read, 0 to 1; None where the encoder cannot tell. It warns of
+        nothing."""
         ...
 
 
@@ -44,19 +44,34 @@ class ExplainsUnknown(KnowsPhrases, Protocol):
         ...
 
 
+def normalised(text: str) -> str:
+    """Text with one spelling for each character (Unicode's NFKC): an e and its accent are one letter."""
+    return unicodedata.normalize("NFKC", text)
+
+
 def content_words(phrase: str) -> list[str]:
-    """Words, numbers and pictographs of a phrase that are no `STOP_WORDS`, in lower case."""
-    words = re.findall(r"\w+", phrase.casefold())
-    pictographs = [character for character in phrase if unicodedata.category(character) == "So"]
-    return [word for word in words if word.strip("_") and word not in STOP_WORDS] + pictographs
+    """Words, numbers and pictographs of a phrase that are no `STOP_WORDS`, in lower case.
+
+    A word is a run of letters, digits and the marks on them, which are signs of their own in many scripts.
+    """
+    plain = normalised(phrase)
+    runs = "".join(character if _is_of_word(character) else " " for character in plain.casefold()).split()
+    words = [run for run in runs if any(unicodedata.category(character)[0] in "LN" for character in run)]
+    pictographs = [character for character in plain if unicodedata.category(character) == "So"]
+    return [word for word in words if word not in STOP_WORDS] + pictographs
 
 
-def known_phrases(encoder: ImageTextEncoder, phrases: Sequence[str]) -> tuple[bool | None, ...]:
-    """For each phrase whether the encoder can read it: False without content words, else as the encoder tells; None
-    where it cannot. Each that is not known is a warning, unless the encoder warns itself."""
+def _is_of_word(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LNM" or character in "_\u200c\u200d"
+
+
+def known_phrases(encoder: ImageTextEncoder, phrases: Sequence[str]) -> tuple[float | None, ...]:
+    """For each phrase how much of it the encoder can read, 0 to 1: 0 without content words, else as the encoder tells;
+    None where it cannot. Each that is not wholly known is a warning, unless the encoder warns itself."""
     told = encoder.known(phrases) if isinstance(encoder, KnowsPhrases) else (None,) * len(phrases)
-    known = tuple(told[row] if content_words(phrase) else False for row, phrase in enumerate(phrases))
-    for phrase in dict.fromkeys(phrase for phrase, state in zip(phrases, known, strict=True) if state is False):
+    known = tuple(_share(told[row]) if content_words(phrase) else 0.0 for row, phrase in enumerate(phrases))
+    partly = [phrase for phrase, share in zip(phrases, known, strict=True) if share is not None and share < 1.0]
+    for phrase in dict.fromkeys(partly):
         if not content_words(phrase):
             said = f'"{phrase}" has no word that says what to look for; its answer means nothing. Name a thing.'
         elif isinstance(encoder, ExplainsUnknown):
@@ -65,3 +80,8 @@ def known_phrases(encoder: ImageTextEncoder, phrases: Sequence[str]) -> tuple[bo
             continue
         warnings.warn(said, UnknownWordsWarning, stacklevel=3)
     return known
+
+
+def _share(told: float | None) -> float | None:
+    """What an encoder tells, within its bounds; encoders may also tell true or false."""
+    return None if told is None else round(min(1.0, max(0.0, float(told))), 3)

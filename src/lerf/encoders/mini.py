@@ -177,14 +177,14 @@ class Mini:
         with torch.inference_mode():
             return self._towers.text(self._towers.vocabulary.encode(list(phrases)).to(self._device))
 
-    def known(self, phrases: Sequence[str]) -> tuple[bool, ...]:
-        """For each phrase whether all its content words are in the vocabulary, and none of it is in other letters."""
-        vocabulary = self._towers.vocabulary
-        return tuple(
-            bool(content_words(phrase))
-            and all(_spelt(word) and not vocabulary.unknown(word) for word in content_words(phrase))
-            for phrase in phrases
-        )
+    def known(self, phrases: Sequence[str]) -> tuple[float, ...]:
+        """For each phrase the share of its content words that are in the vocabulary, less where it is too long."""
+        return tuple(map(self._read_share, phrases))
+
+    def _read_share(self, phrase: str) -> float:
+        words = content_words(phrase)
+        read = [word for word in words if _spelt(word) and not self._towers.vocabulary.unknown(word)]
+        return len(read) / len(words) * min(1.0, LONGEST / max(1, len(words_of(phrase)))) if words else 0.0
 
     def _warn_of_unknown(self, phrase: str) -> None:
         if len(words_of(phrase)) > LONGEST:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lerf.encoders.known import normalised
+
 PAD, UNKNOWN = 0, 1
 LONGEST = 24
 """Words of a phrase that are read; the rest is cut off."""
@@ -19,7 +21,7 @@ SPELLINGS = {"gray": "grey", "color": "colour", "colored": "coloured"}
 
 def words_of(phrase: str) -> list[str]:
     """Lower-case words; what is no letter separates them."""
-    return [SPELLINGS.get(word, word) for word in re.findall(r"[a-z]+", phrase.lower())]
+    return [SPELLINGS.get(word, word) for word in re.findall(r"[a-z]+", normalised(phrase).lower())]
 
 
 class Vocabulary:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.encoders.checkpoint import cannot_import
 from lerf.errors import EncoderError
 from lerf.files import is_file, sha256_of
 
@@ -52,6 +53,8 @@ class SentenceEncoder:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(device)
+        except ImportError as error:
+            raise cannot_import("the sentence encoder") from error
         except (OSError, ValueError) as error:
             raise EncoderError(f"{folder} does not hold a readable sentence encoder ({error}).") from error
         self._device = device

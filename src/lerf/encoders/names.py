@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
@@ -13,8 +14,9 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
-from lerf.encoders.known import content_words
+from lerf.encoders.known import content_words, normalised
 from lerf.encoders.minilm import SentenceEncoder
+from lerf.encoders.nearest_words import CLOSE_SPELLING
 from lerf.encoders.taxonomy import load_taxonomy
 
 GENERIC = (
@@ -67,7 +69,7 @@ class Names:
             softness: temperature of the softmax over cosines to names; a node's cosine is that of its closest name.
             threshold: cosine to the closest name at which the certainty is a half.
         """
-        embedded = self._sentences.encode(phrases)
+        embedded = self._sentences.encode([normalised(phrase) for phrase in phrases])
         cosines = embedded @ self._named.T
         nodes = torch.full((len(phrases), self._nodes), -1.0)
         nodes = nodes.scatter_reduce(1, self._owner.expand_as(cosines), cosines, "amax")
@@ -84,16 +86,24 @@ class Names:
         A word is read that the sentence encoder has whole, or that a name holds; any word is where the whole phrase is
         close to a name.
         """
+        phrase = normalised(phrase)
         embedded = self._sentences.encode([phrase])
         closest = float(torch.maximum((embedded @ self._named.T).max(), (embedded @ self._generic.T).max()))
         words = [] if closest >= CLOSE and not self._sentences.has_unknown(phrase) else content_words(phrase)
         return [word for word in words if word not in self._words and not self._sentences.has_whole(word)]
 
+    def read_share(self, phrase: str) -> float:
+        """Share of the content words of a phrase that are read; 0 without any."""
+        words = content_words(phrase)
+        return 1.0 - len(self.unread(phrase)) / len(words) if words else 0.0
+
     def nearest(self, phrase: str, count: int = 3) -> list[str]:
-        """Names of nodes that a phrase is closest to, the closest first."""
+        """Names of nodes that a phrase is closest to, the closest first: those spelt almost alike, then in meaning."""
+        phrase = normalised(phrase)
+        alike = get_close_matches(phrase.casefold(), self._texts, count, CLOSE_SPELLING)
         cosines = (self._sentences.encode([phrase]) @ self._named.T)[0]
         found = [self._texts[index] for index in torch.topk(cosines, 4 * count).indices.tolist()]
-        return list(dict.fromkeys(found))[:count]
+        return list(dict.fromkeys([*alike, *found]))[:count]
 
 
 def embed_names(sentences: SentenceEncoder) -> Float16[np.ndarray, "names 384"]:

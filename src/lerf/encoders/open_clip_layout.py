@@ -58,7 +58,7 @@ _IGNORED = {"attn_mask", "input_resolution", "context_length", "vocab_size"}
 """Constants that some checkpoints carry beside the weights."""
 
 
-class _Pictures(msgspec.Struct):
+class Pictures(msgspec.Struct):
     """`preprocess_cfg`."""
 
     mean: tuple[Statistic, Statistic, Statistic] | None = None
@@ -84,9 +84,9 @@ def read_settings(folder: Path) -> tuple[Any, Preprocessing]:
     try:
         model = settings["model_cfg"]
         _refuse_strange(model["vision_cfg"], model["text_cfg"], folder)
-        pictures = msgspec.convert(settings.get("preprocess_cfg", {}), _Pictures)
+        pictures = msgspec.convert(settings.get("preprocess_cfg", {}), Pictures)
         size = msgspec.convert(model["vision_cfg"]["image_size"], Side)
-        return _config(model), _preprocessing(size, pictures)
+        return _config(model), preprocessing_of(size, pictures)
     except EncoderError:
         raise
     except Exception as error:  # transformers raises what it likes where a size is senseless
@@ -144,7 +144,7 @@ def _config(model: dict[str, Any]) -> Any:
     )
 
 
-def _preprocessing(size: int, pictures: _Pictures) -> Preprocessing:
+def preprocessing_of(size: int, pictures: Pictures) -> Preprocessing:
     """Preprocessing for pictures of `size` pixels from open_clip's settings of pictures."""
     return Preprocessing(
         size,
@@ -172,11 +172,16 @@ def rename(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
         elif name in _TRANSPOSED:
             renamed[_TRANSPOSED[name]] = tensor.T.contiguous()
         else:
-            renamed.update(_in_block(name, tensor, folder))
+            renamed.update(block_tensor(name, tensor, folder))
     return renamed
 
 
-def _in_block(name: str, tensor: Tensor, folder: Path) -> dict[str, Tensor]:
+def block_tensor(name: str, tensor: Tensor, folder: Path) -> dict[str, Tensor]:
+    """A tensor of a block of either tower under the names of `transformers`; several where it stacks several.
+
+    Raises:
+        EncoderError: it belongs to another architecture.
+    """
     for prefix, tower in _TOWERS.items():
         if not name.startswith(prefix):
             continue

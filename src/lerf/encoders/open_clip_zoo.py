@@ -19,6 +19,8 @@ from lerf.encoders.two_towers import TowerOptions, TwoTowers
 from lerf.errors import EncoderError
 from lerf.files import is_file, sha256_of
 
+WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+"""Files of weights under open_clip's names; beside them may lie the same ones under those of transformers."""
 FILTERS = {"bicubic": BICUBIC, "bilinear": BILINEAR}
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 """What open_clip's table of weights says of pictures."""
@@ -130,13 +132,31 @@ def _weights(
         raise EncoderError(
             f"'{pretrained}' is neither a file nor a set of weights of {model}; known are {', '.join(known) or 'none'}."
         )
-    repository = trained.get("hf_hub", "").rstrip("/")
-    if repository.count("/") != 1:
+    repository = _repository(trained)
+    if repository is None:
         raise EncoderError(
             f"The weights {pretrained} of {model} are on no hub; fetch the file that open_clip's table names and give "
             "it with --weights."
         )
-    files: Files = find_files(repository, None, offline)
+    files: Files = find_files(repository, None, offline, WEIGHTS)
     if len(files.weights) != 1:
         raise EncoderError(f"{repository} holds weights in several files; give one file with --weights.")
     return files.weights[0], files.licence, trained
+
+
+def repository_of(variant: str) -> str | None:
+    """The model of the hub that holds the weights of `MODEL/PRETRAINED`; None for a file, or what is on no hub.
+
+    Raises:
+        EncoderError: open_clip is missing.
+    """
+    open_clip = require_open_clip()
+    model, _, pretrained = variant.partition("/")
+    if pretrained not in open_clip.list_pretrained_tags_by_model(model):
+        return None
+    return _repository(open_clip.get_pretrained_cfg(model, pretrained))
+
+
+def _repository(trained: dict[str, Any]) -> str | None:
+    repository = trained.get("hf_hub", "").rstrip("/")
+    return repository if repository.count("/") == 1 else None

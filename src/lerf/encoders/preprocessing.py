@@ -96,7 +96,7 @@ class Preprocessing:
         return (images - mean) / std
 
 
-def require_size(preprocessing: Preprocessing, size: int, folder: Path) -> None:
+def require_size(preprocessing: Preprocessing, size: object, folder: Path) -> None:
     """Make sure that pictures are prepared at the size that a network takes.
 
     Raises:

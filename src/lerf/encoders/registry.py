@@ -36,9 +36,12 @@ DENSE_ENCODERS = {
 """Dense encoders that the package can load."""
 
 
+ATTENTION_NAMES = ("naclip", "maskclip", "clearclip", "sclip", "proxyclip")
+"""How patches may attend in dense features of CLIP (`patch_attention.py`, which imports torch)."""
 OPTIONS: dict[str, tuple[str, Any]] = {
     "templates": ("templates", True),
     **{precision: ("precision", precision) for precision in ("float32", "bfloat16", "float16")},
+    **{name: ("attention", name) for name in ATTENTION_NAMES},
 }
 """Words after a plus in a name, and the argument of the encoder's factory that each sets."""
 
@@ -82,7 +85,7 @@ def _known(group: str, own: dict[str, str]) -> dict[str, str]:
     return {**{point.name: point.value for point in entry_points(group=group)}, **own}
 
 
-def _split_options(name: str) -> tuple[str, dict[str, Any]]:
+def split_options(name: str) -> tuple[str, dict[str, Any]]:
     """The name without its options, and the arguments that they stand for; a plus elsewhere is part of the name."""
     options: dict[str, Any] = {}
     plain, plus, last = name.rpartition("+")
@@ -105,7 +108,7 @@ def _load(
     device: str,
 ) -> Any:
     known = _known(group, own)
-    plain, options = _split_options(name)
+    plain, options = split_options(name)
     family, _, variant = plain.partition(":")
     if family not in known:
         raise EncoderError(f"There is no {kind} named '{name}'; known are {', '.join(sorted(known))}.")

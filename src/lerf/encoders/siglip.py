@@ -8,6 +8,7 @@ there as it does for CLIP. Embeddings are therefore the plain unit vectors; s an
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lerf.encoders.checkpoint import build, digest_of, read_config, read_tensors, require_transformers
+from lerf.encoders import open_clip_siglip
+from lerf.encoders.checkpoint import build, class_named, digest_of, read_config, read_tensors
 from lerf.encoders.dense_towers import input_of
 from lerf.encoders.hub import Files
 from lerf.encoders.preprocessing import (
@@ -40,10 +42,13 @@ class Siglip(DenseTowers):
 
     code_version = CODE_VERSION
 
+    without_punctuation = False
+    """Whether phrases lose it: what some tokenizers do themselves and others leave to whoever calls them."""
+
     def _embed_phrases(self, phrases: list[str]) -> Tensor:
         # Trained on lower case only, and padded to the full length: the embedding is read at the last place.
         limit = self._network.config.text_config.max_position_embeddings  # type: ignore[union-attr]
-        lower = [phrase.lower() for phrase in phrases]
+        lower = [canonical(phrase) if self.without_punctuation else phrase.lower() for phrase in phrases]
         tokens = self._tokenizer(lower, padding="max_length", truncation=True, max_length=limit, return_tensors="pt")
         return self._features("text", input_ids=self._of_tower(tokens))
 
@@ -91,20 +96,42 @@ class SiglipOfAnySize(Siglip):
         }
 
 
+def canonical(phrase: str) -> str:
+    """A phrase as SigLIP's captions were: lower case, without punctuation, single spaces (big_vision's
+    `prompt_engineering.py`)."""
+    return " ".join(phrase.replace("_", " ").translate(str.maketrans("", "", string.punctuation)).lower().split())
+
+
+def read_open_clip_siglip(name: str, files: Files, options: TowerOptions) -> Siglip:
+    """SigLIP from files in open_clip's layout.
+
+    Raises:
+        EncoderError: the files are incomplete, damaged or of another architecture.
+    """
+    tensors = read_tensors(files)
+    config, preprocessing, without_punctuation = open_clip_siglip.read_settings(files.folder, tensors)
+    tokenizer = read_tokenizer(files.folder)
+    renamed = open_clip_siglip.rename(tensors, files.folder)
+    network = build(class_named("SiglipModel"), config, renamed, files.folder)
+    width = config.text_config.projection_size
+    encoder = Siglip(name, network, tokenizer, preprocessing, width, digest_of(files), files.licence, options)
+    encoder.without_punctuation = without_punctuation
+    return encoder
+
+
 def read_siglip(name: str, files: Files, options: TowerOptions) -> Siglip:
     """SigLIP from files in the layout of `transformers`.
 
     Raises:
         EncoderError: the files are incomplete, damaged or of another architecture.
     """
-    transformers = require_transformers()
     config = read_config(files.folder)
     flexible = config.model_type == "siglip2"
     preprocessing = _of_any_size(files.folder) if flexible else read_preprocessing(files.folder, square=True)
     if not flexible:
         require_size(preprocessing, config.vision_config.image_size, files.folder)
     network = build(
-        transformers.Siglip2Model if flexible else transformers.SiglipModel, config, read_tensors(files), files.folder
+        class_named("Siglip2Model" if flexible else "SiglipModel"), config, read_tensors(files), files.folder
     )
     width = getattr(config.text_config, "projection_size", None) or config.text_config.hidden_size
     if width != config.vision_config.hidden_size:

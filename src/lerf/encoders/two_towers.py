@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lerf.encoders.dense_towers import encode_levels
+from lerf.encoders.dense_towers import Values, encode_levels
 from lerf.encoders.preprocessing import Preprocessing
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank, refuse_not_finite
 from lerf.encoders.templates import TEMPLATES, ensemble
@@ -54,6 +54,13 @@ class TowerOptions:
     """Of the image tower; see `choose_precision`."""
     templates: bool = False
     """Embed phrases in several sentences each (`templates.py`)."""
+    attention: str | None = None
+    """How patches attend in dense features of CLIP (`patch_attention.py`); None is its default."""
+    offline: bool = False
+    """Forbid the download of another network that dense features need."""
+
+
+DEFAULT_OPTIONS = TowerOptions()
 
 
 class TwoTowers:
@@ -75,7 +82,7 @@ class TwoTowers:
         width: int,
         digest: str,
         licence: str = "not stated",
-        options: TowerOptions = TowerOptions(),
+        options: TowerOptions = DEFAULT_OPTIONS,
     ) -> None:
         """
         Args:
@@ -126,9 +133,9 @@ class TwoTowers:
             ]
             return _unit(parts, self.width, self._device)
 
-    def known(self, phrases: Sequence[str]) -> tuple[bool | None, ...]:
-        """False for a phrase of which the tokenizer reads a part as nothing; else None: captions teach any word."""
-        return tuple(None if self._reads(phrase) else False for phrase in phrases)
+    def known(self, phrases: Sequence[str]) -> tuple[float | None, ...]:
+        """0 for a phrase of which the tokenizer reads a part as nothing; else None: captions teach any word."""
+        return tuple(None if self._reads(phrase) else 0.0 for phrase in phrases)
 
     def why_unknown(self, phrase: str) -> str:
         """See `ExplainsUnknown.why_unknown`."""
@@ -220,12 +227,16 @@ class DenseTowers(TwoTowers):
                 self.input_size,
                 int(self._network.config.vision_config.patch_size),  # type: ignore[union-attr, arg-type]
                 lambda image: self._preprocessing.normalise(image).to(self._dtype),
-                self._values,
+                self._values_of(photo),
                 lambda values: self._embed_values(values.to(self._dtype)),
             )
 
+    def _values_of(self, photo: Tensor) -> Values:
+        """What gives the values of a photo's pictures at every size."""
+        return self._values
+
     def _values(self, picture: Tensor) -> Tensor:
-        """(patches, channels) of what the last attention would gather, from a normalised picture of whole patches."""
+        """(patches, channels) of what the last attention gathers, from a normalised picture of whole patches."""
         raise NotImplementedError
 
     def _embed_values(self, values: Tensor) -> Tensor:

@@ -135,6 +135,25 @@ def normalising_similarity(poses: Float[np.ndarray, "photos 3 4"]) -> Similarity
     return Similarity(rotation, -scale * (rotation @ centre), scale)
 
 
+def similarity_between(
+    first: Float[np.ndarray, "cameras 3 4"], second: Float[np.ndarray, "cameras 3 4"]
+) -> Similarity | None:
+    """The similarity that takes the first poses to the second best; None where the cameras do not spread.
+
+    The rotation is the nearest one, in least squares of matrix entries, to those between the cameras' axes, so that
+    cameras in a row have one too; scale and translation are those of least squares of positions.
+    """
+    u, _, vt = np.linalg.svd(np.einsum("nij,nkj->ik", second[:, :, :3], first[:, :, :3]))
+    rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    middles = first[:, :, 3].mean(0), second[:, :, 3].mean(0)
+    away = (first[:, :, 3] - middles[0]) @ rotation.T, second[:, :, 3] - middles[1]
+    spread = float((away[0] ** 2).sum())
+    if spread <= max((1e-9 * np.abs(first[:, :, 3]).max()) ** 2, SMALLEST_SPREAD**2):
+        return None
+    scale = float((away[0] * away[1]).sum()) / spread
+    return Similarity(rotation, middles[1] - scale * (rotation @ middles[0]), scale) if scale > 0 else None
+
+
 def _convergence(positions: np.ndarray, forward: np.ndarray) -> np.ndarray | None:
     """The point closest to all optical axes, or None when they do not meet in front of the cameras."""
     across = np.eye(3) - forward[:, :, None] * forward[:, None, :]

@@ -7,7 +7,8 @@
     cpu         numba, or oneDNN for dense layers; CPU tensors of 32 bits
 
 The first backend in `PREFERENCE` that an operation has and that serves the tensor is taken; its module is imported on
-the first call. `use("reference")` forces one backend, for tests, benchmarks and doubt.
+the first call. `use("reference")` forces one backend, for tests, benchmarks and doubt. For `BRIEF` operations numba is
+not loaded where it is not yet.
 
 To add an operation: define it in `reference.py`, enter it in `OPERATIONS`, declare it below with `_operation`, and
 compare every other implementation with the definition, forward and backward, in `tests/kernels`. To add a backend:
@@ -18,6 +19,7 @@ A function that cannot serve some call after all (no oneDNN, no rows) calls the 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -26,7 +28,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 from torch import Tensor
 
 from lerf.kernels.layout import GridLayout
-from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings
+from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings, SparseRows
 
 Backend = Literal["reference", "torch", "cpu"]
 PREFERENCE: tuple[Backend, ...] = ("cpu", "torch", "reference")
@@ -41,11 +43,18 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "render_weights": {"reference": "reference:render_weights", "cpu": "cpu:render_weights"},
     "composite": {"reference": "reference:composite", "cpu": "cpu:composite"},
     "proposal_edges": {"reference": "reference:proposal_edges", "cpu": "cpu:proposal_edges"},
+    "refined_edges": {"reference": "reference:refined_edges", "cpu": "cpu:refined_edges"},
+    "interval_points": {"reference": "reference:interval_points", "cpu": "cpu:interval_points"},
     "dense_layers": {"reference": "reference:dense_layers", "cpu": "cpu_dense:dense_layers"},
     "unit_vectors": {"reference": "reference:unit_vectors", "torch": "unit:unit_vectors"},
     "sparse_adam": {"reference": "reference:sparse_adam", "cpu": "cpu_adam:sparse_adam"},
+    "propagate": {"reference": "reference:propagate", "torch": "chebyshev:propagate", "cpu": "cpu_rows:propagate"},
+    "few_products": {"reference": "reference:few_products", "cpu": "cpu_rows:few_products"},
 }
 """Module and function within this folder, by operation and backend."""
+BRIEF = frozenset({"propagate", "few_products"})
+"""Operations that are over long before numba has been loaded, which takes most of a second: a query from the shell
+needs no other. In a process that has rendered or trained, numba is there."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 _forced: Backend | None = None
@@ -76,7 +85,8 @@ def backend_of(operation: str, tensor: Tensor) -> Backend:
     if _forced is not None:
         return _forced if _forced in has else "reference"
     for backend in PREFERENCE:
-        if backend in has and SERVES[backend](tensor):
+        waits = backend == "cpu" and operation in BRIEF and "numba" not in sys.modules
+        if backend in has and SERVES[backend](tensor) and not waits:
             return backend
     return "reference"
 
@@ -139,6 +149,18 @@ def proposal_edges(
 
 
 @_operation(of=0)
+def refined_edges(edges: Tensor, weights: Tensor, samples: int, padding: float) -> Tensor:
+    """See `reference.refined_edges`."""
+    raise NotImplementedError
+
+
+@_operation(of=2)
+def interval_points(origins: Tensor, directions: Tensor, edges: Tensor) -> Tensor:
+    """See `reference.interval_points`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
 def dense_layers(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
     """See `reference.dense_layers`."""
     raise NotImplementedError
@@ -155,4 +177,16 @@ def sparse_adam(
     table: Tensor, gradient: Tensor, first: Tensor, second: Tensor, step: AdamStep, touched: Tensor | None = None
 ) -> None:
     """See `reference.sparse_adam`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def propagate(own: Tensor, transition: SparseRows, restart: float, steps: int) -> Tensor:
+    """See `reference.propagate`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def few_products(rows: Tensor, texts: Tensor) -> Tensor:
+    """See `reference.few_products`."""
     raise NotImplementedError

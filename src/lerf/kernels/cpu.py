@@ -158,3 +158,17 @@ def proposal_edges(
         _array(origins), _array(directions), _array(density_grid), _array(jitter), numbers, out.numpy()
     )
     return out
+
+
+def refined_edges(edges: Tensor, weights: Tensor, samples: int, padding: float) -> Tensor:
+    """See `reference.refined_edges`; no gradients."""
+    out = torch.empty(len(edges), samples + 1)
+    cpu_rays.refined_edges(_array(edges), _array(weights), np.float32(padding), out.numpy())
+    return out
+
+
+def interval_points(origins: Tensor, directions: Tensor, edges: Tensor) -> Tensor:
+    """See `reference.interval_points`; no gradients."""
+    out = torch.empty(len(edges), edges.shape[1] - 1, 3)
+    cpu_rays.interval_points(_array(origins), _array(directions), _array(edges), out.numpy())
+    return out

@@ -25,6 +25,33 @@ def contract(x, y, z):  # type: ignore[no-untyped-def]
     return x, y, z
 
 
+@njit(fastmath=True)
+def _accumulate(weights, padding, cumulative):  # type: ignore[no-untyped-def]
+    """Sums, from 0 on, of weights that are widened to their neighbours, divided by their sum and padded."""
+    bins, total = weights.shape[0], np.float32(0.0)
+    for b in range(bins):
+        before, after = weights[max(b - 1, 0)], weights[min(b + 1, bins - 1)]
+        weight = np.float32(0.5) * (max(before, weights[b]) + max(weights[b], after))
+        cumulative[b + 1] = weight
+        total += weight
+    cumulative[0] = 0.0
+    even = np.float32(1.0 / bins)
+    for b in range(bins):
+        share = cumulative[b + 1] / total if total > 1e-6 else even
+        cumulative[b + 1] = cumulative[b] + (np.float32(1.0) - padding) * share + padding * even
+
+
+@njit(fastmath=True)
+def _quantile(cumulative, share, b):  # type: ignore[no-untyped-def]
+    """The bin, not before `b`, in which a share of the whole sum is reached, and the part of the bin before it."""
+    bins = cumulative.shape[0] - 1
+    quantile = share * cumulative[bins]
+    while b < bins - 1 and cumulative[b + 1] <= quantile:
+        b += 1
+    width = max(cumulative[b + 1] - cumulative[b], 1e-12)
+    return b, min(max((quantile - cumulative[b]) / width, 0.0), 1.0)
+
+
 @njit(parallel=True, fastmath=True, cache=True)
 def proposal_edges(origins, directions, grid, jitter, settings, out):  # type: ignore[no-untyped-def]
     samples, bins, low, high, anneal, padding, cap = settings
@@ -40,7 +67,6 @@ def proposal_edges(origins, directions, grid, jitter, settings, out):  # type: i
         ox, oy, oz = origins[r, 0], origins[r, 1], origins[r, 2]
         dx, dy, dz = directions[r, 0], directions[r, 1], directions[r, 2]
         transmitted = np.float32(1.0)
-        total = np.float32(0.0)
         for b in range(bins):
             weight = np.float32(0.0)
             if transmitted > 1e-5:
@@ -58,24 +84,36 @@ def proposal_edges(origins, directions, grid, jitter, settings, out):  # type: i
                     if anneal != 1.0 and weight > 0.0:
                         weight = np.float32(weight**anneal)
             found[b] = weight
-        for b in range(bins):
-            before, after = found[max(b - 1, 0)], found[min(b + 1, bins - 1)]
-            weight = np.float32(0.5) * (max(before, found[b]) + max(found[b], after))
-            cumulative[b + 1] = weight
-            total += weight
-        cumulative[0] = 0.0
-        even = np.float32(1.0 / bins)
-        for b in range(bins):
-            share = cumulative[b + 1] / total if total > 1e-6 else even
-            cumulative[b + 1] = cumulative[b] + (np.float32(1.0) - padding) * share + padding * even
+        _accumulate(found, padding, cumulative)
         b = 0
         for s in range(samples + 1):
-            quantile = (s + jitter[r]) / (samples + 1) * cumulative[bins]
-            while b < bins - 1 and cumulative[b + 1] <= quantile:
-                b += 1
-            width = max(cumulative[b + 1] - cumulative[b], 1e-12)
-            fraction = min(max((quantile - cumulative[b]) / width, 0.0), 1.0)
+            b, fraction = _quantile(cumulative, (s + jitter[r]) / (samples + 1), b)
             out[r, s] = _distance_of(low + (b + fraction) * step)
+
+
+@njit(parallel=True, fastmath=True, cache=True)
+def refined_edges(edges, weights, padding, out):  # type: ignore[no-untyped-def]
+    bins, samples = weights.shape[1], out.shape[1] - 1
+    for r in prange(weights.shape[0]):
+        cumulative = np.empty(bins + 1, np.float32)
+        _accumulate(weights[r], padding, cumulative)
+        b = 0
+        for s in range(samples + 1):
+            b, fraction = _quantile(cumulative, (s + np.float32(0.5)) / (samples + 1), b)
+            out[r, s] = edges[r, b] + fraction * (edges[r, b + 1] - edges[r, b])
+
+
+@njit(parallel=True, fastmath=True, cache=True)
+def interval_points(origins, directions, edges, out):  # type: ignore[no-untyped-def]
+    half, two, quarter = np.float32(0.5), np.float32(2.0), np.float32(0.25)
+    for r in prange(out.shape[0]):
+        for s in range(out.shape[1]):
+            t = half * (edges[r, s] + edges[r, s + 1])
+            x, y, z = contract(
+                origins[r, 0] + t * directions[r, 0], origins[r, 1] + t * directions[r, 1],
+                origins[r, 2] + t * directions[r, 2],
+            )  # fmt: skip
+            out[r, s, 0], out[r, s, 1], out[r, s, 2] = (x + two) * quarter, (y + two) * quarter, (z + two) * quarter
 
 
 @njit(parallel=True, fastmath=True, cache=True)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from lerf.geometry.contraction import contract
 from lerf.kernels.layout import HASH_PRIMES, GridLayout
-from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings
+from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings, SparseRows
 
 
 def hash_encode(
@@ -131,6 +131,16 @@ def proposal_edges(
     weights = opacity * reaches
     # A bin that no light reaches has no share, however low `anneal` is.
     weights = torch.where((weights > 0) & (reaches > 1e-5), weights**anneal, torch.zeros_like(weights))
+    right, fraction = _quantiles(weights, jitter, samples, padding)
+    return distance_of(low + (right - 1 + fraction) * ((high - low) / bins))
+
+
+def _quantiles(
+    weights: Float[Tensor, "rays bins"], jitter: Float[Tensor, " rays"], samples: int, padding: float
+) -> tuple[Int[Tensor, "rays edges"], Float[Tensor, "rays edges"]]:
+    """Number of the bin, counted from 1, in which each of the quantiles (k + jitter) / (samples + 1) of widened and
+    padded weights lies, and the share of the bin before it."""
+    bins = weights.shape[1]
     before = torch.cat([weights[:, :1], weights[:, :-1]], -1)
     after = torch.cat([weights[:, 1:], weights[:, -1:]], -1)
     weights = 0.5 * (torch.maximum(before, weights) + torch.maximum(weights, after))
@@ -139,12 +149,34 @@ def proposal_edges(
     share = torch.where(total > 1e-6, weights / total.clamp(min=1e-6), torch.full_like(weights, even))
     share = (1.0 - padding) * share + padding * even
     cumulative = torch.cat([torch.zeros_like(share[:, :1]), torch.cumsum(share, -1)], -1)
-    quantiles = (torch.arange(samples + 1, device=origins.device) + jitter[:, None]) / (samples + 1)
+    quantiles = (torch.arange(samples + 1, device=weights.device) + jitter[:, None]) / (samples + 1)
     quantiles = quantiles * cumulative[:, -1:]
     right = torch.searchsorted(cumulative.contiguous(), quantiles.contiguous(), right=True).clamp(1, bins)
     start, end = cumulative.gather(-1, right - 1), cumulative.gather(-1, right)
-    fraction = ((quantiles - start) / (end - start).clamp(min=1e-12)).clamp(0.0, 1.0)
-    return distance_of(low + (right - 1 + fraction) * ((high - low) / bins))
+    return right, ((quantiles - start) / (end - start).clamp(min=1e-12)).clamp(0.0, 1.0)
+
+
+def refined_edges(
+    edges: Float[Tensor, "rays edges"], weights: Float[Tensor, "rays intervals"], samples: int, padding: float
+) -> Float[Tensor, "rays refined"]:
+    """Distances of the `samples + 1` edges of intervals that share the light of coarser ones evenly.
+
+    `weights` are the light that stops in the intervals between `edges`; they are widened and padded as in
+    `proposal_edges`, and the quantiles are those of a jitter of 0.5.
+    """
+    middle = torch.full_like(weights[:, 0], 0.5)
+    right, fraction = _quantiles(weights, middle, samples, padding)
+    start = edges.gather(-1, right - 1)
+    return start + fraction * (edges.gather(-1, right) - start)
+
+
+def interval_points(
+    origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], edges: Float[Tensor, "rays edges"]
+) -> Float[Tensor, "rays intervals 3"]:
+    """Middles of the intervals between edges along rays of the normalised frame, in the unit cube that the contracted
+    space (L-infinity) is mapped to: (contract(x) + 2) / 4."""
+    middles = 0.5 * (edges[:, 1:] + edges[:, :-1])
+    return (contract(origins[:, None] + directions[:, None] * middles[..., None]) + 2.0) * 0.25
 
 
 def dense_layers(
@@ -185,3 +217,27 @@ def sparse_adam(
     gradient[rows] = 0.0
     if touched is not None:
         touched.zero_()
+
+
+def propagate(
+    own: Float[Tensor, "points phrases"], transition: SparseRows, restart: float, steps: int
+) -> Float[Tensor, "points phrases"]:
+    """`steps` times x = restart * own + (1 - restart) * T x, from x = own: a random walk with restart.
+
+    T is the transition matrix of an undirected graph: with some positive diagonal D, D T is symmetric, and its rows sum
+    to 1. A backend may sum the same polynomial of T in another basis and leave out what its coefficients say is small
+    (`chebyshev.coefficients`).
+    """
+    starts, columns, values = transition
+    rows = torch.repeat_interleave(torch.arange(len(own), device=own.device), starts.diff())
+    moved = own
+    for _ in range(steps):
+        drawn = torch.zeros_like(own).index_add_(0, rows, values[:, None].to(own) * moved[columns.long()])
+        moved = restart * own + (1.0 - restart) * drawn
+    return moved
+
+
+def few_products(rows: Float[Tensor, "rows width"], texts: Float[Tensor, "texts width"]) -> Float[Tensor, "texts rows"]:
+    """Dot products of many rows with few texts, a text after the other."""
+    # In this order, as a product of few rows with many columns takes longer.
+    return (rows @ texts.T).T.contiguous()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, Int32, UInt8
 from torch import Tensor
 
 MARKS_A_WORD = 8
@@ -61,3 +61,12 @@ class AdamStep(NamedTuple):
     """1 / (1 - beta1 ^ steps)."""
     correction2: float
     """1 / (1 - beta2 ^ steps)."""
+
+
+class SparseRows(NamedTuple):
+    """A matrix by its rows, without the zeros (compressed sparse rows)."""
+
+    starts: Int32[Tensor, " ends"]
+    """Where the entries of each row begin, and at last how many entries there are."""
+    columns: Int32[Tensor, " entries"]
+    values: Float32[Tensor, " entries"]

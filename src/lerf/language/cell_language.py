@@ -70,6 +70,11 @@ class CellLanguage:
         return CellLookup(self.index)
 
     @cached_property
+    def _every(self) -> Int[Tensor, " cells"]:
+        """All cells in order."""
+        return torch.arange(len(self.index), dtype=torch.int32, device=self.index.keys.device)
+
+    @cached_property
     def _codes(self) -> Float[Tensor, "scales cells rank"]:
         return self.index.unit_codes.view(len(self.scales), len(self.index), -1)
 
@@ -89,7 +94,7 @@ class CellLanguage:
 
     def encode_cells(self) -> Latent:
         """The latent of `TracedRays.at_points(index.positions)`: each cell a ray that stops in it."""
-        cells = torch.arange(len(self.index), dtype=torch.int32, device=self.index.keys.device)[:, None]
+        cells = self._every[:, None]
         tensors = {"cells": cells, "weights": torch.ones_like(cells, dtype=torch.float32)}
         return Latent(tensors, self.index.low, self.index.high)
 
@@ -101,20 +106,21 @@ class CellLanguage:
         if cells.shape[1] == 1:
             # No mixture: each ray has the cosine of its cell, however much light stops there.
             if share:
-                products = products / torch.linalg.vector_norm(self._codes_at(scale), dim=-1, keepdim=True)
-            return (products.index_select(0, cells[:, 0]) * (latent.tensors["weights"] > 0)).T
+                products = products / torch.linalg.vector_norm(self._codes_at(scale), dim=-1)
+            read = products if torch.equal(cells[:, 0], self._every) else products.index_select(1, cells[:, 0])
+            return read * (latent.tensors["weights"][:, 0] > 0)
         # The dot products of all cells with the texts are composited, which are shorter than their codes; the codes
         # themselves only where the length of a mixture is not known.
         if share == 0.0 and "lengths" in latent.tensors:
             length = latent.tensors["lengths"][:, level, None]
         else:
             length = torch.linalg.vector_norm(self._composite(latent, self._codes_at(scale)), dim=-1, keepdim=True)
-        return (self._composite(latent, products) / length.clamp(min=1e-12)).T
+        return (self._composite(latent, products.T.contiguous()) / length.clamp(min=1e-12)).T
 
-    def _products(self, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "cells texts"]:
+    def _products(self, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts cells"]:
         """Dot products of the codes of all cells at a scale with texts."""
         if self._last is None or self._last[0] is not texts or self._last[1] != scale:
-            self._last = texts, scale, self._codes_at(scale) @ self.project(texts).T
+            self._last = texts, scale, kernels.few_products(self._codes_at(scale), self.project(texts))
         return self._last[2]
 
     def scale_latent(self, latent: Latent) -> Latent:

@@ -6,18 +6,22 @@ import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path, PurePosixPath
 
 from PIL import ExifTags, Image
 
 from lerf.errors import SceneError
 from lerf.files import is_file, is_folder
-from lerf.scenes.photos import Size, read_header
+from lerf.scenes.finder import EXTENSIONS
+from lerf.scenes.photos import WHITES, Size, read_header, white_of
+from lerf.scenes.pictures import exif_tag, opened
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif", ".avif", ".mpo")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp")
 AS_THEY_ARE = ("JPEG", "MPO", "PNG")
-"""Formats that the solver reads; photos in others are converted to PNG."""
+"""Formats that COLMAP reads as `read_photo` does, and that other programs read too; others are converted to PNG."""
+LONGEST_FOCAL = 10_000.0
+"""Millimetres."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,11 @@ class SourcePhoto:
     orientation: int
     """EXIF orientation, 1 to 8."""
     convert: bool
-    """Whether the solver cannot read its format."""
+    """Whether its format is none of `AS_THEY_ARE`, so that the capture gets a PNG of it."""
+    white: int | None = None
+    """Value that is white in it where it has more than 8 bits: the solver gets 8 of those that are in use."""
+    kind: str = ""
+    """Its format, as notes call it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ def find_inputs(given: Sequence[Path]) -> Inputs:
             raise SceneError(f"{path} is no file and no folder: give photos, a folder of photos, or a video.")
         for file, name in _files(path):
             suffix = file.suffix.lower()
-            if suffix in PHOTO_SUFFIXES:
+            if suffix in EXTENSIONS:
                 photos.append((file, name))
             elif suffix in VIDEO_SUFFIXES:
                 videos.append(file)
@@ -106,31 +114,70 @@ def looked_at(photos: Sequence[tuple[Path, str]]) -> list[SourcePhoto]:
     Raises:
         SceneError: a photo cannot be read.
     """
+    headers = [read_header(path) for path, _ in photos]
+    abouts = [_about(path) for path, _ in photos]
+    deep = [path for (path, _), header in zip(photos, headers, strict=True) if header.deep]
+    white = white_of(deep) if deep else WHITES[0]
+    renamed = [
+        (path, name if about[0] in AS_THEY_ARE else str(PurePosixPath(name).with_suffix(".png")))
+        for (path, name), about in zip(photos, abouts, strict=True)
+    ]
     found = []
-    for path, name in photos:
-        header = read_header(path)
-        with Image.open(path) as image:
-            kind, exif = image.format or "", _exif_of_camera(image)
+    for (path, name), header, (kind, *exif) in zip(_distinct(renamed), headers, abouts, strict=True):
         folder = str(PurePosixPath(name).parent)
         camera = "|".join([folder, *exif, f"{header.size[0]}x{header.size[1]}"])
-        convert = kind not in AS_THEY_ARE
-        if convert:
-            name = str(PurePosixPath(name).with_suffix(".png"))
-        found.append(SourcePhoto(path, name, camera, header.size, header.orientation, convert))
+        convert, depth = kind not in AS_THEY_ARE, white if header.deep else None
+        found.append(SourcePhoto(path, name, camera, header.size, header.orientation, convert, depth, kind))
     return found
 
 
-def _exif_of_camera(image: Image.Image) -> tuple[str, ...]:
-    """Maker, model, lens and focal length; empty where the file does not say."""
+def notes_of(photos: Sequence[SourcePhoto]) -> list[str]:
+    """What is done to photos before they are looked at, in sentences."""
+    said = []
+    converted = sorted({photo.kind for photo in photos if photo.convert})
+    if converted:
+        count = sum(photo.convert for photo in photos)
+        many = "One photo is" if count == 1 else f"{count} photos are"
+        said.append(f"{many} stored as PNG in the capture, from {', '.join(converted)}.")
+    deep = [photo for photo in photos if photo.white is not None]
+    if deep:
+        many = "One photo has" if len(deep) == 1 else f"{len(deep)} photos have"
+        said.append(f"{many} more than 8 bits a value; {deep[0].white} is taken for white.")
+    return said
+
+
+def _about(path: Path) -> tuple[str, str, str, str, str]:
+    """Format, and of the camera maker, model, lens and focal length; empty where the file does not say."""
     try:
-        exif = image.getexif()
-        inner = exif.get_ifd(ExifTags.IFD.Exif)
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError):
-        return ("", "", "", "")
-    values = (
-        exif.get(ExifTags.Base.Make),
-        exif.get(ExifTags.Base.Model),
-        inner.get(ExifTags.Base.LensModel),
-        inner.get(ExifTags.Base.FocalLength),
-    )
-    return tuple("" if value is None else str(value).strip("\0 ") for value in values)
+        with opened(path, "Photo") as image:
+            values = (
+                exif_tag(image, ExifTags.Base.Make),
+                exif_tag(image, ExifTags.Base.Model),
+                exif_tag(image, ExifTags.Base.LensModel, ExifTags.IFD.Exif),
+                exif_tag(image, ExifTags.Base.FocalLength, ExifTags.IFD.Exif),
+            )
+            kind = image.format or ""
+    except SceneError:  # a TIFF of floats has a header that Pillow does not know
+        return ("TIFF", "", "", "", "")
+    make, model, lens, focal = ("" if value is None else str(value).strip("\0 ") for value in values)
+    return (kind, make, model, lens, focal)
+
+
+def kept_exif(photo: SourcePhoto) -> Image.Exif:
+    """What a photo that is converted keeps of its EXIF data: camera, focal lengths and orientation."""
+    kept, lengths = Image.Exif(), {}
+    kept[ExifTags.Base.Orientation] = photo.orientation
+    try:
+        with opened(photo.path, "Photo") as image:
+            for tag in (ExifTags.Base.Make, ExifTags.Base.Model):
+                if isinstance(text := exif_tag(image, tag), str):
+                    kept[tag] = text
+            for tag in (ExifTags.Base.FocalLength, ExifTags.Base.FocalLengthIn35mmFilm):
+                value = exif_tag(image, tag, ExifTags.IFD.Exif)
+                if isinstance(value, Real) and 0 < float(value) < LONGEST_FOCAL:
+                    lengths[tag] = float(value) if tag == ExifTags.Base.FocalLength else round(float(value))
+    except SceneError:  # as in `_about`
+        pass
+    if lengths:
+        kept[ExifTags.IFD.Exif] = lengths
+    return kept

@@ -5,29 +5,64 @@ from __future__ import annotations
 import math
 import shutil
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from lerf.errors import SceneError
 from lerf.poses.colmap_library import library
+from lerf.poses.pairs import LEAST_MATCHES
 from lerf.poses.settings import PosesSettings
 from lerf.poses.workspace import Workspace
 from lerf.run.interrupt import deferred_interrupt
 
+Mapper = Literal["incremental", "global"]
+
 SMALLEST_MODEL = 3
 """Photos of a model, at least."""
+ENOUGH = 0.9
+"""Share of the photos that matches connect; with fewer placed another mapper is tried."""
 WELL_SEEN = 20
 """Photos of a camera from which its principal point can be told from its motion."""
 LOOK_SECONDS = 0.2
 """Between two looks at Ctrl-C."""
 
 
-def solve_models(workspace: Workspace, settings: PosesSettings, report: Callable[[int], object]) -> list[Any]:
-    """The models that the matches allow, the one with most photos first.
+@dataclass(frozen=True)
+class Solved:
+    """What the matches allow."""
+
+    models: tuple[Any, ...]
+    """COLMAP's reconstructions, the one with most photos first."""
+    mapper: Mapper
+    """By which they came about."""
+    tried: tuple[tuple[Mapper, int], ...]
+    """Mappers in the order of their trial, with the photos that each placed in its largest model."""
+
+    def sentences(self) -> list[str]:
+        """What is worth saying of the way it went."""
+        if len(self.tried) < 2:
+            return []
+        (_, one_by_one), (_, at_once) = self.tried
+        used = "the first" if self.mapper == "incremental" else "the second"
+        return [
+            f"Placed one after another {one_by_one} photos held together, placed all at once {at_once}: {used} is used."
+        ]
+
+
+def solve_models(
+    workspace: Workspace, settings: PosesSettings, connected: int, report: Callable[[int], object]
+) -> Solved:
+    """The models that the matches allow.
+
+    Where `settings.mapper` leaves the choice, photos are placed one after another; if that leaves out more than a tenth
+    of those that matches connect, also all at once, and the larger result is used. The incremental mapper stands on its
+    first pair, which a walk straight ahead or a scene with little texture may not offer.
 
     Args:
         workspace: with a database of matches.
         settings: mapper and seed.
+        connected: photos that matches connect, see `pairs.connected_photos`.
         report: called with the number of photos placed.
 
     Raises:
@@ -35,31 +70,70 @@ def solve_models(workspace: Workspace, settings: PosesSettings, report: Callable
         KeyboardInterrupt: on Ctrl-C; the matches stay.
     """
     colmap = library()
-    colmap.set_random_seed(settings.seed)
-    # Whatever an interrupted mapping left.
-    shutil.rmtree(workspace.models, ignore_errors=True)
-    workspace.models.mkdir(parents=True)
-    found = _in_thread(lambda token: _mapped(colmap, workspace, settings, report, token), colmap.CancellationToken())
-    models = sorted(found.values(), key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
-    models = [model for model in models if model.num_reg_images() >= 2]
-    if not models:
+    choice: tuple[Mapper, ...] = ("incremental", "global") if settings.mapper == "auto" else (settings.mapper,)
+    tried: list[tuple[Mapper, int]] = []
+    best: tuple[Mapper, list[Any]] = (choice[0], [])
+    for mapper in choice:
+        models = _solve(colmap, workspace, mapper, settings.seed, report)
+        tried.append((mapper, _photos_of(models)))
+        if _photos_of(models) > _photos_of(best[1]):
+            best = mapper, models
+        if _photos_of(models) >= ENOUGH * connected:
+            break
+    if not best[1]:
         raise SceneError(
             "No two photos could be connected: take them from places a step apart, with much of the scene in common, "
             "sharp and well lit."
         )
-    return models
+    return Solved(tuple(best[1]), best[0], tuple(tried))
 
 
-def _mapped(
-    colmap: Any, workspace: Workspace, settings: PosesSettings, report: Callable[[int], object], token: Any
-) -> dict[int, Any]:
-    if settings.mapper == "global":
-        colmap.calibrate_view_graph(workspace.database)
+def _photos_of(models: Sequence[Any]) -> int:
+    """Photos of the largest of models in their order."""
+    return int(models[0].num_reg_images()) if models else 0
+
+
+def _solve(colmap: Any, workspace: Workspace, mapper: Mapper, seed: int, report: Callable[[int], object]) -> list[Any]:
+    """Models by one mapper, the largest first."""
+    colmap.set_random_seed(seed)
+    # Whatever an interrupted mapping left.
+    shutil.rmtree(workspace.models, ignore_errors=True)
+    workspace.models.mkdir(parents=True)
+    if mapper == "global":
+        found = _in_thread(lambda _: _mapped_at_once(colmap, workspace, seed), colmap.CancellationToken())
+    else:
+        found = _in_thread(
+            lambda token: _mapped_one_by_one(colmap, workspace, seed, report, token), colmap.CancellationToken()
+        )
+    models = [model for model in found.values() if model.num_reg_images() >= 2]
+    return sorted(models, key=lambda model: (-model.num_reg_images(), -model.num_points3D()))
+
+
+def _mapped_at_once(colmap: Any, workspace: Workspace, seed: int) -> dict[int, Any]:
+    """COLMAP's global mapper, on a copy of the database: it writes focal lengths that it estimates there."""
+    database = workspace.path / "global.db"
+    shutil.copyfile(workspace.database, database)
+    try:
+        colmap.calibrate_view_graph(database)
         options = colmap.GlobalPipelineOptions()
-        options.random_seed, options.min_model_size = settings.seed, SMALLEST_MODEL
-        return colmap.global_mapping(workspace.database, workspace.numbered, workspace.models, options)
+        options.random_seed, options.min_model_size = seed, SMALLEST_MODEL
+        found = colmap.global_mapping(database, workspace.numbered, workspace.models, options)
+    finally:
+        database.unlink(missing_ok=True)
+    for model in found.values():
+        # It keeps photos on which too few points agree, where one after another they are not let in.
+        weak = [model.images[number] for number in model.reg_image_ids()]
+        for frame in {image.frame_id for image in weak if image.num_points3D < LEAST_MATCHES}:
+            model.deregister_frame(frame)
+    return found
+
+
+def _mapped_one_by_one(
+    colmap: Any, workspace: Workspace, seed: int, report: Callable[[int], object], token: Any
+) -> dict[int, Any]:
+    """COLMAP's incremental mapper."""
     options = colmap.IncrementalPipelineOptions()
-    options.random_seed, options.min_model_size = settings.seed, SMALLEST_MODEL
+    options.random_seed, options.min_model_size = seed, SMALLEST_MODEL
     placed = [0]
 
     def first_two() -> None:

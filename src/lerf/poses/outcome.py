@@ -12,8 +12,8 @@ import numpy as np
 from lerf.poses.inputs import SourcePhoto
 from lerf.poses.known_distances import Unit
 from lerf.poses.pairs import Pair
-from lerf.scenes.photos import read_photo
-from lerf.scenes.sharpness import grey_of, sharpness
+from lerf.scenes.photos import WHITES, read_photo
+from lerf.scenes.sharpness import grey_of, measured_size, sharpness
 
 BLURRED = 0.25
 """A photo is blurred when it is less sharp than this share of the median of those that were placed."""
@@ -134,4 +134,6 @@ def _spread(values: Sequence[int], count: int) -> list[int]:
 
 
 def _sharpness(photo: SourcePhoto) -> float:
-    return sharpness(grey_of(read_photo(photo.path)[..., :3]))
+    # Decoded no larger than it is looked at: photos may have 200 megapixels.
+    white = WHITES[4] if photo.white is None else photo.white
+    return sharpness(grey_of(read_photo(photo.path, measured_size(photo.size), white=white)[..., :3]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from lerf.poses.retrieval import most_alike, photo_vectors
 
@@ -19,6 +21,8 @@ OVERLAP = 10
 """Neighbours in time on each side, and beyond them those a power of two away."""
 LOOPS = 5
 """Frames elsewhere in a film that look most alike: where it comes back to a place."""
+LEAST_MATCHES = 15
+"""Verified matches from which two photos count as connected, as in COLMAP's mappers."""
 ALIKE = 25
 """Photos that look most alike, of a large collection."""
 
@@ -68,3 +72,10 @@ def _far(index: int, other: int, films: Sequence[str]) -> bool:
 
 def _ordered(alike: np.ndarray) -> set[Pair]:
     return {(min(row, int(other)), max(row, int(other))) for row, others in enumerate(alike) for other in others}
+
+
+def connected_photos(inliers: Mapping[Pair, int], photos: int) -> int:
+    """Photos of the largest set that is connected by pairs with `LEAST_MATCHES` verified matches."""
+    pairs = np.array([pair for pair, count in inliers.items() if count >= LEAST_MATCHES], np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(photos, photos))
+    return int(np.bincount(connected_components(graph, directed=False)[1]).max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from tyro.conf import UseAppendAction, arg
+from tyro.conf import arg
 
 from lerf.errors import ConfigError
 from lerf.ranges import Range, Repeated, Words
@@ -34,8 +34,9 @@ class PosesSettings:
     matching: Literal["auto", "exhaustive", "sequential", "retrieval"] = "auto"
     """Which photos are compared: all with all (auto up to 150 photos), neighbours in time and loops (auto for videos),
     or those that look alike (auto beyond)."""
-    mapper: Literal["incremental", "global"] = "incremental"
-    """Place photos one after another, or all at once (faster with many photos, needs good overlap)."""
+    mapper: Literal["auto", "incremental", "global"] = "auto"
+    """Place photos one after another, or all at once (faster with many photos); auto: the first, and where it leaves
+    out many also the second."""
     camera_model: Annotated[CameraModel | None, optional()] = None
     """Lens of every camera; by default opencv, and simple-radial for a camera with fewer than 12 photos."""
     features: Annotated[int, Range(256, 32_768)] = 4096
@@ -44,9 +45,7 @@ class PosesSettings:
     """Pixels to which a photo is reduced while points are looked for."""
     scale: Annotated[Factor | None, optional("FACTOR")] = None
     """Factor on the solved distances: capture units a solved unit. The unit is arbitrary without it or --distance."""
-    distance: Annotated[
-        tuple[MeasuredDistance, ...], Repeated(), UseAppendAction, arg(metavar="PHOTO_A PHOTO_B METRES")
-    ] = ()
+    distance: Annotated[tuple[MeasuredDistance, ...], Repeated(), arg(metavar="PHOTO_A PHOTO_B METRES")] = ()
     """Distance between the places where two photos were taken; of several the median scale is used."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Everything that is drawn follows from it."""
@@ -64,6 +63,6 @@ class PosesSettings:
         }
 
     def deciding(self) -> dict[str, Any]:
-        """Those that decide what is found and matched, by option: not the unit, which may change afterwards."""
+        """Those that decide what is found and matched, by option; the others may change when that is done."""
         plain = self.to_plain()
-        return {f"--{name}": value for name, value in plain.items() if name not in ("scale", "distance")}
+        return {f"--{name}": value for name, value in plain.items() if name not in ("scale", "distance", "mapper")}

@@ -12,12 +12,12 @@ from lerf.errors import SceneError
 from lerf.files import write_json
 from lerf.poses.capture import points_of, solved_photos, stand_upright, write_capture
 from lerf.poses.colmap_library import library
-from lerf.poses.inputs import Inputs, SourcePhoto, find_inputs, looked_at
+from lerf.poses.inputs import Inputs, SourcePhoto, find_inputs, looked_at, notes_of
 from lerf.poses.known_distances import Unit, named_photos, unit_of
 from lerf.poses.mapping import adjust, solve_models
 from lerf.poses.matching import descriptors_of, find_points, inliers_between, match_pairs
 from lerf.poses.outcome import Outcome, reasons
-from lerf.poses.pairs import choose_matching, choose_pairs
+from lerf.poses.pairs import choose_matching, choose_pairs, connected_photos
 from lerf.poses.settings import PosesSettings
 from lerf.poses.video import choose_frames, write_frames
 from lerf.poses.workspace import Workspace, content_of
@@ -51,15 +51,15 @@ def solve(
     """
     library()
     inputs = find_inputs(given)
-    if inputs.unused:
-        reporter.note(
-            f"{len(inputs.unused)} files are neither photos nor videos and not used, {inputs.unused[0]} first."
-        )
+    if unused := inputs.unused:
+        reporter.note(f"{len(unused)} files are neither photos nor videos and not used, {unused[0]} first.")
     workspace = Workspace(capture)
     files = [*(path for path, _ in inputs.photos), *inputs.videos]
     workspace.start({"photos": content_of(files), **settings.deciding()})
     seconds: dict[str, float] = {}
     photos, films = _photos(inputs, workspace, settings, reporter, seconds)
+    for note in notes_of(photos):
+        reporter.note(note)
     measured = named_photos(settings.distance, photos)
     with _step(reporter, "photos", len(photos), seconds) as report:
         names = workspace.place(photos, copy, report)
@@ -70,16 +70,20 @@ def solve(
     pairs = choose_pairs(chosen, films, descriptors, settings.seed)
     with _step(reporter, "matches", len(pairs), seconds) as report:
         match_pairs(workspace, names, pairs, settings, report)
+    inliers = inliers_between(workspace, names)
     with _step(reporter, "cameras", len(photos), seconds) as report:
-        models = solve_models(workspace, settings, report)
-        model = models[0]
+        solved = solve_models(workspace, settings, connected_photos(inliers, len(photos)), report)
+        model = solved.models[0]
         adjust(model)
+    for sentence in solved.sentences():
+        reporter.note(sentence)
     positions = {photo.index: photo.pose[:, 3] for photo in solved_photos(model)}
     unit = Unit(settings.scale) if settings.scale else unit_of(settings.distance, measured, photos, positions)
     stand_upright(model, photos, unit.factor)
-    outcome = _outcome(models, photos, inliers_between(workspace, names), unit)
+    outcome = _outcome(solved.models, photos, inliers, unit)
     write_capture(capture, model, photos)
     about = {"format": FORMAT, "settings": settings.to_plain(), "matching": chosen, "pairs": len(pairs)}
+    about |= {"mapper": solved.mapper, "tried": dict(solved.tried)}
     write_json(capture / "poses.json", {**about, **outcome.to_plain(), "seconds": seconds})
     return outcome
 

@@ -19,8 +19,8 @@ from PIL import Image
 from lerf.documents import read_document
 from lerf.errors import RunError, SceneError, StorageError
 from lerf.files import is_absent, is_file, resolved, write_atomically, write_json
-from lerf.poses.inputs import SourcePhoto
-from lerf.scenes.photos import read_photo
+from lerf.poses.inputs import SourcePhoto, kept_exif
+from lerf.scenes.photos import WHITES, read_photo
 
 FOLDER = ".poses"
 STATE = "state.json"
@@ -64,7 +64,8 @@ class Workspace:
     def place(self, photos: Sequence[SourcePhoto], copy: bool, report: Callable[[int], object]) -> list[str]:
         """Put photos into the capture's `images` and, by number, into the workspace; return the numbers as names.
 
-        Photos are hard links where the file system allows it and `copy` does not forbid it, copies otherwise.
+        Photos are hard links where the file system allows it and `copy` does not forbid it, copies otherwise. Those
+        that COLMAP cannot read are PNG there and here; of those with more than 8 bits a value the workspace has 8.
 
         Raises:
             SceneError: a photo cannot be converted.
@@ -75,13 +76,16 @@ class Workspace:
             target = self.capture / "images" / photo.name
             if not is_file(target):
                 if photo.convert:
-                    image = Image.fromarray(read_photo(photo.path)[..., :3])
-                    write_atomically(target, partial(image.save, format="PNG"))
+                    _write_png(photo, target)
                 else:
                     put(photo.path, target, copy)
-            names.append(f"{index:06d}{target.suffix.lower()}")
+            lessened = photo.white is not None and not photo.convert
+            names.append(f"{index:06d}{'.png' if lessened else target.suffix.lower()}")
             if not is_file(self.numbered / names[-1]):
-                put(target, self.numbered / names[-1], False)
+                if lessened:
+                    _write_png(photo, self.numbered / names[-1])
+                else:
+                    put(target, self.numbered / names[-1], False)
             report(index + 1)
         return names
 
@@ -91,6 +95,13 @@ def _is_empty(folder: Path) -> bool:
         return not os.listdir(folder)
     except OSError:  # no folder, or one that cannot be listed: not one to write into
         return False
+
+
+def _write_png(photo: SourcePhoto, target: Path) -> None:
+    """A photo's pixels as PNG of 8 bits a value, not turned, with its camera's EXIF data."""
+    white = WHITES[4] if photo.white is None else photo.white
+    image = Image.fromarray(read_photo(photo.path, white=white))
+    write_atomically(target, partial(image.save, format="PNG", exif=kept_exif(photo)))
 
 
 def put(source: Path, target: Path, copy: bool) -> None:

@@ -67,7 +67,10 @@ class Plan:
             "mode": self.mode,
             "tile_ratios": list(self.tile_ratios),
         }
-        return settings | ({"border": self.border, "stride_ratio": STRIDE_RATIO} if self.mode == "tiles" else {})
+        if self.mode == "tiles":
+            return settings | {"border": self.border, "stride_ratio": STRIDE_RATIO}
+        dense = dense_fingerprint(self.encoder, self.mode)
+        return settings | ({} if dense is None else {"dense": dense})
 
     def embed(
         self, pixels: UInt8[np.ndarray, "height width 3"], device: str = "cpu"
@@ -90,6 +93,11 @@ class Plan:
         if isinstance(encoder, PyramidEncoder):
             return encoder.encode_photo_levels(image, self.tile_ratios)
         return [encoder.encode_photo_at(image, ratio) for ratio in self.tile_ratios]
+
+
+def dense_fingerprint(encoder: ImageTextEncoder | DenseEncoder, mode: Mode) -> str | None:
+    """What else than an encoder's identity decides its dense features; None where nothing does."""
+    return getattr(encoder, "dense_fingerprint", None) if mode == "dense" else None
 
 
 Compute = Callable[[Plan, Iterator[tuple[int, np.ndarray]]], Iterator[tuple[int, np.ndarray, Levels]]]

@@ -14,6 +14,7 @@ from lerf.errors import RunError
 from lerf.geometry.extent import robust_extent
 from lerf.geometry.visibility import depth_at, unoccluded
 from lerf.queries.best_view import best_view
+from lerf.queries.exclusive import where_leading
 from lerf.queries.instances import answering_regions
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, presence
@@ -22,6 +23,8 @@ from lerf.queries.scales import at_equal_scales, choose_scales, relevancy_at
 from lerf.queries.surface import Surface
 from lerf.steps import Steps, finish
 
+TOGETHER = 8
+"""Phrases whose relevancy is propagated together, in one step."""
 TRAIN_AGAIN = "its files are damaged or the training diverged: train again in a new folder"
 
 
@@ -84,37 +87,49 @@ def answer_steps(
             raise RunError(f"The run's language gives relevancies that are not finite; {TRAIN_AGAIN}.")
         relevancy |= dict(zip(rows, found, strict=True))
         yield
+    if phrases.exclusive:
+        together = torch.stack([relevancy[row] for row in range(len(phrases))])
+        relevancy = dict(enumerate(where_leading(together, surface.graph.propagate(together))))
+        yield
+    scores = [presence(relevancy[row]) for row in range(len(phrases))]
+    present = [row for row, score in enumerate(scores) if score >= settings.threshold]
+    propagated: dict[int, Tensor] = {}
+    for start in range(0, len(present), TOGETHER):
+        rows = present[start : start + TOGETHER]
+        moved = surface.graph.propagate(torch.stack([relevancy[row] for row in rows]))
+        propagated |= dict(zip(rows, moved, strict=True))
+        yield
     answers = []
     for row, text in enumerate(phrases.texts):
-        own = _answer(surface, text, relevancy[row], scales[row], cameras, settings.threshold)
+        own = PhraseAnswer(Answer(text, scores[row]), scales[row], relevancy[row], ())
+        if row in propagated:
+            own = _located(surface, own, propagated[row], cameras, settings.threshold)
         known = phrases.known[row] if phrases.known else None
         answers.append(replace(own, answer=replace(own.answer, known=known)))
         yield
     return answers
 
 
-def _answer(
+def _located(
     surface: Surface,
-    text: str,
-    relevancy: Float[Tensor, " points"],
-    scale: float,
+    own: PhraseAnswer,
+    propagated: Float[Tensor, " points"],
     cameras: PhotoCameras,
     threshold: float,
 ) -> PhraseAnswer:
-    score = presence(relevancy)
-    if score < threshold:
-        return PhraseAnswer(Answer(text, score), scale, relevancy, ())
-    regions = answering_regions(surface.contracted, relevancy, score, threshold, surface.join_size, surface.graph)
+    """The answer to a phrase that is present, with its instances."""
+    relevancy, score = own.relevancy, own.answer.relevancy
+    regions = answering_regions(surface.contracted, relevancy, score, threshold, surface.join_size, propagated)
     # Where only scattered points pass, the best of them is the answer.
     best = relevancy.argmax()
     found = [(region.best, region.indices) for region in regions] or [(int(best), best[None])]
-    own_scales = surface.latent[torch.tensor([at for at, _ in found])].nearest_scale(scale).tolist()
+    scales = surface.latent[torch.tensor([at for at, _ in found])].nearest_scale(own.scale).tolist()
     instances = tuple(
-        Instance(float(relevancy[at]), _geometry(surface, at, members, own, cameras))
-        for (at, members), own in zip(found, own_scales, strict=True)
+        Instance(float(relevancy[at]), _geometry(surface, at, members, scale, cameras))
+        for (at, members), scale in zip(found, scales, strict=True)
     )
-    answer = Answer(text, score, instances[0].geometry, instances)
-    return PhraseAnswer(answer, scale, relevancy, tuple(members for _, members in found))
+    answer = replace(own.answer, geometry=instances[0].geometry, instances=instances)
+    return replace(own, answer=answer, members=tuple(members for _, members in found))
 
 
 def _geometry(

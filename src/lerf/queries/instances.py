@@ -9,15 +9,11 @@ from itertools import product
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from lerf.errors import QueryError
 from lerf.geometry.extent import robust_extent
 from lerf.queries.phrases import presence
-from lerf.queries.propagation import SurfaceGraph
 
 EDGE = 0.2
 """Share of the best point's margin over the canonical phrases with which a thing ends. What lies just behind a thing's
@@ -51,14 +47,14 @@ def answering_regions(
     score: float,
     threshold: float,
     cell_size: float,
-    graph: SurfaceGraph,
+    propagated: Float[Tensor, " points"],
 ) -> list[Region]:
     """Instances of a phrase that is present.
 
     A thing ends where the margin over the canonical phrases is small beside the best point's (`EDGE`), and counts when
     somewhere inside it passes the threshold and comes near the best (`AS_SURE`). How many there are and where is told
-    by relevancy as it is; how far each reaches by relevancy propagated along the graph, which ends where things do but
-    lets neighbours of one kind run together.
+    by relevancy as it is; how far each reaches by relevancy propagated along the surface, which ends where things do
+    but lets neighbours of one kind run together.
 
     Args:
         points: in the contracted frame, where cells grow with the distance, as the spacing of the points does.
@@ -66,13 +62,12 @@ def answering_regions(
         score: the phrase's relevancy to the scene (`phrases.presence`).
         threshold: from which it is present.
         cell_size: see `find_regions`.
-        graph: of the points.
+        propagated: relevancy of each point after the propagation (`propagation.SurfaceGraph`).
     """
     edge, near = _share_of_margin(score, EDGE), _share_of_margin(score, AS_SURE)
     regions = find_regions(points, relevancy, threshold=edge, cell_size=cell_size, min_peak=max(threshold, near))
     if not regions:
         return regions
-    propagated = graph.propagate(relevancy)
     ends = _share_of_margin(presence(propagated), EDGE)
     reaches = find_regions(points, propagated, threshold=ends, cell_size=cell_size, min_share=0.0)
     return _as_far_as(regions, reaches, points)
@@ -128,7 +123,8 @@ def find_regions(
     """
     if not (math.isfinite(cell_size) and cell_size > 0):
         raise QueryError(f"The cell size of instances is {cell_size}; give a positive number in scene units.")
-    chosen = torch.nonzero((relevancy > threshold) & points.isfinite().all(dim=-1)).flatten()
+    chosen = torch.nonzero(relevancy > threshold).flatten()
+    chosen = chosen[points[chosen].isfinite().all(dim=-1)]
     if len(chosen) == 0:
         return []
     cells = torch.floor(points[chosen].double() / cell_size).cpu().numpy()
@@ -178,6 +174,25 @@ def _connect(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pairs = np.concatenate(found)
     else:
         keys, cube_of_point = np.unique(cells, axis=0, return_inverse=True)
+        # Imported here, as in `propagation.SurfaceGraph.of`.
+        from scipy.spatial import cKDTree
+
         pairs = cKDTree(keys).query_pairs(1.5, p=np.inf, output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(keys), len(keys)))
-    return connected_components(graph, directed=False)[1], cube_of_point.reshape(-1)
+    return _components(len(keys), *pairs.T), cube_of_point.reshape(-1)
+
+
+def _components(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Component, counted from 0, of each node of a graph with edges between `first` and `second`.
+
+    Each node points to another of its component with a smaller number, in the end to the smallest.
+    """
+    root = np.arange(count)
+    while True:
+        one, other = root[first], root[second]
+        apart = one != other
+        if not apart.any():
+            return np.unique(root, return_inverse=True)[1].reshape(-1)
+        first, second, one, other = first[apart], second[apart], one[apart], other[apart]
+        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
+        while not np.array_equal(root[root], root):
+            root = root[root]

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf.geometry.camera_table import CameraTable
+from lerf.queries.exclusive import where_leading
 from lerf.queries.phrases import Phrases
 from lerf.queries.scales import at_equal_scales, relevancy_at
 from lerf.rendering.view_cache import ViewCache
@@ -19,7 +20,8 @@ from lerf.steps import Steps
 def relevancy_maps(
     views: ViewCache, cameras: CameraTable, index: int, phrases: Phrases, scales: Sequence[float]
 ) -> Steps[Float[Tensor, "phrases height width"]]:
-    """Raw relevancy of phrases, each at its scale (normalised units); 0 where nothing stands or no photo supervised."""
+    """Raw relevancy of phrases, each at its scale (normalised units); 0 where nothing stands or no photo supervised,
+    and of exclusive phrases where another leads."""
     width, height = cameras.sizes[index].tolist()
     maps = torch.empty(len(phrases), height * width, device=cameras.positions.device)
     groups = [(rows, phrases.chosen(rows), scale) for scale, rows in at_equal_scales(scales).items()]
@@ -30,6 +32,8 @@ def relevancy_maps(
             maps[rows, start:stop] = relevancy_at(views.language, part.latent, together, scale) * part.hit
         start = stop
         yield
+    if phrases.exclusive:
+        maps = where_leading(maps)
     return maps.view(len(phrases), height, width)
 
 

@@ -33,8 +33,11 @@ class Phrases:
     temperature: float
     """Factor on cosines."""
     canonical_texts: tuple[str, ...] = ()
-    known: tuple[bool | None, ...] = ()
-    """For each phrase whether the encoder can read it; None where it cannot tell. Empty where nobody asked it."""
+    known: tuple[float | None, ...] = ()
+    """For each phrase how much of it the encoder can read, 0 to 1; None where it cannot tell. Empty: nobody asked."""
+
+    exclusive: bool = False
+    """Whether every place answers only the phrase that leads there (`lerf.queries.exclusive`)."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -57,6 +60,7 @@ def embed_phrases(
     canonical: Sequence[str],
     temperature: float,
     device: str = "cpu",
+    exclusive: bool = False,
 ) -> Phrases:
     """Embed phrases and the canonical phrases that they must beat; phrases that the encoder cannot read warn.
 
@@ -77,7 +81,7 @@ def embed_phrases(
             "fetch them again."
         )
     count = len(cleaned)
-    return Phrases(tuple(cleaned), embedded[:count], embedded[count:], temperature, tuple(negatives), known)
+    return Phrases(tuple(cleaned), embedded[:count], embedded[count:], temperature, tuple(negatives), known, exclusive)
 
 
 def clean_phrases(phrases: str | Sequence[object]) -> list[str]:
@@ -100,10 +104,11 @@ def clean_phrases(phrases: str | Sequence[object]) -> list[str]:
     return cleaned
 
 
-def peak(scores: Float[Tensor, "*batch points"]) -> Float[Tensor, "*batch"]:
-    """Mean of the highest scores, over `PEAK_SHARE` of the points and at least `PEAK_POINTS`."""
-    count = min(scores.shape[-1], max(PEAK_POINTS, round(PEAK_SHARE * scores.shape[-1])))
-    return scores.topk(count, dim=-1).values.mean(-1)
+def peak(odds: Float[Tensor, "*batch points"]) -> Float[Tensor, "*batch"]:
+    """Mean of the highest relevancies, over `PEAK_SHARE` of the points and at least `PEAK_POINTS`, of points whose
+    relevancies have these logarithmic odds."""
+    count = min(odds.shape[-1], max(PEAK_POINTS, round(PEAK_SHARE * odds.shape[-1])))
+    return torch.sigmoid(odds.topk(count, dim=-1).values).mean(-1)
 
 
 def presence(scores: Float[Tensor, " points"]) -> float:

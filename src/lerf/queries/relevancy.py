@@ -44,5 +44,11 @@ def relevancy_of_cosines(
     cosines: Float[Tensor, "texts points"], queries: int, temperature: float
 ) -> Float[Tensor, "queries points"]:
     """`relevancy` from cosines with the queries and, after them, the canonical phrases; no setting is checked."""
-    negative = cosines[queries:].amax(dim=0)
-    return torch.sigmoid(temperature * (cosines[:queries] - negative))
+    return torch.sigmoid(odds_of_cosines(cosines, queries, temperature))
+
+
+def odds_of_cosines(
+    cosines: Float[Tensor, "texts points"], queries: int, temperature: float
+) -> Float[Tensor, "queries points"]:
+    """Logarithmic odds of `relevancy_of_cosines`: the margin over the best canonical phrase times the temperature."""
+    return temperature * (cosines[:queries] - cosines[queries:].amax(dim=0))

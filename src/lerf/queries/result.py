@@ -10,11 +10,11 @@ from torch import Tensor
 
 from lerf.radiance.protocol import ColourPicture
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON; raised when a field changes its meaning or goes."""
 
-NOT_KNOWN = "Not known to the encoder, so that the answer may mean nothing"
-"""What people are told of an answer whose `known` is False."""
+NOT_KNOWN = "Not or not wholly known to the encoder, so that the answer may mean nothing"
+"""What people are told of an answer whose `known` is below 1."""
 
 Vector = tuple[float, float, float]
 
@@ -73,8 +73,8 @@ class Answer:
     geometry: Geometry | None = None
     instances: tuple[Instance, ...] = ()
     """Most relevant first; none when absent."""
-    known: bool | None = None
-    """Whether the encoder can read the phrase; None where it cannot tell."""
+    known: float | None = None
+    """How much of the phrase the encoder can read, 0 to 1; None where it cannot tell."""
 
     def __post_init__(self) -> None:
         if self.geometry is None and self.instances:
@@ -130,6 +130,8 @@ class QueryResult:
     queries: tuple[Answer, ...]
     index: IndexNote | None = None
     """The index that answered; None where the field did."""
+    exclusive: bool = False
+    """Whether every place answers only the phrase that leads there."""
 
     def to_dict(self) -> dict[str, Any]:
         """The query JSON, of plain Python values only."""
@@ -139,6 +141,7 @@ class QueryResult:
             "canonical": list(self.canonical),
             "temperature": float(self.temperature),
             "threshold": float(self.threshold),
+            "exclusive": self.exclusive,
             "queries": [answer.to_dict() for answer in self.queries],
             **({} if self.index is None else {"index": self.index.to_dict()}),
         }

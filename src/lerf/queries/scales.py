@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor
 
+from lerf import kernels
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.phrases import Phrases, peak, smallest_as_good
-from lerf.queries.relevancy import relevancy_of_cosines
+from lerf.queries.relevancy import odds_of_cosines, relevancy_of_cosines
 from lerf.steps import Steps
 
 KEPT_BYTES = 256_000_000
@@ -34,8 +35,7 @@ class ScaleSearch:
             return self.language.cosines(self.latent, texts, scale)
         if scale not in self._codes:
             self._codes[scale] = self.language.codes(self.latent, scale).half()
-        # In this order, as a product of few rows with many columns takes twice as long.
-        return (self._codes[scale].float() @ self.language.project(texts).T).T
+        return kernels.few_products(self._codes[scale].float(), self.language.project(texts))
 
 
 @torch.no_grad()
@@ -49,11 +49,11 @@ def choose_scales(search: ScaleSearch, phrases: Phrases) -> Steps[list[float]]:
     Returns:
         scales in normalised units, in the order of the phrases.
     """
-    scales, peaks = search.language.scales, []
+    scales, peaks, unsupported = search.language.scales, [], ~search.latent.supported
     for scale in scales.tolist():
         cosines = search.cosines(phrases.vectors, scale)
-        scores = relevancy_of_cosines(cosines, len(phrases), phrases.temperature) * search.latent.supported
-        peaks.append(peak(scores))
+        odds = odds_of_cosines(cosines, len(phrases), phrases.temperature)
+        peaks.append(peak(odds.masked_fill_(unsupported, -torch.inf)))
         yield
     best: list[float] = scales[smallest_as_good(torch.stack(peaks, dim=-1)).cpu()].tolist()
     return best

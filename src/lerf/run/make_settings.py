@@ -8,12 +8,13 @@ import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from lerf.encoders.published import COMPANIONS, family_of, has_towers_with_patches
 from lerf.errors import ConfigError
 from lerf.files import resolved
 from lerf.run.checks import OPTION_NAMES, check_value, hints_of, option
-from lerf.run.settings import PRESETS, PresetName, TrainSettings
+from lerf.run.settings import PRESETS, Preset, PresetName, TrainSettings
 
 ALIASES = {
     "estimator": "language.estimator",
@@ -68,7 +69,7 @@ def preset_settings(preset: str, *, data: str = "", device: str = "cpu") -> Trai
         preset=typing.cast(PresetName, preset),
         encoder=chosen.encoder,
         dense="none" if chosen.language_source == "lift" else chosen.dense,
-        features=None,
+        features=_features(chosen, chosen.encoder),
         border="edge",
         tile_ratios=None,
         language_source=chosen.language_source,
@@ -92,7 +93,7 @@ def changed(settings: TrainSettings, overrides: Mapping[str, Any]) -> TrainSetti
     """
     given = {_full_name(name, value): value for name, value in overrides.items()}
     steps = given.pop("steps", None)
-    values = {**({} if steps is None else _steps(settings, steps)), **_dense(settings, given), **given}
+    values = {**({} if steps is None else _steps(settings, steps)), **_of_encoder(settings, given), **given}
     hints = setting_hints()
     values = {name: _converted(value, hints[name]) for name, value in values.items()}
     parts: dict[str, dict[str, Any]] = {}
@@ -128,6 +129,13 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
             raise ConfigError(f"{option(name)} is for a dense regulariser; leave it out, or name one with --dense.")
         if name == "radiance_training.pose_rate" and not settings.radiance_training.refine_poses:
             raise ConfigError(f"{option(name)} is for correcting poses; leave it out, or give --refine-poses.")
+        if name in ("radiance_training.point_rays", "radiance_training.point_weight") and (
+            settings.radiance_training.points != "surfaces"
+        ):
+            raise ConfigError(
+                f"{option(name)} is for rays through sparse points; leave it out, or give --radiance-training.points "
+                "surfaces."
+            )
         if name == "radiance_training.distortion_ramp" and not settings.radiance_training.distortion:
             raise ConfigError(f"{option(name)} fades in a loss of no weight; leave it or that weight of 0 out.")
 
@@ -193,12 +201,28 @@ def _steps(settings: TrainSettings, steps: Any) -> dict[str, Any]:
     }
 
 
-def _dense(settings: TrainSettings, given: Mapping[str, Any]) -> dict[str, str]:
-    """The regulariser where the source of language is given: none for lifting, the preset's for a field."""
-    source = given.get("language_source", settings.language_source)
-    if source == settings.language_source:
-        return {}
-    return {"dense": "none" if source == "lift" else PRESETS[settings.preset].dense}
+def _of_encoder(settings: TrainSettings, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows where an encoder or the source of language is given: the regulariser and the mode of features.
+
+    A lift has no regulariser. A field has the one that its encoder brings, so that whoever has the one has the other,
+    or else the preset's; one that is left out stays so.
+    """
+    preset = PRESETS[settings.preset]
+    encoder, source = (given.get(name, getattr(settings, name)) for name in ("encoder", "language_source"))
+    new_source, new_encoder = source != settings.language_source, encoder != settings.encoder
+    values: dict[str, Any] = {}
+    if source == "lift":
+        values["dense"] = "none"
+    elif isinstance(encoder, str) and (new_source or (new_encoder and settings.dense != "none")):
+        values["dense"] = COMPANIONS.get(family_of(encoder), preset.dense)
+    if new_encoder and isinstance(encoder, str):
+        values["features"] = _features(preset, encoder)
+    return values
+
+
+def _features(preset: Preset, encoder: str) -> Literal["tiles", "dense"] | None:
+    """How an encoder makes pyramids in a preset, where nothing is asked for."""
+    return preset.features if has_towers_with_patches(encoder) else None
 
 
 def _converted(value: Any, hint: Any) -> Any:

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from lerf.errors import ConfigError
 from lerf.language.config import LanguageConfig
 from lerf.radiance.hash_grid.config import RadianceConfig
-from lerf.ranges import Count, Positive, Range
+from lerf.ranges import ADDED, Count, Positive, Range
 from lerf.run.checks import OPTION_NAMES, check_fields, check_value, hints_of
 from lerf.training.schedules import LanguageTraining, RadianceTraining
 
@@ -29,7 +29,9 @@ class Preset:
     encoder: str
     """Image-text encoder where none is asked for."""
     dense: str
-    """Dense regulariser where none is asked for; `none` for no regulariser."""
+    """Dense regulariser where none is asked for, nor an encoder that brings one (`encoders/published.py`)."""
+    features: Literal["tiles", "dense"] | None = None
+    """How CLIP and its kin make pyramids where nothing is asked for; None leaves it to them, and they cut tiles."""
     radiance: RadianceConfig = field(default_factory=RadianceConfig)
     radiance_training: RadianceTraining = field(default_factory=RadianceTraining)
     language: LanguageConfig = field(default_factory=LanguageConfig)
@@ -47,8 +49,9 @@ _NERFACTO_TRAINING = RadianceTraining(steps=30_000)
 
 PRESETS: dict[PresetName, Preset] = {
     "lerf-cpu": Preset(
-        encoder="conse",
-        dense="conse-mid",
+        encoder="openclip",
+        dense="dino",
+        features="dense",
         radiance_training=RadianceTraining(steps=3000),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
@@ -66,39 +69,38 @@ PRESETS: dict[PresetName, Preset] = {
         language_source="lift",
     ),
     "lerf-lite": Preset(
-        encoder="conse",
-        dense="conse-mid",
+        encoder="openclip",
+        dense="dino",
         radiance=_NERFACTO,
         radiance_training=_NERFACTO_TRAINING,
         language=LanguageConfig(grids=((16, 16, 512),), samples=12),
         language_training=LanguageTraining(decay_steps=7000),
     ),
     "lerf": Preset(
-        encoder="conse",
-        dense="conse-mid",
+        encoder="openclip",
+        dense="dino",
         radiance=_NERFACTO,
         radiance_training=_NERFACTO_TRAINING,
         language=LanguageConfig(),
         language_training=LanguageTraining(decay_steps=4000),
     ),
     "lerf-big": Preset(
-        encoder="conse",
-        dense="conse-mid",
+        encoder="openclip-l",
+        dense="dino",
         radiance=_NERFACTO,
         radiance_training=_NERFACTO_TRAINING,
         language=LanguageConfig(grids=((16, 16, 128), (16, 128, 512)), samples=32),
         language_training=LanguageTraining(decay_steps=3000),
     ),
 }
-"""Language sizes of `lerf`, `lerf-lite` and `lerf-big` are the LERF authors'; `lerf-cpu` was chosen by measurement, and
+"""Encoders and language sizes of `lerf`, `lerf-lite` and `lerf-big` are the LERF authors'. `lerf-cpu` takes the encoder
+of `lerf` by dense passes, for tiles cost a hundred times as much; its sizes were chosen by measurement, and
 `lerf-demo` is its shorter form for generated scenes, whose words the encoder `mini` knows; on them lifted language
 answers better than a trained field (`docs/quality.md`)."""
 
 
 MEMORY = 4.0
 """Gigabytes that photos, and later features, may take unless the user says."""
-ADDED = {"added": True}
-"""Marks a setting that older runs do not have; they were made with its default."""
 
 
 def optional(metavar: str | None = None, name: str | None = None) -> Any:
@@ -129,7 +131,7 @@ class TrainSettings:
     dense: Annotated[str, arg(metavar="ENCODER")]
     """Dense regulariser of a language field, or none."""
     features: Annotated[Literal["tiles", "dense"] | None, optional()]
-    """Pyramid tile by tile, or by one pass over the photo for each tile height, the default where the encoder can."""
+    """Pyramid tile by tile, or by passes over the whole photo, the default of mini, conse and of lerf-cpu with CLIP."""
     border: Literal["edge", "zero"]
     """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
     tile_ratios: Annotated[tuple[float, ...] | None, optional("RATIO [RATIO ...]")]

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
-import torch
-from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from lerf.documents import converted
@@ -24,11 +21,12 @@ from lerf.geometry.traced_rays import TracedRays
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.surface import DepthMaps, Surface
+from lerf.run.folder import FORMAT
 from lerf.steps import Steps
 from lerf.tensor_files import TensorFile, write_tensors
 
-FORMAT = 1
-"""Version of the file; one of another version is made again."""
+LAYOUT = 2
+"""Version of what is in the file, which is a stage's checkpoint for the run; of another version it is made again."""
 FILE, CELLS_FILE = "surface.safetensors", "surface_cells.safetensors"
 
 
@@ -74,11 +72,9 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
     own = {name: tensor for name, tensor in surface.latent.tensors.items() if name not in shared}
     tensors |= {f"latent.{name}": tensor for name, tensor in own.items()}
     tensors |= {"low": surface.latent.low, "high": surface.latent.high}
-    transition = surface.graph.transition
-    for name in ("indptr", "indices", "data"):
-        tensors[f"graph.{name}"] = torch.from_numpy(np.ascontiguousarray(getattr(transition, name)))
+    tensors |= {f"graph.{name}": tensor for name, tensor in surface.graph.transition._asdict().items()}
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
-    about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "finished": True}
+    about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "layout": LAYOUT, "finished": True}
     # As a stage's checkpoint (`run/folder.py`).
     write_tensors(path, tensors, {**facts, **about}, FORMAT)
 
@@ -90,7 +86,7 @@ def _read(path: Path, key: dict[str, str], language: LanguageSource, device: str
     try:
         file = TensorFile(path, error=RunError, remedy="it is made again")
         about = converted(file.facts, _About, str(path), error=RunError, remedy="it is made again")
-        if file.version != str(FORMAT) or not file.has_checksum or about.sources != key:
+        if about.layout != LAYOUT or not file.has_checksum or about.sources != key:
             return None
         tensors = {name: tensor.to(device) for name, tensor in file.tensors(may_be_nan="depth.").items()}
         return _surface(tensors, about, language)
@@ -103,6 +99,7 @@ class _About(msgspec.Struct):
     sources: dict[str, str]
     shared: dict[str, str]
     least_cell: Annotated[float, msgspec.Meta(ge=0)]
+    layout: int = 1
 
 
 def _surface(tensors: dict[str, Tensor], about: _About, language: LanguageSource) -> Surface:
@@ -111,10 +108,7 @@ def _surface(tensors: dict[str, Tensor], about: _About, language: LanguageSource
 
     rays = TracedRays(**part("rays."))
     latents = part("latent.") | {name: rays.tensors[other] for name, other in about.shared.items()}
-    graph = {name: tensor.cpu().numpy() for name, tensor in part("graph.").items()}
-    count = len(rays)
-    transition = csr_matrix((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
-    transition.check_format(full_check=True)
+    graph = SurfaceGraph.checked(len(rays), {name: tensor.cpu() for name, tensor in part("graph.").items()})
     depth_maps: DepthMaps = {int(photo): depth for photo, depth in part("depth.").items()}
     latent = Latent(latents, tensors["low"], tensors["high"])
-    return Surface(rays, language, latent, SurfaceGraph(transition), depth_maps, about.least_cell)
+    return Surface(rays, language, latent, graph, depth_maps, about.least_cell)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from lerf.errors import SceneError
-from lerf.files import is_absent, is_file, resolved
+from lerf.files import is_absent, is_file, resolver
 from lerf.geometry.similarity import normalising_similarity
 from lerf.scenes.finder import PhotoFinder, some_of
 from lerf.scenes.listing import Listing, Missing, Shot, held_out
@@ -30,6 +30,7 @@ from lerf.scenes.scene import Photo, Scene
 from lerf.scenes.selection import poses_notes, usable, without_pose
 
 Item = TypeVar("Item")
+Progress = Callable[[int, int], object]
 
 WITHOUT_POSE = "photos_without_pose"
 """Entry of `Scene.metadata`: how many photos lie among the listed ones and have no pose."""
@@ -42,7 +43,9 @@ SAMPLE = 16
 """Photos whose transparency is looked at, and masks whose white is, evenly spread over those that have any."""
 
 
-def assemble(listing: Listing, downscale: int | None, missing: Missing = "refuse") -> Scene:
+def assemble(
+    listing: Listing, downscale: int | None, missing: Missing = "refuse", progress: Progress = lambda done, total: None
+) -> Scene:
     """Look at every photo's header and build the scene.
 
     Args:
@@ -50,6 +53,7 @@ def assemble(listing: Listing, downscale: int | None, missing: Missing = "refuse
         downscale: divide every picture's sides by this; None: per photo, the smallest power of two that brings its
             longest side to `LONGEST_SIDE` pixels or fewer.
         missing: what to do about photos that are not there, or whose pose cannot be used.
+        progress: called with the photos looked at and their number.
 
     Raises:
         SceneError: no photos, a photo listed twice, missing or unreadable; a size that contradicts its camera or mask;
@@ -65,6 +69,7 @@ def assemble(listing: Listing, downscale: int | None, missing: Missing = "refuse
         raise SceneError(
             f"The capture {root} has one photo only, which gives no depth: add photos taken from other positions."
         )
+    progress(0, len(listing.shots))
     _refuse_repeats(listing.shots)
     builder = _Builder(root, downscale, PhotoFinder())
     strays = without_pose(root, listing.shots)
@@ -73,7 +78,7 @@ def assemble(listing: Listing, downscale: int | None, missing: Missing = "refuse
     train, test = held_out(names) if listing.split is None else listing.split
     if not train:
         raise SceneError(f"The capture {root} leaves no photo to train on: list fewer in its test split.")
-    photos, told = _with_whites([builder.photo(shot) for shot in shots], builder.deep)
+    photos, told = _with_whites(_looked_at(shots, builder, progress), builder.deep)
     poses = np.stack([shot.pose for shot in shots])
     outliers = outlier_notes(names, poses[:, :, 3])
     said = (*poses_notes(strays, len(shots), root), *listing.notes, *outliers, *builder.notes(), *told)
@@ -129,11 +134,20 @@ def _sample(items: Sequence[Item]) -> list[Item]:
 
 def _refuse_repeats(shots: Sequence[Shot]) -> None:
     seen: set[Path] = set()
+    follow = resolver()
     for shot in shots:
-        place = resolved(shot.path)
+        place = follow(shot.path)
         if place in seen:
             raise SceneError(f"Photo {shot.name} is listed twice: keep one of its poses.")
         seen.add(place)
+
+
+def _looked_at(shots: Sequence[Shot], builder: _Builder, progress: Progress) -> list[Photo]:
+    photos = []
+    for number, shot in enumerate(shots, start=1):
+        photos.append(builder.photo(shot))
+        progress(number, len(shots))
+    return photos
 
 
 class _Builder:

@@ -15,8 +15,11 @@ import numpy as np
 from PIL import Image
 
 from lerf.errors import SceneError
-from lerf.scenes.pictures import decode, opened
+from lerf.scenes.pictures import decode, opened, our_limit
 from lerf.scenes.tiff import ROWS_AT_ONCE, deep_tiff
+
+PIXELS_AT_ONCE = 1 << 22
+"""That a few rows have at most, if there are several."""
 
 _SWAPPED = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
 """Read in the other order of bytes, the half that Pillow keeps is the lower one."""
@@ -85,8 +88,11 @@ def deep_rows(path: Path, what: str) -> Iterator[np.ndarray]:
 
 def strips(image: Image.Image) -> Iterator[Image.Image]:
     """A decoded picture from top to bottom, a few rows at a time."""
-    for top in range(0, image.height, ROWS_AT_ONCE):
-        yield image.crop((0, top, image.width, min(top + ROWS_AT_ONCE, image.height)))
+    rows = max(1, min(ROWS_AT_ONCE, PIXELS_AT_ONCE // image.width))
+    for top in range(0, image.height, rows):
+        with our_limit():  # older versions of Pillow hold their limit against what is cut out too
+            strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        yield strip
 
 
 def _raw_mode(image: Image.Image) -> str:

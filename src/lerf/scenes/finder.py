@@ -3,8 +3,8 @@
 Pose files are written on other machines, by other programs, in other folders: names come with backslashes, absolute,
 in another case or Unicode form, without their extension. `PhotoFinder` takes a file where its path says, else in the
 same folder under the same name but for case and extension, else elsewhere in the capture: the file whose path ends as
-the stated one does, the longest such end first, and a file with another extension last. Two files that fit equally well
-are refused by name, and files found elsewhere are told in a note.
+the stated one does, the longest such end first, and a file with another extension, or with one more or less of them,
+last. Two files that fit equally well are refused by name, and files found elsewhere are told in a note.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from pathlib import Path, PurePosixPath
 from lerf.errors import SceneError
 from lerf.files import is_file, resolved
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".jp2", ".bmp")
+EXTENSIONS = (
+    ".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".jp2", ".bmp",
+    ".heic", ".heif", ".hif", ".mpo", ".jpe", ".jfif", ".j2k", ".gif",
+)  # fmt: skip
 """Of photos and masks; the first wins where a name comes without one."""
 MOST_FILES = 2_000_000
 """Files that a capture's folder may hold when it has to be searched."""
@@ -46,6 +49,31 @@ class FoundFile:
     """Of its path under the capture, spelled as there."""
     key: Key
     """The same for comparisons."""
+
+
+class Misplaced(str):
+    """A note of a file found elsewhere in place of one that is missing among others that are in place.
+
+    It is likely to be another file of that name: see `lerf.scenes.selection.usable`.
+    """
+
+    stated: str
+    found: Path
+
+    def __new__(cls, stated: str, taken: str, found: Path) -> Misplaced:
+        """
+        Args:
+            stated: where the capture says that the file is, for the note.
+            taken: where a file of the name is.
+            found: the same as a path.
+        """
+        note = super().__new__(
+            cls,
+            f"{stated} is missing while others of its folder are there: restore it or remove its entry, or put {taken} "
+            "in its place if that is it.",
+        )
+        note.stated, note.found = stated, found
+        return note
 
 
 class PhotoFinder:
@@ -93,23 +121,23 @@ class PhotoFinder:
         return next((file.path for file in self._listing(path.parent) if stem_of(file.key[-1]) == key), None)
 
     def notes(self) -> tuple[str, ...]:
-        """What there is to tell of the files found so far.
-
-        Raises:
-            SceneError: a file was found elsewhere in place of one that is missing among others that are in place.
-        """
-        if not self._elsewhere or self._root is None:
+        """What there is to tell of the files found so far, each that is `Misplaced` in a note of its own."""
+        if self._root is None:
             return ()
-        for path, found in self._elsewhere.items():
-            if path.parent in self._in_place:
-                raise SceneError(
-                    f"{name_in(self._root, path)} is missing while others of its folder are there: restore it or "
-                    f"remove its entry, or put {name_in(self._root, found)} in its place if that is it."
-                )
-        (path, found), count = next(iter(self._elsewhere.items())), len(self._elsewhere)
-        files = "One file is" if count == 1 else f"{count} files are"
-        stated, taken = name_in(self._root, path), name_in(self._root, found)
-        return (f"{files} not where the capture says but elsewhere in it: {taken} is taken for {stated}.",)
+        doubtful = {
+            path: found
+            for path, found in self._elsewhere.items()
+            if path.parent in self._in_place and found.parent != path.parent
+        }
+        notes: list[str] = [
+            Misplaced(name_in(self._root, path), name_in(self._root, found), found) for path, found in doubtful.items()
+        ]
+        moved = [(path, found) for path, found in self._elsewhere.items() if path not in doubtful]
+        if moved:
+            files = "One file is" if len(moved) == 1 else f"{len(moved)} files are"
+            stated, taken = (name_in(self._root, path) for path in moved[0])
+            notes.append(f"{files} not where the capture says but elsewhere in it: {taken} is taken for {stated}.")
+        return tuple(notes)
 
     def _beside(self, path: Path) -> Path | None:
         """The file at a path, or in its folder under the same name but for case, Unicode form and a missing suffix."""
@@ -132,10 +160,10 @@ class PhotoFinder:
             self._names = {}
             for file in pictures_under(self._root):
                 self._names.setdefault(file.key[-1], []).append(file)
-                self._stems.setdefault(stem_of(file.key[-1]), []).append(file)
+                self._stems.setdefault(_bare(file.key[-1]), []).append(file)
         stated = self._relative(path)
         key = tuple(normal_name(part) for part in stated)
-        for candidates in (self._names.get(key[-1], []), self._stems.get(stem_of(key[-1]), [])):
+        for candidates in (self._names.get(key[-1], []), self._stems.get(_bare(key[-1]), [])):
             # A file that lies where another entry says is that entry's.
             alike = [file for file in candidates if _kind(file.key) == _kind(key) and file.path not in self._taken]
             if not alike:
@@ -232,6 +260,13 @@ def _suffix(name: str) -> str:
 def stem_of(name: str) -> str:
     """A name without the extension of a picture."""
     return os.path.splitext(name)[0] if _suffix(name) in EXTENSIONS else name
+
+
+def _bare(name: str) -> str:
+    """A name without any extension of a picture: 0001 of 0001.jpg.png."""
+    while (stem := stem_of(name)) != name:
+        name = stem
+    return name
 
 
 def is_photo_key(key: Key) -> bool:

@@ -13,9 +13,9 @@ the largest value of all such photos of a capture, never of one photo, or exposu
 Range of floats. 1 is white, whatever the capture; a photo of which more than a few values exceed it is refused.
 
 Resampling. Photos are reduced by averaging the area that each new pixel covers (`lerf.scenes.area`; colours weighted by
-alpha). JPEG files are decoded at a half, a quarter or an eighth of their size where what remains to be reduced is at
-least a half (`_smaller_decoding`): their blocks of 8x8 pixels are stored as frequencies, of which the low ones are the
-smaller picture. The mean of a block stays what it was.
+alpha). JPEG files are decoded at a half, a quarter or an eighth of their size where enough remains to be reduced
+(`_smaller_decoding`): their blocks of 8x8 pixels are stored as frequencies, of which the low ones are the smaller
+picture. The mean of a block stays what it was.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ WHITES = tuple((1 << bits) - 1 for bits in (8, 10, 12, 14, 16, 24, 32))
 """Values that may be white in files with more than 8 bits."""
 OVER_WHITE = 0.01
 """Share of a photo's floating-point values that may exceed 1, as sharpening and highlights do."""
+LEFT_TO_REDUCE, LEFT_BETWEEN_PIXELS = 2, 4
+"""By how much the sides of a photo are reduced at least after a smaller decoding, which evens out its errors; and where
+borders of new pixels fall between those of the decoding."""
 LARGE_PHOTO = 1 << 26
-"""Pixels above which a JPEG file is decoded as small as it can be: whole it would take 256 MiB."""
-SHARE_LEFT = 2
-"""By how much the sides of smaller ones are reduced at least after a smaller decoding, which evens out its errors."""
+"""Pixels above which a photo is decoded at half its size at least if its sides are halved: whole it would take
+256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -209,8 +211,15 @@ def _smaller_decoding(image: Image.Image, stored: Size | None) -> tuple[float, f
     extent: tuple[float, float] = image.size
     if stored is None or image.format not in ("JPEG", "MPO"):
         return extent
-    least = 1 if image.width * image.height > LARGE_PHOTO else SHARE_LEFT
-    drafted = image.draft(None, (stored[0] * least, stored[1] * least))
+    (width, height), (across, down) = image.size, stored
+    # New sides are rounded to whole pixels.
+    factor = min(width / (across - 0.5), height / (down - 0.5))
+    scale = 2 if width * height > LARGE_PHOTO and factor >= 2 else 1
+    for larger in (2, 4, 8):
+        fits = width % (across * larger) == 0 and height % (down * larger) == 0
+        if factor >= larger * (LEFT_TO_REDUCE if fits else LEFT_BETWEEN_PIXELS):
+            scale = larger
+    drafted = image.draft(None, (max(1, width // scale), max(1, height // scale))) if scale > 1 else None
     return extent if drafted is None else (drafted[1][2], drafted[1][3])
 
 
@@ -231,7 +240,8 @@ def _joined(
     found = mean.result()
     if found.shape[2] == 4:
         found[..., :3] /= np.maximum(found[..., 3:], np.float32(1e-6))
-    return np.rint(found.clip(0, 255)).astype(np.uint8)
+    np.rint(found.clip(0, 255, out=found), out=found)
+    return found.astype(np.uint8)
 
 
 def _deep_photo_rows(path: Path) -> Iterator[np.ndarray]:

@@ -6,13 +6,14 @@ shown are the stored numbers. Ink (CMYK) becomes light by R = (1 - C)(1 - K), as
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image, ImageFile, features
 
@@ -26,6 +27,9 @@ FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "JPEG2000", "BMP", "GIF", "PPM"
 ORIENTATION = int(ExifTags.Base.Orientation)
 UPRIGHT = 1
 """EXIF orientation of a picture that is shown as it is stored; the others are 2 to 8."""
+
+MOST_BOXES = 1000
+"""That are looked at in a HEIF or AVIF file."""
 
 _HEAD = 256
 """Bytes from the start of a file that say which format it has."""
@@ -57,7 +61,11 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
         with our_limit():
             image = Image.open(path, formats=_formats_of(path, what))
             if image.format == "TIFF":
-                _leave_unturned(image)
+                try:
+                    _leave_unturned(image)
+                except BaseException:
+                    image.close()
+                    raise
     except SceneError:
         raise
     except Image.DecompressionBombError:
@@ -92,14 +100,16 @@ def _formats_of(path: Path, what: str) -> list[str]:
     """What Pillow is to try for a file; HEIF and AVIF only where the file says that it is one.
 
     Raises:
-        SceneError: a package that reads them is not installed.
+        SceneError: a package that reads them is not installed, or such a file is cut off.
         OSError: the file cannot be read.
     """
     Image.init()
     with open(path, "rb") as file:
         head = file.read(_HEAD)
-    if head[4:8] != b"ftyp":
-        return [name for name in FORMATS if name in Image.OPEN]
+        if head[4:8] != b"ftyp":
+            return [name for name in FORMATS if name in Image.OPEN]
+        if not _is_whole(file):
+            raise cut_off(path, what)
     end = min(int.from_bytes(head[:4], "big"), len(head))
     brands = {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
     if brands & _AVIF_BRANDS:
@@ -115,6 +125,28 @@ def _formats_of(path: Path, what: str) -> list[str]:
             pillow_heif.register_heif_opener()
         return ["HEIF"]
     return []
+
+
+def _is_whole(file: BinaryIO) -> bool:
+    """Whether the boxes of pixels and of what is said about them end within the file (ISO/IEC 14496-12, 4.2).
+
+    Of HEIC files that are cut off libheif decodes what is there, and green where nothing is.
+    """
+    size, at = file.seek(0, os.SEEK_END), 0
+    for _ in range(MOST_BOXES):
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:], "big")
+        if length < 8:  # the rest of the file, or no box
+            break
+        at += length
+        if at > size and head[4:8] in (b"meta", b"mdat"):
+            return False
+        if at >= size:
+            break
+    return True
 
 
 def _leave_unturned(image: Image.Image) -> None:
@@ -169,8 +201,17 @@ def orientation_of(image: Image.Image) -> int:
         image.info.pop("xmp", None)
     stored = image.info.get(_STORED) if image.format == "TIFF" else exif_tag(image, ORIENTATION)
     if stored is None:
-        stored = xmp_orientation(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
+        stored = xmp_orientation(_xmp_packet(image))
     return usable_orientation(stored)
+
+
+def _xmp_packet(image: Image.Image) -> Any:
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if packet:
+        return packet
+    # Pillow before 11 has that of JPEG among its segments.
+    segments = (content for _, content in getattr(image, "applist", ()))
+    return next((content for content in segments if content.startswith(b"http://ns.adobe.com/xap/1.0/\0")), None)
 
 
 def xmp_orientation(packet: Any) -> int | None:

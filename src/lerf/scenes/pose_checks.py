@@ -108,6 +108,17 @@ def outlier_notes(names: Sequence[str], positions: Float[np.ndarray, "photos 3"]
     ]
 
 
+def repeated_notes(poses: Float[np.ndarray, "photos 3 4"]) -> list[str]:
+    """What to tell where photos share their poses, as films of a few cameras that stand do, cut into frames."""
+    places = len({pose.tobytes() for pose in poses})
+    if 2 * places > len(poses):
+        return []
+    return [
+        f"{len(poses)} photos were taken from {places} places, several at each: the scene is taken to stand still, and "
+        "of what moves between them a mixture is learnt. Keep the photos of one moment."
+    ]
+
+
 def _stacked(matrices: Sequence[Any]) -> Float[np.ndarray, "photos 3 4"] | None:
     """The upper three rows of all matrices, at once for captures of 100,000 photos; None where one is malformed."""
     try:

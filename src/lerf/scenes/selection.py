@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from lerf.errors import SceneError
-from lerf.files import resolved
-from lerf.scenes.finder import is_photo_key, name_in, normal_name, pictures_under, some_of, stem_of
+from lerf.files import resolved, resolver
+from lerf.scenes.finder import Misplaced, is_photo_key, name_in, normal_name, pictures_under, some_of, stem_of
 from lerf.scenes.listing import Listing, Missing, Shot
-from lerf.scenes.pose_checks import check_poses
+from lerf.scenes.pose_checks import check_poses, repeated_notes
 
 FEW = 1 / 3
 """A capture in which less than this share of the photos at hand has a pose is warned about before anything else."""
@@ -22,7 +22,8 @@ MISSING, UNUSABLE = "photos_missing", "photos_with_unusable_poses"
 """Entries of `Scene.metadata`: how many listed photos were left out for want of a file, and for a pose that is none."""
 
 _BESIDE = re.compile(
-    r"(.*[_.-])?(mask|depth|normal|albedo|alpha|semantic|segmentation|label|confidence|disparity)s?([_.-]?\d+)?"
+    r"(.*[_.-])?(mask|depth|normal|albedo|alpha|semantic|segmentation|label|confidence|conf|disparity"
+    r"|texture|textured_output|thumbnail|thumb)s?([_.-]?\d+)?"
 )
 """Stems of pictures that stand beside photos and are none."""
 
@@ -39,10 +40,15 @@ def usable(listing: Listing, is_missing: Callable[[Shot], bool], missing: Missin
         SceneError: such a shot is to be refused, or none is left.
     """
     shots = listing.shots
-    names = [shot.name for shot in shots]
-    checked = check_poses([shot.pose for shot in shots], names)
-    absent = [index for index, shot in enumerate(shots) if is_missing(shot)]
+    checked = check_poses([shot.pose for shot in shots], [shot.name for shot in shots])
+    misplaced = {note.found: note for note in listing.notes if isinstance(note, Misplaced)}
+    for path in set(misplaced) - {shot.path for shot in shots}:
+        raise SceneError(misplaced[path])  # of a mask
+    absent = [index for index, shot in enumerate(shots) if shot.path in misplaced or is_missing(shot)]
+    names = [misplaced[shot.path].stated if shot.path in misplaced else shot.name for shot in shots]
     if missing == "refuse":
+        for note in misplaced.values():
+            raise SceneError(_with_way_out(note, 1, len(shots)))
         if checked.problems:
             raise SceneError(_with_way_out(checked.problems[min(checked.problems)], len(checked.problems), len(shots)))
         if absent:
@@ -59,7 +65,8 @@ def usable(listing: Listing, is_missing: Callable[[Shot], bool], missing: Missin
     if split is not None:
         train, test = (tuple(place[index] for index in side if index in place) for side in split)
         split = train, test
-    notes, metadata = [*listing.notes, *checked.notes], dict(listing.metadata)
+    notes = [*(note for note in listing.notes if not isinstance(note, Misplaced)), *checked.notes]
+    metadata = dict(listing.metadata)
     for indices, why, entry in (
         (absent, "whose file is not there", MISSING),
         (sorted(checked.problems), "whose pose cannot be used", UNUSABLE),
@@ -69,6 +76,7 @@ def usable(listing: Listing, is_missing: Callable[[Shot], bool], missing: Missin
             notes.append(
                 f"{len(indices)} of {len(shots)} photos, {why}, are left out: {some_of([names[i] for i in indices])}."
             )
+    notes += repeated_notes(checked.poses[left])
     kept = [replace(shots[index], pose=checked.poses[index]) for index in left]
     return replace(listing, shots=kept, split=split, notes=notes, metadata=metadata)
 
@@ -82,7 +90,8 @@ def without_pose(root: Path, shots: Sequence[Shot]) -> list[str]:
         root: the capture's folder.
         shots: the photos that a reader lists, whether they are used or not.
     """
-    listed = {resolved(shot.path) for shot in shots}
+    follow = resolver()
+    listed = {follow(shot.path) for shot in shots}
     stems = {(path.parent, stem_of(normal_name(path.name))) for path in listed}
     folders: dict[Path, None] = {}
     for parent in dict.fromkeys(path.parent for path in listed):
@@ -94,7 +103,7 @@ def without_pose(root: Path, shots: Sequence[Shot]) -> list[str]:
         deep = folder.name in PHOTO_FOLDERS
         for file in pictures_under(folder):
             stem = stem_of(file.key[-1])
-            place = resolved(file.path)
+            place = follow(file.path)
             if (len(file.parts) > 1 and not deep) or not is_photo_key(file.key) or _BESIDE.fullmatch(stem):
                 continue
             if (place.parent, stem) not in stems and stem_of(stem) == stem:

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from lerf.scenes.photos import Size
+
 SIDE = 640
 """Pixels of the longer side at which sharpness is measured, so that photos of all sizes compare."""
 THUMBNAIL = 32
@@ -19,10 +21,13 @@ FLAT = 1e-6
 def grey_of(picture: UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"]) -> Image.Image:
     """Brightness, reduced so that its longer side has `SIDE` pixels at most."""
     image = Image.fromarray(picture).convert("L")
-    factor = max(1.0, max(image.size) / SIDE)
-    return image.resize(
-        (max(1, round(image.width / factor)), max(1, round(image.height / factor))), Image.Resampling.BOX
-    )
+    return image.resize(measured_size(image.size), Image.Resampling.BOX)
+
+
+def measured_size(size: Size) -> Size:
+    """Width and height at which a picture of `size` is measured."""
+    factor = max(1.0, max(size) / SIDE)
+    return max(1, round(size[0] / factor)), max(1, round(size[1] / factor))
 
 
 def sharpness(grey: Image.Image) -> float:

@@ -34,7 +34,7 @@ from lerf.scenes.pictures import (
     xmp_orientation,
 )
 
-_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_STARTS = (b"II*\0", b"MM\0*", b"II+\0")
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _COLOUR = 256, 257, 258, 259, 262
 _FILL_ORDER, _ORIENTATION, _SAMPLES, _PLANES, _PREDICTOR = 266, 274, 277, 284, 317
 _STRIPS, _ROWS, _STRIP_BYTES = 273, 278, 279
@@ -231,16 +231,21 @@ def _tags(path: Path) -> tuple[str, dict[int, Any]]:
     if not is_file(path):  # a pipe would be waited for
         return "", {}
     try:
-        with open(path, "rb") as file, our_limit():
+        with open(path, "rb") as file:
             start = file.read(8)
             if start[:4] not in _STARTS:
                 return "", {}
-            tags = TiffImagePlugin.ImageFileDirectory_v2(start + file.read(8) if b"+" in start[:4] else start)
-            file.seek(tags.next)
-            tags.load(file)
-            return "<" if start[:1] == b"I" else ">", {number: tags[number] for number in _USED if number in tags}
+            return _directory(file, start)
     except Exception:  # broken directories are met with errors of every class; Pillow tells of them in `opened`
         return "", {}
+
+
+def _directory(file: BinaryIO, start: bytes) -> tuple[str, dict[int, Any]]:
+    with our_limit():
+        tags = TiffImagePlugin.ImageFileDirectory_v2(start + file.read(8) if b"+" in start[:4] else start)
+        file.seek(tags.next)
+        tags.load(file)
+        return "<" if start[:1] == b"I" else ">", {number: tags[number] for number in _USED if number in tags}
 
 
 def _kind(order: str, tags: dict[int, Any]) -> np.dtype | None:

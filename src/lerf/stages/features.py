@@ -14,7 +14,7 @@ from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.errors import SceneError
 from lerf.files import require_writable
 from lerf.pyramids.manifest import FOLDER, cache_root
-from lerf.pyramids.plan import PyramidOptions, mode_in_use
+from lerf.pyramids.plan import PyramidOptions, dense_fingerprint, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
 from lerf.run.folder import StageName
 from lerf.run.report import reported
@@ -55,7 +55,8 @@ class FeatureStage:
 
     def decided_by(self, context: Context) -> dict[str, Any]:
         settings = context.settings
-        return {
+        others = dense_fingerprint(context.encoder, mode_in_use(context.encoder, settings.features))
+        return ({} if others is None else {"dense_features": others}) | {
             "capture": capture_fingerprint(context.scene),
             "downscale": settings.downscale,
             "encoder": context.encoder.fingerprint,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lerf.encoders.ready import encoders_of, require_weights
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import LerfWarning, RunError, SceneError
 from lerf.files import is_absent, write_json
@@ -21,7 +22,7 @@ from lerf.run.capture_record import (
 from lerf.run.clock import Clock
 from lerf.run.differences import Difference, listed, settings_differences
 from lerf.run.folder import RunFolder
-from lerf.run.report import Reporter
+from lerf.run.report import READING, Reporter, downloading, reported_if_slow
 from lerf.run.settings import TrainSettings
 from lerf.scenes.inspection.fit import fit_notes
 from lerf.scenes.load import load_scene
@@ -38,14 +39,16 @@ FINGERPRINTS = ("encoder_fingerprint", "dense_fingerprint")
 def open_context(
     settings: TrainSettings, run: RunFolder, *, offline: bool, reporter: Reporter, save_seconds: float
 ) -> Context:
-    """Read the capture and load the encoders; nothing is written.
+    """Read the capture and load the encoders; nothing is written but weights that are fetched.
 
     Raises:
         SceneError: bad capture.
         EncoderError: an encoder is unknown, or its weights are missing.
     """
     weights = Path(settings.weights) if settings.weights else None
-    scene = load_scene(settings.data, settings.downscale, settings.missing)
+    require_encoders(settings, offline, reporter)
+    with reported_if_slow(reporter, READING) as progress:
+        scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
     for note in fit_notes(scene):
         warnings.warn(note, LerfWarning, stacklevel=2)
     return Context(
@@ -59,6 +62,17 @@ def open_context(
         save_seconds,
         originals=_originals(settings, scene, reporter),
     )
+
+
+def require_encoders(settings: TrainSettings, offline: bool, reporter: Reporter) -> None:
+    """Make sure that the weights of a training's encoders are on this machine; they are fetched where that may be.
+
+    Raises:
+        EncoderError: they cannot be had, or a package that they need is missing.
+    """
+    weights = Path(settings.weights) if settings.weights else None
+    needed = encoders_of(settings.encoder, settings.dense, weights)
+    require_weights(needed, offline, lambda name: downloading(reporter, name))
 
 
 def refuse_other_run(context: Context) -> None:

@@ -117,7 +117,7 @@ def _about(number: int, state: PhraseState, unit: float) -> str:
     dot = f'<span style="color:{colour}">&#9679;</span>'
     scale = f"{'chosen' if state.automatic else 'given'} scale {state.scale / unit:.3g}"
     whole = "" if label(answer.text) == answer.text else f"{escaped(answer.text)}<br>"
-    if answer.known is False:
+    if answer.known is not None and answer.known < 1:
         whole += f'<span style="{WARNING}">{NOT_KNOWN}.</span><br>'
     if answer.geometry is None:
         return small(f"{whole}{dot} not here: relevancy {answer.relevancy:.2f}<br>{scale}")

@@ -44,7 +44,7 @@ class AskedPhrases:
     @property
     def key(self) -> Any:
         """What relevancy depends on besides the phrase and its scale."""
-        return self.phrases.canonical_texts, self.phrases.temperature
+        return self.phrases.canonical_texts, self.phrases.temperature, self.phrases.exclusive and self.phrases.texts
 
     @property
     def scales(self) -> list[float]:

@@ -59,6 +59,8 @@ def score(views: ViewCache, frame: Frame, phrases: Phrases, scales: Sequence[flo
     frame.scored = {name: value for name, value in frame.scored.items() if name in wanted}
     missing = {name: row for name, row in wanted.items() if name not in frame.scored}
     if missing:
+        if phrases.exclusive:  # each depends on all
+            missing = wanted
         rows = list(missing.values())
         chosen, at = phrases.chosen(rows), [scales[row] for row in rows]
         maps = yield from relevancy_maps(views, frame.cameras, 0, chosen, at)

@@ -41,8 +41,8 @@ class Actions(AnswerActions, Protocol):
     def ask(self, text: str) -> None:
         """Phrases to look for."""
 
-    def set_query(self, canonical: str, temperature: float, threshold: float) -> None:
-        """What phrases must beat, and from when they count as present."""
+    def set_query(self, canonical: str, temperature: float, threshold: float, exclusive: bool) -> None:
+        """What phrases must beat, each other too where they are exclusive, and from when they count as present."""
 
     def set_display(self, display: Display) -> None:
         """How things are shown."""
@@ -65,6 +65,8 @@ class PanelStart:
     """What the controls start with."""
 
     title: str
+    encoder: str
+    """What answers, in words; empty without language."""
     defaults: QueryDefaults
     scales: tuple[float, float]
     """Smallest and largest scale in capture units; equal without language."""
@@ -89,6 +91,8 @@ class Panel:
         with gui.add_form(None) as prompt:
             self.prompt = gui.add_text("LERF Positives", "")
         gui.add_html(ENTER_WAITS)
+        if start.encoder:
+            gui.add_html(small(f'<span style="{GREY}">Encoder {html.escape(start.encoder)}</span>'))
         self.status = gui.add_html("")
         self.warnings = gui.add_html("", visible=False)
         self.say("Type what to look for and press Enter; ; separates phrases.")
@@ -142,10 +146,16 @@ class Panel:
                 "Threshold", 0.0, 1.0, 0.01, float(defaults.threshold),
                 hint="Relevancy from which a phrase counts as present",
             )  # fmt: skip
+            self.exclusive = gui.add_checkbox(
+                "Exclusive",
+                False,
+                hint="Of phrases asked together, every place answers only the one that leads there",
+            )
             back = gui.add_button("Back to the run's own")
 
         def query_changed() -> None:
-            self.actions.set_query(self.canonical.value, self.temperature.value, self.threshold.value)
+            settings = self.temperature.value, self.threshold.value, self.exclusive.value
+            self.actions.set_query(self.canonical.value, *settings)
 
         @canonical.on_submit
         async def _(_: Any) -> None:
@@ -155,10 +165,12 @@ class Panel:
         async def _(_: Any) -> None:
             self.canonical.value = "; ".join(defaults.canonical)
             self.temperature.value, self.threshold.value = float(defaults.temperature), float(defaults.threshold)
+            self.exclusive.value = False
             query_changed()
 
         changed(self.temperature, query_changed)
         changed(self.threshold, query_changed)
+        changed(self.exclusive, query_changed)
 
     def _add_view_controls(self) -> None:
         gui = self.client.gui

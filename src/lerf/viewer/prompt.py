@@ -24,6 +24,7 @@ class PageQuery:
     """Instead of the run's."""
     temperature: float | None = None
     threshold: float | None = None
+    exclusive: bool = False
     scales: tuple[float | None, ...] = ()
     """For each phrase, normalised units; None chooses."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lerf.encoders.published import title_of
 from lerf.errors import LerfError, LerfWarning
 from lerf.queries.result import QueryDefaults
 from lerf.rendering.outputs import Display, names, parse
@@ -98,6 +99,7 @@ class Session:
         defaults = model.defaults if model else QueryDefaults((), 1.0, 0.5)
         return PanelStart(
             title,
+            "" if self.scene.model is None else title_of(self.scene.model.encoder.name),
             defaults,
             (float(f"{float(scales[0]) / unit:.3g}"), float(f"{float(scales[-1]) / unit:.3g}")),
             self.drawer.limit,
@@ -125,7 +127,7 @@ class Session:
             scales = self._query.scales
         self._submit(replace(self._query, texts=texts, scales=scales))
 
-    def set_query(self, canonical: str, temperature: float, threshold: float) -> None:
+    def set_query(self, canonical: str, temperature: float, threshold: float, exclusive: bool) -> None:
         try:
             negatives = split_phrases(canonical)
         except LerfError as error:
@@ -134,7 +136,8 @@ class Session:
         if not negatives:
             self._complain('There is no canonical phrase to compare with; give one, for example "object".')
             return
-        self._submit(replace(self._query, canonical=negatives, temperature=temperature, threshold=threshold))
+        query = replace(self._query, canonical=negatives, temperature=temperature, threshold=threshold)
+        self._submit(replace(query, exclusive=exclusive))
 
     def set_scale(self, row: int, scale: float | None) -> None:
         scales = list(self._query.scales)
@@ -163,7 +166,7 @@ class Session:
         assert model is not None
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always", LerfWarning)
-            phrases = model.phrases(query.texts, query.canonical, query.temperature)
+            phrases = model.phrases(query.texts, query.canonical, query.temperature, query.exclusive)
         self.panel.warn([str(one.message) for one in said if issubclass(one.category, LerfWarning)])
         yield Urgency.ANSWER
         threshold = model.defaults.threshold if query.threshold is None else query.threshold

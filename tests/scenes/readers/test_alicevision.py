@@ -19,8 +19,6 @@ from pose_tools import (
     write_samples_photos,
 )
 
-from lerf.scenes.load import read_scene
-
 NAMES = [f"{number}.png" for number in range(6)]
 W, H, SENSOR = 60, 40, 36.0
 FX, FY, CX, CY = 70.0, 77.0, 31.5, 18.25
@@ -135,14 +133,21 @@ def test_every_version_says_the_same(tmp_path, version):
         same(project(camera_of(scene, name), POINTS), pixels + 0.5)
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_every_lens_bends_as_in_alicevision(tmp_path, kind):
+def formula_error(folder, kind="brown"):
+    """Pixels between this project's projection and AliceVision's of a capture written into a folder, at most."""
     intrinsic = lens((1, 2, 11), kind, MODELS[kind])
-    scene = loaded(write(tmp_path, document(intrinsic=intrinsic)), "alicevision")
+    scene = loaded(write(folder, document(intrinsic=intrinsic)), "alicevision")
+    worst = 0.0
     for name, pose in zip(NAMES, poses(), strict=True):
         spot = local(pose, POINTS)
         pixels = distorted(spot[:, :2] / spot[:, 2:], kind, MODELS[kind]) * [FX, FY] + [CX, CY]
-        same(project(camera_of(scene, name), POINTS), pixels + 0.5)
+        worst = max(worst, same(project(camera_of(scene, name), POINTS), pixels + 0.5))
+    return worst
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_lens_bends_as_in_alicevision(tmp_path, kind):
+    formula_error(tmp_path, kind)
 
 
 @pytest.mark.parametrize("terms", [(), (0.02, -0.01, 0.004)])
@@ -202,20 +207,22 @@ def test_meshrooms_folders(tmp_path):
     assert scene.root == tmp_path.resolve()
 
 
-def test_points_and_what_sees_them(tmp_path):
-    content = document()
-    content["structure"] = [
+def structure():
+    """Points, of which number n is seen by the first n % 3 views."""
+    return [
         {"landmarkId": str(number), "descType": "dspsift", "color": [str(number), "20", "30"], "X": texts(point),
          "observations": [{"observationId": str(100 + view), "featureId": "9", "x": ["1.5", "2.5"], "scale": "1"}
                           for view in range(number % 3)] or ""}
         for number, point in enumerate(POINTS)
     ]  # fmt: skip
+
+
+def test_points_and_what_sees_them(tmp_path):
+    content = document() | {"structure": structure()}
     found = points_of(loaded(write(tmp_path, content, "sfm.json"), "alicevision"))
     np.testing.assert_array_equal(found.positions, POINTS)
     assert found.colours[4].tolist() == [4, 20, 30]
-    assert found.observations.tolist() == [
-        [number, view] for number in range(len(POINTS)) for view in range(number % 3)
-    ]
+    assert found.observations.tolist() == [[n, view] for n in range(len(POINTS)) for view in range(n % 3)]
     assert found.names[2].endswith("images/2.png")
 
 
@@ -263,7 +270,7 @@ def test_the_public_sample_of_meshroom(tmp_path, name):
     assert len(scene.photos) == 553
     assert any("20 of 573 photos have no pose" in note for note in scene.notes)
     view, pose = content["views"][0], content["poses"][0]["pose"]["transform"]
-    (photo,) = (photo for photo in read_scene(tmp_path, 1).photos if photo.name.endswith("/299.png"))
+    (photo,) = (photo for photo in scene.photos if photo.name.endswith("/299.png"))
     assert view["path"].endswith("/299.png")
     rotation = np.array([float(value) for value in pose["rotation"]]).reshape(3, 3).T
     world = (

@@ -67,19 +67,26 @@ def test_points_land_where_an_ideal_lens_puts_them(tmp_path, matrices):
     write(tmp_path, model(cameras), header="NVM_V3_R9T" if matrices else "NVM_V3")
     scene = loaded(tmp_path, "visual-sfm")
     for name, pose in zip(NAMES, poses(), strict=True):
-        same(project(camera_of(scene, name), POINTS), undistorted(pose, POINTS) + [30, 20])
+        same(project(camera_of(scene, name), POINTS), np.add(undistorted(pose, POINTS), [30, 20]))
 
 
-@pytest.mark.parametrize("radial", [0.08, -0.05])
-def test_measurements_are_undistorted_as_the_adjuster_does(tmp_path, radial):
+def formula_error(folder, radial=0.08):
+    """Pixels between this project's projection and the adjuster's of a capture written into a folder, at most."""
     cameras = [line(name, pose, radial) for name, pose in zip(NAMES, poses(), strict=True)]
-    scene = loaded(write(tmp_path, model(cameras)), "visual-sfm")
+    scene = loaded(write(folder, model(cameras)), "visual-sfm")
+    worst = 0.0
     for name, pose in zip(NAMES, poses(), strict=True):
         measured = project(camera_of(scene, name), POINTS) - [30, 20]
         squared = (measured**2).sum(1, keepdims=True) / F**2
         inside = np.abs(measured / [30, 20]).max(1) <= 1
         assert inside.sum() > 10
-        same((measured * (1 + radial * squared))[inside], undistorted(pose, POINTS)[inside])
+        worst = max(worst, same((measured * (1 + radial * squared))[inside], undistorted(pose, POINTS)[inside]))
+    return worst
+
+
+@pytest.mark.parametrize("radial", [0.08, -0.05])
+def test_measurements_are_undistorted_as_the_adjuster_does(tmp_path, radial):
+    formula_error(tmp_path, radial)
 
 
 def test_a_calibration_for_all_photos(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lerf.errors import SceneError
 from lerf.files import is_file
-from lerf.scenes.finder import PhotoFinder
+from lerf.scenes.finder import PhotoFinder, some_of
 from lerf.scenes.listing import Listing, Shot
 from lerf.scenes.readers.protocol import Reader
 from lerf.scenes.readers.transforms_json import STEM, TRAIN_FILE, carried, read_frames, read_shots
@@ -38,11 +38,15 @@ def read(found: Path, _root: Path) -> Listing:
     train = read_shots(content, found / TRAIN_FILE, finder, notes)
     metadata = {"format": "blender", **carried(content, found / TRAIN_FILE)}
     test: list[Shot] = []
+    used = [TRAIN_FILE]
     for name in HELD_OUT_FILES:
         if is_file(found / name):
             test = read_shots(read_frames(found / name), found / name, finder, notes)
             _refuse_unrendered(test, found, name)
+            used.append(name)
             break
+    if unused := sorted({file.name for file in found.glob(f"{STEM}_*.json")} - set(used)):
+        notes.append(f"Of {found}, {' and '.join(used)} {'are' if used[1:] else 'is'} used, and not {some_of(unused)}.")
     split = tuple(range(len(train))), tuple(range(len(train), len(train) + len(test)))
     return Listing(found, [*train, *test], split, metadata, [*notes, *finder.notes()])
 

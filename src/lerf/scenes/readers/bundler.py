@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ NAMES, FOLDERS = ("bundle.out", "*.out"), (".", "bundle")
 LISTS = ("list.txt", "image_list.txt", "list.rd.txt")
 """Names of the file that names the photos; that of COLMAP is the pose file's name and .list.txt."""
 MOST_CAMERAS = 1_000_000
+SAMPLE = 30
+"""Points that are held against the cameras that see them."""
 
 _ENTRY = re.compile(r"(.+?)(?:\s+\d+\s+[-+.\deE]+)?")
 """A photo's name, which a flag for fisheyes and a focal length may follow."""
@@ -55,7 +57,9 @@ def read(path: Path, root: Path) -> Listing:
         SceneError: the file is damaged, or there is no list of photos that fits it.
     """
     notes = rivals_of(path, NAMES, _is_one)
-    cameras = _cameras(path)
+    filled = (line for line in TextLines(path) if line)
+    cameras = _cameras(filled, path)
+    _refuse_backwards(cameras, filled, path)
     names = _names(path, root, len(cameras), notes)
     placed = [(name, rows) for name, rows in zip(names, cameras, strict=True) if any(map(any, rows))]
     if not placed:
@@ -84,8 +88,7 @@ def _is_one(path: Path) -> bool:
     return beginning_of(path, 64).startswith(HEADER)
 
 
-def _cameras(path: Path) -> list[Rows]:
-    filled = (line for line in TextLines(path) if line)
+def _cameras(filled: Iterator[str], path: Path) -> list[Rows]:
     try:
         count = integer(next(filled, "").split()[0])
     except (ValueError, IndexError):
@@ -101,6 +104,25 @@ def _cameras(path: Path) -> list[Rows]:
         except ValueError:
             raise SceneError(f"{path} is cut off or damaged at camera {number} of {count}: {AGAIN}.") from None
     return cameras
+
+
+def _refuse_backwards(cameras: Sequence[Rows], filled: Iterator[str], path: Path) -> None:
+    """Hold the first points against the cameras that see them; damaged ones are found when all are read.
+
+    Raises:
+        SceneError: most lie behind them: some programs have a form of this file with z the other way round.
+    """
+    depths = []
+    for _ in range(SAMPLE):
+        lines = [next(filled, "") for _ in range(3)]
+        try:
+            point, seen = numbers(lines[0].split(), 3), [float(word) for word in lines[2].split()[1:]]
+            for rows in (cameras[int(number)] for number in seen[::4]):
+                depths.append(sum(a * b for a, b in zip(rows[3], point, strict=True)) + rows[4][2])
+        except (ValueError, IndexError, OverflowError):
+            break
+    if len(depths) >= SAMPLE and sum(depth > 0 for depth in depths) > len(depths) / 2:
+        raise SceneError(f"The points of {path} lie behind its cameras: export it with z backwards, as Bundler does.")
 
 
 def _pose(rows: Rows) -> np.ndarray:

@@ -59,9 +59,9 @@ def find_models(path: Path) -> list[Path]:
 
 
 def find(path: Path) -> Path | None:
-    """The folder in or under which there is a model; a path may also be a file of one."""
+    """The folder in or under which there is a model with cameras and images; a path may also be a file of one."""
     folder = path.parent if is_file(path) and path.stem in ("cameras", "images", "points3D") else path
-    return folder if not is_file(folder) and find_models(folder) else None
+    return folder if not is_file(folder) and any(_is_whole(model) for model in find_models(folder)) else None
 
 
 def read(path: Path, _root: Path) -> Listing:
@@ -122,8 +122,7 @@ def _largest(path: Path) -> tuple[Model, tuple[str, ...]]:
     folders = find_models(path)
     if not folders:
         raise SceneError(f"{path} holds no COLMAP model: give the folder with cameras.bin and images.bin.")
-    whole = [folder for folder in folders if (files := files_of(folder)) is not None and is_file(files[1])]
-    folders = whole or folders[:1]
+    folders = [folder for folder in folders if _is_whole(folder)] or folders[:1]
     if len(folders) == 1:
         return read_model(folders[0]), ()
     counts: dict[Path, int] = {}
@@ -142,6 +141,11 @@ def _largest(path: Path) -> tuple[Model, tuple[str, ...]]:
         f"{', '.join(others[:4])}{', ...' if len(others) > 4 else ''} is not. Give a model's own folder to use another."
     )
     return read_model(chosen), (note,)
+
+
+def _is_whole(folder: Path) -> bool:
+    files = files_of(folder)
+    return files is not None and is_file(files[1])
 
 
 def _shown(path: Path, folder: Path) -> str:
@@ -174,9 +178,10 @@ def _capture_folder(path: Path, model: Path) -> Path:
 def _base(root: Path, model: Path) -> Path:
     """The folder whose `sparse` a model is in."""
     folder = model
-    while folder != root and (folder.name.isdigit() or folder.name == "sparse"):
+    if folder != root and folder.name.isdigit():
         folder = folder.parent
-    return folder
+    # One level alone: beside dense/0/sparse are dense/0/images.
+    return folder.parent if folder != root and folder.name == "sparse" else folder
 
 
 def _photo_places(root: Path, model: Path) -> list[Path]:

@@ -36,13 +36,16 @@ def points_file(folder: Path) -> Path | None:
 def read_points(path: Path) -> SparsePoints:
     """The points of a model, and which of its images see them, called by their names.
 
-    Images of tracks that the model does not have are left out: they were removed from it.
+    Images of tracks that the model does not have are left out: they were removed from it. Without a file of images
+    nothing is said of what sees points.
 
     Raises:
         SceneError: the file, or that of the images beside it, is damaged.
     """
-    model = read_model(path.parent)
-    place = {image.number: number for number, image in enumerate(model.images)}
+    files = files_of(path.parent)
+    model = read_model(path.parent) if files is not None and is_file(files[1]) else None
+    images = [] if model is None else model.images
+    place = {image.number: number for number, image in enumerate(images)}
     positions, colours, errors = [], [], []
     pairs: list[tuple[int, int, int]] = []
     for number, (position, colour, error, track) in enumerate((_binary if path.suffix == ".bin" else _text)(path)):
@@ -59,9 +62,9 @@ def read_points(path: Path) -> SparsePoints:
         places,
         np.array(colours, np.uint8).reshape(-1, 3),
         known if len(known) and (known >= 0).all() else None,
-        table[:, :2],
-        tuple(image.name for image in model.images),
-        _places(model, table),
+        None if model is None else table[:, :2],
+        tuple(image.name for image in images),
+        None if model is None else _places(model, table),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,9 @@ def listing_of(file: PoseFile, posed: Sequence[Posed], root: Path) -> Listing:
         name = as_written(one.name)
         if not name.parts:
             raise SceneError(f"A photo in {file.path} has no name: export it again.")
-        places = list(dict.fromkeys(folder / name for folder in folders))
+        stated = [folder / name for folder in folders]
+        # Without "..", whose folder need not be there; with it where a link leads elsewhere.
+        places = list(dict.fromkeys([*(Path(os.path.normpath(place)) for place in stated), *stated]))
         photo = finder.find(places[0], places[1:])
         optics = one.optics if isinstance(one.optics, Optics) else one.optics(photo)
         shots.append(Shot(name_in(root, photo), photo, one.pose, optics))

@@ -28,6 +28,8 @@ class Reader:
     """(found, root): what `find` found, and the capture's folder -> its content; raises `SceneError`."""
     points: Callable[[Path], SparsePoints] | None = None
     """The 3D points in a file that `read` gave as `points_path`; raises `SceneError`."""
+    is_copy: bool = False
+    """Whether such files are made from other pose files of the same capture: beside these they are no news."""
 
 
 def found_in(

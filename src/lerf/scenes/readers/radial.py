@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-LARGEST_SHIFT = 1.25e-3
-"""How far a lens may put a point of the picture from where the tool's own does, over the longer side of the picture: 2
-pixels of 1600. Beyond it the photos have to be undistorted."""
+LARGEST_SHIFT = 2e-3
+"""How far a lens may put a point of the picture from where the tool's own does, over the longer side of the picture: 3
+pixels of 1600, at its border. Beyond it the photos have to be undistorted."""
 TOLD_SHIFT = 1e-4
 """... and how far before it is told."""
 SAMPLES = 64

@@ -1,16 +1,22 @@
 """Captures in transforms.json: nerfstudio's form and instant-ngp's.
 
+Poses are camera to world, row by row, of cameras with x right, y up and z backwards; pixels are counted from the
+picture's corner, so that the middle of a picture is at half its size (nerfstudio's docs/quickstart/data_conventions,
+and `read_lens` of instant-ngp's src/nerf_loader.cu, which divides cx by the width). With instant-ngp's `from_mitsuba`,
+cameras have x left and z forwards (`nerf_matrix_to_ngp` of its nerf_loader.h).
+
 Intrinsics may stand at the top, in each frame, or both (the frame wins, a group of keys at a time, see
 `lerf.scenes.readers.transforms_keys`). The capture frame is that of the file as given: nerfstudio's
-`applied_transform` is recorded in `Scene.metadata`, not undone.
+`applied_transform` is recorded in `Scene.metadata`, not undone, and instant-ngp's `scale`, `offset` and `aabb_scale`
+say where its own cube lies and change no pose.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -20,16 +26,20 @@ from lerf.errors import SceneError
 from lerf.files import is_file, is_folder
 from lerf.geometry.bounds import LARGEST_COORDINATE, LARGEST_SCALE
 from lerf.geometry.similarity import is_rotation
-from lerf.scenes.finder import PhotoFinder
-from lerf.scenes.listing import Listing, Optics, Shot, Split
+from lerf.scenes.finder import PhotoFinder, as_written
+from lerf.scenes.listing import Listing, Optics, Shot
 from lerf.scenes.nerfstudio_frame import ASSUMED_ENTRY, ORIENTATIONS
 from lerf.scenes.readers.protocol import Reader, beginning_of
+from lerf.scenes.readers.transforms_beside import other_files, points_beside, read_points, with_masks_beside
 from lerf.scenes.readers.transforms_keys import CARRIED, LENS, unused_notes
 from lerf.scenes.readers.transforms_lens import Lens, doubts, merged, optics_of
+from lerf.scenes.readers.transforms_split import SPLIT_FILES, listed_split, split_beside
 
 STEM = "transforms"
 FILE, TRAIN_FILE = f"{STEM}.json", f"{STEM}_train.json"
 """The second is Blender's, which is a capture with the files beside it."""
+MOST_RENAMED = 100
+"""JSON files of a folder that are looked into for frames."""
 REMEDY = "export the capture again or repair the file"
 ASSUMED_TRANSFORM = [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]]
 """What nerfstudio takes for `applied_transform` where the file has none and lies beside COLMAP's model."""
@@ -48,10 +58,18 @@ class Document(Lens, kw_only=True):
     train_filenames: list[str] | None = None
     val_filenames: list[str] | None = None
     test_filenames: list[str] | None = None
+    ply_file_path: str | None = None
+    from_mitsuba: bool | None = None
+    normal_mts_args: Any = None
     applied_transform: list[list[float]] | None = None
     applied_scale: float | None = None
     orientation_override: str | None = None
     aabb_scale: float | None = None
+
+    @property
+    def is_mitsubas(self) -> bool:
+        """Whether cameras have Mitsuba's axes, as instant-ngp decides it."""
+        return self.normal_mts_args is not None if self.from_mitsuba is None else self.from_mitsuba
 
 
 class Frame(Lens, kw_only=True):
@@ -88,12 +106,31 @@ def find(path: Path) -> Path | None:
     return path if path.name.startswith(STEM) or b'"frames"' in beginning_of(path) else None
 
 
+def find_renamed(path: Path) -> Path | None:
+    """The one JSON file of a folder that lists frames, where no file has the usual name."""
+    files = renamed_files(path)
+    return files[0] if len(files) == 1 else None
+
+
+def renamed_files(path: Path) -> list[Path]:
+    """JSON files of a folder that list frames with poses, where no file has the usual name."""
+    if not is_folder(path) or is_file(path / FILE) or is_file(path / TRAIN_FILE):
+        return []
+    files = sorted(islice(path.glob("*.json"), MOST_RENAMED))
+    return [file for file in files if is_file(file) and _lists_frames(beginning_of(file))]
+
+
+def _lists_frames(beginning: bytes) -> bool:
+    return b'"frames"' in beginning and b'"transform_matrix' in beginning
+
+
 def read(path: Path, _root: Path) -> Listing:
     """Read a transforms.json.
 
     `train_filenames`, `val_filenames` and `test_filenames` set the split: validation photos are held out together
     with test photos, a photo listed on both sides is held out, and one listed nowhere is used by neither (with one
-    side listed only, the other side is the rest). Otherwise every 8th photo is held out.
+    side listed only, the other side is the rest). Without these lists the files that `split_beside` finds set it, and
+    else every 8th photo is held out.
 
     Raises:
         SceneError: for anything in the file that cannot be used.
@@ -102,11 +139,17 @@ def read(path: Path, _root: Path) -> Listing:
     content = read_frames(path)
     shots = read_shots(content, path, finder, notes)
     document = _document(content, path)
-    split = _split(document, [shot.name for shot in shots], path)
     metadata: dict[str, Any] = {"format": "transforms.json", **carried(content, path)}
     if document.applied_transform is None and is_folder(path.parent / "colmap/sparse/0"):
         metadata |= {"applied_transform": ASSUMED_TRANSFORM, ASSUMED_ENTRY: True}
-    return Listing(path.parent, shots, split, metadata, [*notes, *finder.notes()])
+    held_out = [*(document.val_filenames or ()), *(document.test_filenames or ())]
+    split = listed_split(document.train_filenames or (), held_out, [shot.name for shot in shots], path)
+    if split is None and path.name == FILE:
+        split, files, told = split_beside(path, [frame["file_path"] for frame in content["frames"]])
+        notes += told
+        metadata |= {SPLIT_FILES: files} if files else {}
+    points, told = points_beside(document.ply_file_path, path)
+    return Listing(path.parent, shots, split, metadata, [*notes, *told, *finder.notes()], points)
 
 
 def read_frames(path: Path) -> dict[str, Any]:
@@ -151,7 +194,8 @@ def read_shots(content: Mapping[str, Any], path: Path, finder: PhotoFinder, note
     entries = content.get("frames")
     if not isinstance(entries, list) or not entries:
         raise SceneError(f"{path} has no frames: export the capture again with at least two posed photos.")
-    lenses = _Lenses(_document(content, path), path.name)
+    document = _document(content, path)
+    lenses = _Lenses(document, path.name)
     keys: set[str] = set()
     matrices, photos, names, optics, masks = [], [], [], [], []
     for number, entry in enumerate(entries):
@@ -160,15 +204,19 @@ def read_shots(content: Mapping[str, Any], path: Path, finder: PhotoFinder, note
         if not frame.file_path:
             raise SceneError(f"{where} has no file_path: add the path of its photo.")
         keys.update(entry)
-        photo = finder.find(path.parent / _clean(frame.file_path))
+        photo = finder.find(path.parent / as_written(frame.file_path))
         photos.append(photo)
         names.append(_name(photo, path.parent))
-        matrices.append(frame.pose(where))
+        matrix = frame.pose(where)
+        matrices.append(_turned(matrix) if document.is_mitsubas and matrix is not None else matrix)
         optics.append(lenses.of(frame, not LENS.isdisjoint(entry), names[-1]))
-        masks.append(finder.find(path.parent / _clean(frame.mask_path)) if frame.mask_path else None)
-    found = [*lenses.notes, *unused_notes(path.name, content, keys), *_side_files(path.parent, photos, masks)]
+        masks.append(finder.find(path.parent / as_written(frame.mask_path)) if frame.mask_path else None)
+    shots, told = with_masks_beside(
+        [Shot(*parts) for parts in zip(names, photos, matrices, optics, masks, strict=True)], path.parent
+    )
+    found = [*lenses.notes, *unused_notes(path.name, content, keys), *told, *other_files(photos)]
     notes.extend(note for note in dict.fromkeys(found) if note not in notes)
-    return [Shot(*parts) for parts in zip(names, photos, matrices, optics, masks, strict=True)]
+    return shots
 
 
 class _Lenses:
@@ -217,65 +265,12 @@ def _is_rigid(matrix: Sequence[Sequence[float]]) -> bool:
     return is_rotation(rows[:, :3]) and bool((np.abs(rows[:, 3]) <= LARGEST_COORDINATE).all())
 
 
-def _side_files(root: Path, photos: Sequence[Path], masks: Sequence[Path | None]) -> list[str]:
-    """What to tell of files beside the photos that other programs would use."""
-    notes = []
-    if not any(masks) and is_folder(root / "masks"):
-        notes.append(
-            f"Masks found and not used: no frame names its file in {root / 'masks'}; add mask_path to the frames."
-        )
-    for folder in map(Path, dict.fromkeys(os.path.dirname(photo) for photo in photos)):
-        for start, what in (("dynamic_mask_", "instant-ngp's dynamic masks"), ("rays_", "instant-ngp's rays")):
-            if is_folder(folder) and any(folder.glob(f"{start}*")):
-                advice = "; add mask_path, where white takes part, to the frames" if "mask" in start else ""
-                notes.append(f"Files found and not used: {what}, {folder / start}*{advice}.")
-    return notes
-
-
-def _split(document: Document, names: list[str], path: Path) -> Split | None:
-    train = _listed(document, ("train_filenames",), names, path)
-    test = _listed(document, ("val_filenames", "test_filenames"), names, path)
-    if train is None and test is None:
-        return None
-    every = set(range(len(names)))
-    if test is None:
-        assert train is not None
-        test = every - train
-    train = every - test if train is None else train - test
-    return tuple(sorted(train)), tuple(sorted(test))
-
-
-def _listed(document: Document, keys: Iterable[str], names: list[str], path: Path) -> set[int] | None:
-    """Indices of the photos listed under any of `keys`, None when no such list is there or all are empty."""
-    entries: list[str] = [entry for key in keys for entry in getattr(document, key) or ()]
-    if not entries:
-        return None
-    index = {name: number for number, name in enumerate(names)}
-    # A list may leave the extension out, as frames may; a stem that two photos share stays ambiguous.
-    stems: dict[str, list[int]] = {}
-    for number, name in enumerate(names):
-        stems.setdefault(_stem(name), []).append(number)
-    found = set()
-    for entry in entries:
-        name = _name(path.parent / _clean(entry), path.parent)
-        near = stems.get(name) or stems.get(_stem(name), [])
-        if name in index:
-            found.add(index[name])
-        elif len(near) == 1:
-            found.add(near[0])
-        else:
-            raise SceneError(f"The split in {path} lists {entry!r}, which is not a frame: remove it or add its pose.")
-    return found
-
-
-def _stem(name: str) -> str:
-    folder, _, last = name.rpartition("/")
-    stem = PurePosixPath(last).stem
-    return f"{folder}/{stem}" if folder else stem
-
-
-def _clean(file_path: str) -> PurePosixPath:
-    return PurePosixPath(file_path.replace("\\", "/"))
+def _turned(matrix: Matrix) -> Matrix:
+    """A matrix without Mitsuba's axes: its first and third column the other way round, whatever its shape."""
+    return [
+        [-value if column in (0, 2) and not isinstance(value, str) else value for column, value in enumerate(row)]
+        for row in matrix
+    ]
 
 
 def _name(path: Path, root: Path) -> str:
@@ -286,4 +281,5 @@ def _name(path: Path, root: Path) -> str:
     return name.removeprefix(folder if folder.endswith("/") else f"{folder}/")
 
 
-READER = Reader("transforms.json", FILE, find, read)
+READER = Reader("transforms.json", FILE, find, read, read_points)
+RENAMED = Reader("transforms.json", f"a file like {FILE}", find_renamed, read, read_points)

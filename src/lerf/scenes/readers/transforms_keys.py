@@ -19,20 +19,22 @@ DISTORTION = (
     *("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2", "s1", "s2", "s3", "s4", "distortion_params"),
     *(f"ftheta_p{number}" for number in range(5)),
 )
-MODEL = ("camera_model", "is_fisheye", "latlong", "equirectangular")
+MODEL = ("camera_model", "is_fisheye", "latlong", "equirectangular", "orthographic")
 SHUTTER = ("rolling_shutter",)
 GROUPS = (FOCAL, SIZE, CENTRE, DISTORTION, MODEL, SHUTTER)
 """Keys that belong together: a frame that states one of a group states the group, and nothing of it is the top's."""
 LENS = frozenset(key for group in GROUPS for key in group)
 
-USED_ON_TOP = LENS | {*CARRIED, "frames", "train_filenames", "val_filenames", "test_filenames"}
+USED_ON_TOP = LENS | {
+    *(*CARRIED, "frames", "train_filenames", "val_filenames", "test_filenames", "ply_file_path"),
+    *("from_mitsuba", "normal_mts_args"),
+}
 USED_IN_FRAMES = LENS | {"file_path", "transform_matrix", "transform_matrix_start", "transform_matrix_end", "mask_path"}
 
 HARMLESS_ON_TOP = frozenset(
     {
-        "ply_file_path",  # a point cloud, which other methods start from
         *("scale", "offset", "aabb", "render_aabb", "up"),  # where instant-ngp's cube lies and how its viewer turns
-        *("n_extra_learnable_dims", "importance_sampling", "normal_mts_args"),  # its training
+        *("n_extra_learnable_dims", "importance_sampling", "enable_ray_loading"),  # its training
         *("enable_depth_loading", "integer_depth_scale", "depth_unit_scale_factor"),  # of depths, told by their frames
         *("fovx", "fovy"),  # said again beside the focal length
     }
@@ -56,6 +58,9 @@ WHY_NOT = {
     "camera_linear_velocity": "each photo is taken at one moment",
     "camera_angular_velocity": "each photo is taken at one moment",
     "envmap": "the background is learnt",
+    "driver_parameters": "the light is taken to stay the same",
+    "sharpen": "photos are learnt as they are",
+    "fix_premult": "photos are learnt as they are",
     "white_transparent": "transparency comes from alpha channels",
     "black_transparent": "transparency comes from alpha channels",
     "mask_color": "masks come from mask_path",

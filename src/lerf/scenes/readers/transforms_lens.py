@@ -27,6 +27,7 @@ class Lens(msgspec.Struct, kw_only=True):
     is_fisheye: bool | None = None
     latlong: bool | None = None
     equirectangular: bool | None = None
+    orthographic: bool | None = None
     fl_x: float | None = None
     fl_y: float | None = None
     camera_angle_x: float | None = None
@@ -137,6 +138,7 @@ def _beyond(values: dict[str, Any], fisheye: bool) -> Iterator[tuple[str, str]]:
         **dict.fromkeys(("s1", "s2", "s3", "s4"), "a thin prism"),
         **dict.fromkeys((f"ftheta_p{number}" for number in range(5)), "an F-theta lens"),
         **dict.fromkeys(("latlong", "equirectangular"), "a panorama"),
+        "orthographic": "rays that do not meet",
     }
     if values["camera_model"] == "FULL_OPENCV":
         kinds["k4"] = "a fraction of polynomials"
