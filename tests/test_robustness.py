@@ -85,7 +85,7 @@ CAPTURES = {
     "photo that is text": (lambda c: (c / "images/0005.png").write_text("hello"), ["cannot be read as an image"]),
     "not json": (lambda c: (c / "transforms.json").write_text('{"frames": ['), ["is not valid JSON"]),
     "no frames": (lambda c: edit(c / "transforms.json", lambda d: d.update(frames=[])), ["has no frames"]),
-    "nan pose": (frames(lambda m: m * np.nan), ["NaN in line 1"]),
+    "nan pose": (frames(lambda m: m * np.nan), ["contains NaN"]),
     "singular pose": (frames(lambda m: m * [0, 1, 1, 1]), ["is not a rotation"]),
     "zero focal length": (lambda c: edit(c / "transforms.json", lambda d: d.update(fl_x=0)), ["focal length"]),
     "one point": (frames(lambda m: np.column_stack([m[:, :3], [1, 2, 3, 1]])), ["taken from one point"]),

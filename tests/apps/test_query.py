@@ -13,7 +13,8 @@ GEOMETRY = {"point", "scale", "extent", "view", "pixel"}
 
 def test_query_json(drawn_run, capsys):
     result = run_json(capsys, "query", drawn_run, "red", "a  yellow ball", "purple")
-    assert list(result) == ["schema", "encoder", "canonical", "temperature", "threshold", "queries"]
+    assert list(result) == ["schema", "encoder", "canonical", "temperature", "threshold", "exclusive", "queries"]
+    assert result["exclusive"] is False
     assert (result["schema"], result["encoder"], result["temperature"], result["threshold"]) == (
         2, "colour-words", 5.0, 0.85,
     )  # fmt: skip
@@ -74,3 +75,14 @@ def test_the_encoder_stands_in_the_first_line(drawn_run, capsys):
 def test_numbers_that_overflow_are_refused(drawn_run, capsys, option):
     assert main(["query", str(drawn_run), "red", *option]) == 2
     assert re.search("must be a (positive|number)", capsys.readouterr().err)
+
+
+def test_phrases_that_exclude_each_other(drawn_run, capsys):
+    """What is asked twice leads with itself; one phrase alone excludes nothing, which is refused."""
+    asked = ["red", "a yellow ball", "red"]
+    free = run_json(capsys, "query", drawn_run, *asked)["queries"]
+    result = run_json(capsys, "query", drawn_run, *asked, "--exclusive")
+    assert result["exclusive"] is True
+    assert [answer["point"] for answer in result["queries"]] == [answer["point"] for answer in free]
+    assert main(["query", str(drawn_run), "red", "--exclusive"]) == 2
+    assert "for several phrases" in capsys.readouterr().err

@@ -21,6 +21,9 @@ from lerf.files import is_file, is_folder, resolved
 from lerf.ranges import Count
 from lerf.run.settings import optional
 
+OF_RUNS = ("index", "refine", "weights", "offline", "device")
+"""Options that mean nothing of a capture."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class View(RunOptions, PageOptions, MissingOption):
@@ -49,10 +52,6 @@ class View(RunOptions, PageOptions, MissingOption):
 
     def check(self) -> None:
         only_with(self, ("missing",), not self.is_run, "for a capture, and this is a run; give a capture")
-        of_runs = ("index", "refine", "weights", "offline", "device")
-        # Of what is not there it is said that it is not there.
-        there = is_file(self.run) or is_folder(self.run)
-        only_with(self, of_runs, self.is_run or not there, "for a run, and this is a capture; give a run")
 
 
 def view(command: View, console: Console) -> dict[str, Any] | None:
@@ -111,6 +110,7 @@ def _capture_page(command: View) -> tuple[Any, str | None, str]:
     path = command.run
     if is_folder(path) and not find_poses(path) and not _has_photos(path):
         raise RunError(f"{path} is not a run folder, and holds no capture: give the folder of one.")
+    only_with(command, OF_RUNS, False, "for a run, and this is a capture; give a run")
     scene = load_scene(path, missing=command.missing)
     points, trouble = usable_points(scene)
     if trouble is not None:

@@ -134,6 +134,8 @@ def _mapped_one_by_one(
     """COLMAP's incremental mapper."""
     options = colmap.IncrementalPipelineOptions()
     options.random_seed, options.min_model_size = seed, SMALLEST_MODEL
+    # Threads add in the order in which they happen to be done: on a busy machine one seed gave several results.
+    options.num_threads = options.mapper.num_threads = 1
     placed = [0]
 
     def first_two() -> None:
@@ -193,6 +195,7 @@ def adjust(model: Any) -> float:
         photos[camera] = photos.get(camera, 0) + 1
     options = colmap.BundleAdjustmentOptions()
     options.print_summary = False
+    options.ceres.solver_options.num_threads = 1  # as in the mapping
     options.refine_principal_point = min(photos.values()) >= WELL_SEEN
     # `colmap.bundle_adjustment` does the same, and writes to the terminal whatever the level of the log.
     adjusted = colmap.BundleAdjustmentConfig()

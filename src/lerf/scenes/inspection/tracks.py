@@ -26,8 +26,6 @@ class Tracks:
     """... and the point."""
     place: Float[np.ndarray, "pairs 2"] | None
     """... and where in the photo it was seen, x and y over width and height; None where not known."""
-    errors: Float[np.ndarray, " points"] | None = None
-    """Of each point the mean reprojection error that the capture states, pixels; None where it states none."""
 
     def __len__(self) -> int:
         return len(self.points)
@@ -52,9 +50,8 @@ def tracks_of(scene: Scene, points: SparsePoints) -> Tracks:
     """
     sound = (np.abs(points.positions) <= LARGEST_COORDINATE).all(1)
     positions = scene.similarity.apply_points(points.positions[sound])
-    errors = None if points.errors is None else points.errors[sound]
     if points.observations is None:
-        return Tracks(positions, None, None, None, errors)
+        return Tracks(positions, None, None, None)
     photo_of = np.append(photos_named(scene, points.names), -1)
     point_of = np.append(np.where(sound, np.cumsum(sound) - 1, -1), -1)
     point, photo = points.observations.T
@@ -63,8 +60,7 @@ def tracks_of(scene: Scene, points: SparsePoints) -> Tracks:
     known = np.flatnonzero((point >= 0) & (photo >= 0))
     _, first = np.unique(point[known] * len(scene) + photo[known], return_index=True)
     used = known[first]
-    places = None if points.places is None else points.places[used]
-    return Tracks(positions, photo[used], point[used], places, errors)
+    return Tracks(positions, photo[used], point[used], None if points.places is None else points.places[used])
 
 
 def photos_named(scene: Scene, names: Sequence[str]) -> Int[np.ndarray, " names"]:
