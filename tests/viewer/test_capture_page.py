@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from page_client import request
 from page_support import PATIENCE, wait_for
 from PIL import Image
@@ -24,7 +25,7 @@ from lerf.viewer.backdrop import PAPER, backdrop, is_at
 from lerf.viewer.capture_layout import layout_of
 from lerf.viewer.capture_page import CapturePage, about_photo, camera_along, not_shown
 from lerf.viewer.capture_state import CaptureState, camera_positions, cloud_of
-from lerf.viewer.capture_view import frustum_lines
+from lerf.viewer.capture_view import frustum_depth, frustum_lines
 from lerf.viewer.geometry import Pose
 
 COMMAND = "lerf train 'a <b>capture</b>' --output runs/it"
@@ -98,7 +99,7 @@ def test_lines_end_at_the_corners_of_the_picture(scene):
     assert lines.shape == (8, 2, 3)
     assert np.allclose(lines[:4, 0], camera.camera_to_world[:, 3])
     table = CameraTable.from_cameras([camera], device="cpu")
-    corners, _ = table.project(0, __import__("torch").from_numpy(lines[:4, 1].astype(np.float32)))
+    corners, _ = table.project(0, torch.from_numpy(lines[:4, 1].astype(np.float32)))
     assert np.allclose(corners, [[0, 0], [96, 0], [96, 72], [0, 72]], atol=1e-2)
 
 
@@ -212,7 +213,7 @@ def opened(browser, served):
 def picture(page):
     """What the page shows beside its controls, float [height, width, 3] in 0..255."""
     shown = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(float)
-    return shown[160:, :560]
+    return shown[200:, :540]
 
 
 def still(page):
@@ -274,7 +275,7 @@ def test_a_click_on_next_flies_into_a_photo_and_a_drag_leaves_it(opened, served)
     page.get_by_text("images/0000.png").wait_for(timeout=1000 * PATIENCE)
     page.locator("input[type=checkbox]:visible").nth(1).click()  # without points
     seen = still(page)
-    expected = backdrop(scene, 0, session.pose, 700)[160:, :560].astype(float)
+    expected = backdrop(scene, 0, session.pose, 700)[200:, :540].astype(float)
     # JPEG, and the picture is stretched from as many rows as the page's window has.
     assert np.abs(seen - expected).mean() < 8
     page.mouse.move(300, 400)
@@ -294,9 +295,9 @@ def test_a_photo_is_clicked_in_the_scene(opened, served):
     layout, scene = session.view.layout, served.state.scene
     opening = session.pose.camera(700)
     table = CameraTable.from_cameras([opening], device="cpu")
-    import torch
-
-    centres = np.stack([scene.normalised_camera(i).camera_to_world @ [0, 0, -layout.frustum, 1] for i in range(24)])
+    cameras = [scene.normalised_camera(photo) for photo in range(24)]
+    depths = [frustum_depth(camera, layout.frustum) for camera in cameras]
+    centres = np.stack([c.camera_to_world @ [0, 0, -depth, 1] for c, depth in zip(cameras, depths, strict=True)])
     pixels, _ = table.project(0, torch.from_numpy(centres.astype(np.float32)))
     place = next(pixel for pixel in pixels.tolist() if 30 < pixel[0] < 600 and 200 < pixel[1] < 680)
     opened.page.mouse.click(*place)
@@ -313,7 +314,7 @@ def test_the_command(drawn, capsys):
         process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "The capture has no sparse points; its cameras and photos are shown." in said
+    assert "The capture has no sparse points; cameras and photos are shown." in said
     assert "Stopped." in said
 
 

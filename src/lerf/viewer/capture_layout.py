@@ -17,7 +17,7 @@ NEAR = 75
 GROUND = 2
 """Percentile of the points' heights at which the ground is drawn."""
 SMALLEST_FRUSTUM, LARGEST_FRUSTUM = 0.04, 0.15
-"""Lengths of frusta, over `Layout.reach`."""
+"""Sizes of frusta, over `Layout.reach`."""
 POINT = 0.005
 """Size of a point, over `Layout.reach`."""
 DISTANCE = 2.2
@@ -41,7 +41,7 @@ class Layout:
     ground: float
     """Height of the ground."""
     frustum: float
-    """Length of a frustum: about half the distance from one camera to the next."""
+    """Size of frusta: about half the distance from one camera to the next."""
     point: float
     """Size of a point."""
     opening: Viewpoint

@@ -35,7 +35,10 @@ class CaptureSession:
         self.client, self.state = client, state
         self._errands = Errands(self._fail)
         self._photo: int | None = None
+        self._arrived = False
+        """Whether the page looks from the place of the photo that it flew to."""
         self._overlay = True
+        self._looking = threading.Lock()
         self.view = CaptureView(client, state)
         self.navigation = Navigation(client, state, self.view, self._fail, self.view.layout.opening)
         start = CaptureStart(
@@ -81,23 +84,37 @@ class CaptureSession:
 
     def fly_to_photo(self, photo: int) -> None:
         """Fly to where a photo was taken, and put it behind the points."""
-        self._photo = photo
-        self.view.leave()
+        with self._looking:
+            self._photo, self._arrived = photo, False
+            self.view.leave()
         self.panel.show_photo(self.state.scene.photos[photo].name, about_photo(self.state, photo))
         self.navigation.fly_to_photo(photo)
-        self.set_overlay(self._overlay)
+        with self._looking:
+            # A later flight may have taken over.
+            self._arrived = self._photo == photo
+            self._look()
 
     def step_photo(self, by: int) -> None:
         count = len(self.state.scene)
         self.fly_to_photo(0 if self._photo is None else (self._photo + by) % count)
 
     def set_overlay(self, visible: bool) -> None:
-        self._overlay = visible
-        photo, pose = self.view.entered, self.pose
-        if not visible or photo is None or not is_at(self.state.scene.normalised_camera(photo), pose):
-            self.view.hide_backdrop()
+        with self._looking:
+            self._overlay = visible
+            self._look()
+
+    def _look(self) -> None:
+        """Show the photo behind the points as the page sees it from its place, or leave it where the page has left."""
+        if not self._arrived or self._photo is None:
             return
-        self.view.show_backdrop(photo, pose, self.client.camera.image_height)
+        pose = self.pose
+        if not is_at(self.state.scene.normalised_camera(self._photo), pose):
+            self._arrived = False
+            self.view.leave()
+        elif self._overlay:
+            self.view.show_backdrop(self._photo, pose, self.client.camera.image_height)
+        else:
+            self.view.hide_backdrop()
 
     def set_photos(self, visible: bool, size: float) -> None:
         self.view.set_photos(visible)
@@ -110,19 +127,13 @@ class CaptureSession:
         self.view.set_ground(visible)
 
     def moved(self) -> None:
-        """The page's camera has moved: away from the photo that stood behind the points, perhaps."""
-        photo = self.view.entered
-        if self.view.has_backdrop and photo is not None:
+        """The page's camera has moved: away from a photo, perhaps."""
+        if self._arrived:
             self._errands.run(self._follow)
 
     def _follow(self) -> None:
-        photo = self.view.entered
-        if photo is None or not self.view.has_backdrop:
-            return
-        if is_at(self.state.scene.normalised_camera(photo), self.pose):
-            self.set_overlay(self._overlay)
-        else:
-            self.view.leave()
+        with self._looking:
+            self._look()
 
     def click(self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"]) -> None:
         """The scene was clicked, along a ray of the normalised frame: where a camera is of which only lines are shown,

@@ -206,10 +206,17 @@ class CaptureView(Flights):
         """A page of a capture records no path."""
 
 
+def frustum_depth(camera: Camera, size: float) -> float:
+    """How far before a camera the page draws its photo: viser gives all frusta of one size the same volume."""
+    across, upwards = 0.5 * camera.width / camera.fx, 0.5 * camera.height / camera.fy
+    return float(size / np.cbrt(across * upwards / 3))
+
+
 def frustum_lines(camera: Camera, size: float) -> Float[np.ndarray, "lines 2 3"]:
-    """The eight edges of a camera's frustum, `size` long, in the frame of its pose."""
-    x, y = size * 0.5 * camera.width / camera.fx, size * 0.5 * camera.height / camera.fy
-    corners = np.array([[-x, y, -size], [x, y, -size], [x, -y, -size], [-x, -y, -size]])
+    """The eight edges of a camera's frustum, as large as those with photos, in the frame of its pose."""
+    z = frustum_depth(camera, size)
+    x, y = z * 0.5 * camera.width / camera.fx, z * 0.5 * camera.height / camera.fy
+    corners = np.array([[-x, y, -z], [x, y, -z], [x, -y, -z], [-x, -y, -z]])
     tip = np.zeros((4, 3))
     edges = np.concatenate([np.stack([tip, corners], 1), np.stack([corners, np.roll(corners, -1, 0)], 1)])
     lines: Float[np.ndarray, "lines 2 3"] = edges @ camera.camera_to_world[:, :3].T + camera.camera_to_world[:, 3]
