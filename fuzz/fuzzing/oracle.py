@@ -238,7 +238,7 @@ def command(*arguments: Any, json_too: bool = True) -> Any:
     lines = errors.getvalue().rstrip("\n").split("\n")
     if code == 2 and lines[-1].startswith("Error: "):
         raise Refused(lines[-1])
-    if code not in (0, 1) or (code == 1 and not json_too):
+    if code not in (0, 1):
         raise Fault("message", f"code {code}: {errors.getvalue()[-400:]!r}")
     if not json_too:
         return None
