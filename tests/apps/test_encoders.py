@@ -1,7 +1,7 @@
 """`lerf encoders`: what there is, and fetching it ahead of work."""
 
 import pytest
-from checkpoints import write_clip
+from checkpoints import into_hub_cache, write_clip
 from command_line import refused, run_json
 from hub_server import COMMIT, hub_server, refusing_address
 
@@ -43,14 +43,34 @@ def test_fetched_by_name_and_by_id_and_then_at_hand(hub, tmp_path, capsys):
     result = run_json(capsys, "encoders", "fetch", "openclip", "someone/clip", "hf:someone/clip")
     assert [one["name"] for one in result["fetched"]] == ["openclip", "someone/clip", "hf:someone/clip"]
     assert all(one["folder"].endswith(COMMIT) and one["bytes"] > 100_000 for one in result["fetched"])
-    before = len(hub.requests)
+    hub.requests.clear()
     assert main(["encoders", "fetch", "openclip"]) == 0
     said = capsys.readouterr()
     assert "openclip: 0 MB in" in said.out
-    assert len(hub.requests) == before
+    assert [path for path, _ in hub.requests] == [f"/api/models/{PUBLISHED['openclip'].model}/revision/main"]
     assert load_encoder("openclip", offline=True).fingerprint == load_encoder("hf:someone/clip").fingerprint
     states = {one["name"]: one["weights"] for one in run_json(capsys, "encoders", "ls")["encoders"]}
     assert states["openclip"] == "weights in the hub's cache"
+
+
+def test_what_another_program_left_out_is_fetched(hub, tmp_path, capsys, monkeypatch):
+    """Who only wants a network has its weights and settings in the cache, and not the words."""
+    pytest.importorskip("transformers")
+    write_clip(tmp_path / "clip")
+    hub.add(PUBLISHED["openclip"].model, tmp_path / "clip")
+    for pattern in ("*token*", "vocab.json", "merges.txt"):
+        for path in (tmp_path / "clip").glob(pattern):
+            path.unlink()
+    into_hub_cache(tmp_path / "clip", tmp_path / "hub", PUBLISHED["openclip"].model, commit=COMMIT)
+    with pytest.raises(EncoderError, match="holds no tokenizer"):
+        load_encoder("openclip", offline=True)
+    assert main(["encoders", "fetch", "openclip"]) == 0
+    assert load_encoder("openclip", offline=True).name == "openclip"
+    monkeypatch.setenv("HF_ENDPOINT", refusing_address())
+    assert main(["encoders", "fetch", "openclip"]) == 0, "what is there counts"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main(["encoders", "fetch", "openclip"]) == 0
+    assert "may not be fetched (HF_HUB_OFFLINE is set)" in refused(capsys, "encoders", "fetch", "dino")
 
 
 def test_fetched_for_another_machine(hub, tmp_path, capsys, monkeypatch):

@@ -64,7 +64,7 @@ def test_weights_and_small_files_come_and_nothing_else(server, cache, capsys):
     assert found.folder == cache / "models--someone--a-model" / "snapshots" / COMMIT
     assert found.licence == "mit"
     said = capsys.readouterr().err
-    assert said.index("asking 127.0.0.1") < said.index(f"Fetching {NAME} (commit cccccccccccc), 0 MB, into {cache}.")
+    assert said.index("Asking 127.0.0.1") < said.index(f"Fetching {NAME} (commit cccccccccccc), 0 MB, into {cache}.")
     before = len(server.requests)
     assert find_files(NAME) == find_files(NAME, offline=True) == found
     assert len(server.requests) == before, "what is there is not asked for"

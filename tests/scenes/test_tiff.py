@@ -201,6 +201,9 @@ def test_deep_masks_of_any_layout(tmp_path):
     values = kept.astype(np.uint16) * 4095
     tifffile.imwrite(tmp_path / "m.tif", values, tile=(16, 16), compression="zlib", predictor=True, byteorder=">")
     np.testing.assert_array_equal(read_mask(tmp_path / "m.tif", (60, 40)), kept)
+    colours = np.stack([kept, 0 * kept, kept], -1).astype(np.float32)
+    tifffile.imwrite(tmp_path / "m.tif", colours, photometric="rgb")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.tif", (60, 40)), kept)
     tifffile.imwrite(tmp_path / "m.tif", 65535 - values, photometric="miniswhite")
     np.testing.assert_array_equal(read_mask(tmp_path / "m.tif", (60, 40)), kept)
 

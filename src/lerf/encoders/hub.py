@@ -252,7 +252,7 @@ def _cached(name: str, revision: str, cache: Path, wanted: Sequence[str]) -> Fil
 def _fetch(name: str, revision: str, cache: Path, progress: Progress, wanted: Sequence[str]) -> None:
     """List a model, choose its files, say what they are, and bring them; small ones first, so that weights are the
     last to appear."""
-    say(f"{name} is not on this machine: asking {hub_name()} for it (--offline forbids this).")
+    say(f"Asking {hub_name()} for {name}.")
     listing = list_model(name, revision)
 
     def read(index: str) -> str:

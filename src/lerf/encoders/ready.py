@@ -86,7 +86,10 @@ def model_of(name: str) -> str | None:
 
 
 def fetch_model(name: str, progress: Progress | None = None, cache: Path | None = None) -> Path:
-    """Fetch the weights of an encoder by its name, or a model by its id on the hub, unless they are there already.
+    """Fetch the weights of an encoder by its name, or a model by its id on the hub.
+
+    The hub is asked even where they are there: another program may have brought the weights without the words. What is
+    whole is not fetched again; where the hub may not or cannot be asked, what is there counts.
 
     Args:
         name: `openclip`, `dino:ID`, ..., or an id.
@@ -105,7 +108,15 @@ def fetch_model(name: str, progress: Progress | None = None, cache: Path | None 
             f"There is nothing on the hub for '{name}'; name one of {', '.join(PUBLISHED)}, or ORGANISATION/NAME."
         )
     wanted = _files_of(name)
-    return (find_local(model, None, wanted, cache) or fetch(model, progress, wanted, cache)).folder
+    found = find_local(model, None, wanted, cache)
+    try:
+        if why := why_not(False):
+            raise MissingWeightsError([model], why)
+        return fetch(model, progress, wanted, cache).folder
+    except MissingWeightsError:
+        if found is None:
+            raise
+        return found.folder
 
 
 def _files_of(name: str) -> Sequence[str]:

@@ -171,11 +171,13 @@ def mask_values(path: Path) -> np.ndarray:
     Raises:
         SceneError: when the file is missing, cut off, corrupt, or not an image.
     """
-    with opened(path, "Mask") as image:
-        deep = is_deep(image)
-        if not deep:
-            decode(image, path, "Mask")
-            values = np.asarray(in_colour(image, path, "Mask"))
+    deep = deep_tiff(path, "Mask") is not None
+    if not deep:
+        with opened(path, "Mask") as image:
+            deep = is_deep(image)
+            if not deep:
+                decode(image, path, "Mask")
+                values = np.asarray(in_colour(image, path, "Mask"))
     if deep:
         values = np.nan_to_num(deep_values(path, "Mask"), nan=0.0, posinf=0.0, neginf=0.0)
     if values.shape[2] % 2:
