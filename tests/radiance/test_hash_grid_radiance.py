@@ -112,7 +112,7 @@ def test_a_picture_is_what_the_field_gives_pixel_by_pixel(radiance, samples) -> 
 
 
 def test_samples_of_a_picture_lie_where_light_stops() -> None:
-    """A wall within one cell of the density grid: the second half of the samples is nearer to it than an even spread."""
+    """A wall within a cell of the density grid: the second half of the samples is nearer to it than an even spread."""
     torch.manual_seed(0)
     field = RadianceField(SIZES, photos=1).eval()
     wall = 1.37
