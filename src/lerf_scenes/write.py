@@ -196,6 +196,7 @@ def _transforms(shots: list[tuple[str, Camera, bool]], width: int, height: int) 
         {"file_path": f"images/{name}.jpg", "transform_matrix": np.asarray(camera.pose).tolist()}
         for name, camera, _ in shots
     ]
+    held_out = [f"images/{name}.jpg" for name, _, out in shots if out]
     return {
         "camera_model": "OPENCV",
         "fl_x": float(focal),
@@ -209,7 +210,9 @@ def _transforms(shots: list[tuple[str, Camera, bool]], width: int, height: int) 
         "p1": 0.0,
         "p2": 0.0,
         "train_filenames": [f"images/{name}.jpg" for name, _, out in shots if not out],
-        "test_filenames": [f"images/{name}.jpg" for name, _, out in shots if out],
+        # nerfstudio asks for photos to validate on wherever a capture has lists of photos.
+        "val_filenames": held_out,
+        "test_filenames": held_out,
         "frames": frames,
     }
 

@@ -51,6 +51,11 @@ class Similarity:
         rotation, scale = self.rotation.T, 1.0 / self.scale
         return Similarity(rotation, -scale * (rotation @ self.translation), scale)
 
+    def after(self, first: Similarity) -> Similarity:
+        """`first`, then this one."""
+        translation = self.apply_points(first.translation[None])[0]
+        return Similarity(self.rotation @ first.rotation, translation, self.scale * first.scale)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers for JSON; `from_dict` reads them without loss."""
         return {

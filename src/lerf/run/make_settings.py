@@ -14,6 +14,7 @@ from lerf.encoders.published import COMPANIONS, family_of, has_towers_with_patch
 from lerf.errors import ConfigError
 from lerf.files import resolved
 from lerf.run.checks import OPTION_NAMES, check_value, hints_of, option
+from lerf.run.nerfstudio_run import is_nerfstudio_run
 from lerf.run.settings import PRESETS, Preset, PresetName, TrainSettings
 
 ALIASES = {
@@ -121,6 +122,10 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
     of_lift = ("language.samples", "language.estimator")
     for name in chosen:
         part = name.rpartition(".")[0]
+        if part == "radiance" and settings.radiance_run and is_nerfstudio_run(settings.radiance_run):
+            raise ConfigError(
+                f"{option(name)} is for a radiance of lerf, and --radiance is one of nerfstudio; leave it out."
+            )
         if part == "radiance_training" and settings.radiance_run:
             raise ConfigError(f"{option(name)} is for a radiance in training; leave it or --radiance out.")
         if lift and part in ("language", "language_training") and name not in of_lift:

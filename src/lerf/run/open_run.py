@@ -13,8 +13,9 @@ from torch import Tensor
 from lerf.documents import converted
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.encoders.registry import load_encoder
-from lerf.errors import EncoderError, LerfWarning, QueryError, RunError
+from lerf.errors import EncoderError, LerfWarning, QueryError, RunError, SceneError
 from lerf.files import is_file, sha256_of
+from lerf.geometry.similarity import Similarity
 from lerf.language.cell_language import CellLanguage
 from lerf.language.cells import FILE, CellIndex, index_from_state, load_index
 from lerf.language.deferred import DeferredLanguage
@@ -23,6 +24,9 @@ from lerf.language.per_sample import PerSampleLanguage
 from lerf.language.protocol import LanguageSource
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
+from lerf.radiance.nerfacto.config import NerfactoConfig
+from lerf.radiance.nerfacto.layout import check_tensors
+from lerf.radiance.nerfacto.radiance import NerfactoRadiance
 from lerf.radiance.protocol import Radiance
 from lerf.run.differences import Difference
 from lerf.run.folder import RunFolder
@@ -33,6 +37,8 @@ IndexUse = Literal["auto", "require", "ignore"]
 """Whether a query answers from the baked index: where a fresh one is there, always, or never."""
 USES: tuple[IndexUse, ...] = ("auto", "require", "ignore")
 TRAIN_AGAIN = "delete it and run 'lerf train' again"
+NERFACTO = "nerfacto"
+"""Fact of a radiance that nerfstudio trained: its `NerfactoConfig`, and the capture frame to that of its training."""
 BAKED_FROM = {"field": "language.safetensors", "lift": "radiance.safetensors"}
 """Checkpoint whose hash an index carries."""
 Width = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
@@ -51,20 +57,13 @@ def open_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, devi
     Raises:
         RunError: missing or unfinished.
     """
-    return HashGridRadiance(open_radiance_field(folder, settings, scene, device))
-
-
-def open_radiance_field(folder: RunFolder, settings: TrainSettings, scene: Scene, device: str) -> RadianceField:
-    """The field of a run's finished radiance.
-
-    Raises:
-        RunError: missing, unfinished or damaged.
-    """
     tensors, facts = folder.load_stage("radiance")
     _check_finished(folder, "radiance", facts)
+    if NERFACTO in facts:
+        return _nerfacto(folder, tensors, facts[NERFACTO], scene, device)
     sizes = settings.radiance.for_background(scene.background)
     field = folder.restore_field("radiance", lambda: RadianceField(sizes, len(scene.train)), tensors)
-    return typing.cast(RadianceField, field.to(device).eval())
+    return HashGridRadiance(typing.cast(RadianceField, field.to(device).eval()))
 
 
 def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> LanguageSource:
@@ -133,6 +132,20 @@ def open_index(folder: Path | None, encoder: ImageTextEncoder, device: str, use:
         warnings.warn(f"The field answers, not the index. {error}", LerfWarning, stacklevel=2)
         return None
     return index
+
+
+def _nerfacto(
+    folder: RunFolder, tensors: dict[str, Tensor], fact: dict[str, Any], scene: Scene, device: str
+) -> NerfactoRadiance:
+    path = str(folder.path / "radiance.safetensors")
+    config = converted(fact.get("config"), NerfactoConfig, path, error=RunError, remedy=TRAIN_AGAIN)
+    check_tensors(tensors, config, path)
+    try:
+        frame = Similarity.from_dict(fact["frame"])
+    except (KeyError, SceneError) as problem:
+        raise RunError(f"{path} is damaged ({problem}); {TRAIN_AGAIN}.") from None
+    to_theirs = frame.after(scene.similarity.inverse())
+    return NerfactoRadiance(config, {name: tensor.to(device) for name, tensor in tensors.items()}, to_theirs)
 
 
 def _lifted_index(folder: RunFolder, tensors: dict[str, Tensor], facts: dict[str, Any], device: str) -> CellIndex:

@@ -34,3 +34,4 @@ class Facts(TypedDict, total=False):
     width: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
     dense_width: Width
     index: dict[str, Any]
+    nerfacto: dict[str, Any]

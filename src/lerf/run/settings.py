@@ -143,7 +143,7 @@ class TrainSettings:
     )
     """Train a language field, or lift the photos' embeddings onto the surface in seconds, without a gradient step."""
     radiance_run: Annotated[str | None, optional("RUN", OPTION_NAMES["radiance_run"])]
-    """Run whose finished radiance is used as it is; only language is trained."""
+    """Run whose finished radiance is used as it is, or a nerfacto run of nerfstudio; only language is trained."""
     device: Annotated[str, arg(metavar="DEVICE", help_behavior_hint="(default: cuda where there is one, else cpu)")]
     """cpu or cuda."""
     downscale: Annotated[Count | None, optional()]

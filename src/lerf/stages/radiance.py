@@ -13,16 +13,18 @@ from torch import Tensor
 from lerf.errors import ConfigError, RunError
 from lerf.geometry.camera_table import CameraTable
 from lerf.radiance.hash_grid.field import RadianceField
-from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.protocol import Radiance
 from lerf.run.capture_record import changes, record_of_run
 from lerf.run.differences import differences, listed
 from lerf.run.folder import RunFolder, StageName
-from lerf.run.open_run import open_radiance_field
+from lerf.run.nerfstudio_run import is_nerfstudio_run
+from lerf.run.open_run import NERFACTO
+from lerf.run.open_run import open_radiance as opened_radiance
 from lerf.run.report import reported
 from lerf.run.settings import to_plain
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import capture_fingerprint, settings_part
+from lerf.stages.nerfacto import lent_nerfacto, note_unused
 from lerf.stages.refined_poses import apply_refined_poses, new_pose_refinement
 from lerf.stages.stage import Context
 from lerf.stages.steps import resume_trainer, run_steps, save_trained
@@ -59,6 +61,8 @@ class RadianceStage:
     def run(self, context: Context) -> None:
         if context.settings.radiance_run:
             tensors, facts = _lent_radiance(context)
+            if NERFACTO in facts:
+                note_unused(context)
             apply_refined_poses(context, tensors)
             context.save_stage(self.name, tensors, facts)
             return
@@ -104,6 +108,8 @@ def _lent_radiance(context: Context) -> tuple[dict[str, Tensor], dict[str, Any]]
         RunError: there is no such run, or its radiance is not finished.
     """
     settings = context.settings
+    if is_nerfstudio_run(settings.radiance_run or ""):
+        return lent_nerfacto(context)
     source = RunFolder(Path(settings.radiance_run or ""))
     theirs = source.read_config()["settings"]
     if found := differences(to_plain(theirs.radiance), to_plain(settings.radiance), "--radiance"):
@@ -143,6 +149,6 @@ def open_radiance(context: Context) -> TrainedRadiance:
         RunError: missing, unfinished or damaged.
     """
     run, settings = context.run, context.settings
-    field = open_radiance_field(run, settings, context.scene, settings.device)
+    source = opened_radiance(run, settings, context.scene, settings.device)
     scene = apply_refined_poses(context, run.load_stage("radiance")[0])
-    return TrainedRadiance(HashGridRadiance(field), scene, camera_table(scene, settings.device))
+    return TrainedRadiance(source, scene, camera_table(scene, settings.device))
