@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test test-open-clip lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
+.PHONY: setup demo test test-open-clip test-nerfstudio lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
 
 setup: $(READY)
 
@@ -26,6 +26,16 @@ test-open-clip: $(READY)
 		open_clip_torch timm torchvision ftfy wcwidth
 	PYTHONPATH=.open_clip LERF_TEST_OPEN_CLIP=required $(PYTHON) -m pytest tests/encoders/test_open_clip_exact.py \
 		tests/encoders/test_open_clip_zoo.py $(ARGS)
+
+# nerfstudio's own commands with our methods, in a folder of its own: it asks for versions of fifty packages that do not
+# fit ours, and these are what its commands import.
+NERFSTUDIO := nerfstudio torchvision torchmetrics lightning_utilities nerfacc gsplat splines mediapy ipython traitlets \
+	decorator tensorboard absl-py werkzeug protobuf appdirs opencv-python-headless open3d dash janus retrying plotly \
+	fpsample tensorly pathos multiprocess dill ppft pox pymeshlab xatlas pyquaternion pytorch-msssim rawpy
+test-nerfstudio: $(READY)
+	$(PYTHON) -m pip install --quiet --upgrade --no-deps --target .nerfstudio -c constraints.txt $(NERFSTUDIO)
+	PYTHONPATH=.nerfstudio LERF_TEST_NERFSTUDIO=required $(PYTHON) -m pytest tests/nerfstudio -W ignore --timeout 1800 \
+		$(ARGS)
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

@@ -10,11 +10,14 @@ model.query("the red mug").queries[0].geometry
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 # torch and numba each keep a pool of OpenMP threads. By default a pool spins while it waits and starves the other,
 # which slows a training step several times. The policy is read once, when the OpenMP library loads: so it is set
 # before either is imported.
+WAITS_ACTIVELY = "torch" in sys.modules and os.environ.get("OMP_WAIT_POLICY", "").upper() != "PASSIVE"
+"""Whether torch was there first, so that its threads spin whatever is set now."""
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:

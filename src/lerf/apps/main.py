@@ -26,6 +26,7 @@ from lerf.apps.eval import Eval
 from lerf.apps.export import Export
 from lerf.apps.failures import failure_of, give_up_output
 from lerf.apps.features import Features
+from lerf.apps.import_run import Import
 from lerf.apps.info import Info
 from lerf.apps.make_scene import MakeScene
 from lerf.apps.poses import Poses
@@ -44,6 +45,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "export": (Export, "lerf.apps.export_files:export"),
     "bake": (Bake, "lerf.apps.bake:bake"),
     "eval": (Eval, "lerf.apps.eval:evaluate"),
+    "import": (Import, "lerf.apps.import_run:import_run"),
     "info": (Info, "lerf.apps.info:info"),
     "demo": (Demo, "lerf.apps.demo_report:demo"),
     "make-scene": (MakeScene, "lerf.apps.make_scene:make_scene"),
