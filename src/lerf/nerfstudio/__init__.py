@@ -8,9 +8,10 @@ that may fail before it is asked, and what fails then is said in one sentence an
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
-METHODS = {"lerf": "lerf", "lerf_lite": "lerf-lite", "lerf_big": "lerf-big", "lerf_cpu": "lerf-cpu"}
+Method = Literal["lerf", "lerf-lite", "lerf-big", "lerf-cpu"]
+METHODS: dict[str, Method] = {"lerf": "lerf", "lerf_lite": "lerf-lite", "lerf_big": "lerf-big", "lerf_cpu": "lerf-cpu"}
 """Names of the methods by those of the objects that the entry points name."""
 _told: set[str] = set()
 

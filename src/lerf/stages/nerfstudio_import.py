@@ -22,7 +22,7 @@ from lerf.run.make_settings import make_settings, setting_hints
 from lerf.run.nerfstudio_facts import PlugInFacts, TrainedPhoto, read_plug_in_facts
 from lerf.run.nerfstudio_run import CONFIG, OBJECT, NerfstudioRun, read_checkpoint, read_nerfstudio_run
 from lerf.run.settings import TrainSettings
-from lerf.scenes.load import load_scene
+from lerf.scenes.load import load_scene, read_scene
 from lerf.scenes.nerfstudio_frame import with_frame
 from lerf.scenes.record import scene_to_plain
 from lerf.scenes.scene import Scene
@@ -105,6 +105,8 @@ def _settings(
         if not isinstance(sizes, Mapping):
             raise RunError(f"{run.folder / CONFIG} has no {entry}: it was made by another version of the plug-in.")
         given |= {f"{part}.{name}": _tuples(size) for name, size in sizes.items() if name != OBJECT}
+    if facts.dense == "none":  # there is no head whose size could be given
+        given.pop("language.dense_hidden", None)
     unknown = [name for name in given if name not in hints]
     if unknown:
         raise ConfigError(f"{run.folder / CONFIG} has the setting {unknown[0]}, which this version does not know.")
@@ -125,11 +127,11 @@ def _scene(settings: TrainSettings, facts: PlugInFacts, tensors: Mapping[str, Te
     ours = np.stack([loaded.photos[index].camera.camera_to_world for index in train])
     theirs = np.array([facts.photos[row].camera_to_world for row in order]).reshape(-1, 3, 4)
     to_theirs = frame_between(ours, theirs, settings.data)
-    inner = Similarity(*(tensors[f"frame.{name}"].double().numpy() for name in ("rotation", "translation")),
-                       float(tensors["frame.scale"]))  # fmt: skip
+    rotation, translation = (tensors[f"frame.{name}"].double().numpy() for name in ("rotation", "translation"))
+    inner = Similarity(rotation, translation, float(tensors["frame.scale"]))
     similarity = _sound(inner).after(to_theirs)
-    background = "alpha" if facts.cut_out else None
-    scene = replace(loaded, train=train, test=tuple(sorted(test)), similarity=similarity, background=background)
+    scene = replace(loaded, train=train, test=tuple(sorted(test)), similarity=similarity)
+    scene = replace(scene, background="alpha" if facts.cut_out else None)
     corrections = tensors.get(CORRECTIONS)
     if corrections is None or not len(corrections):
         return scene, order
@@ -153,18 +155,15 @@ def match_photos(scene: Scene, trained: Sequence[TrainedPhoto]) -> dict[int, int
     for index, photo in enumerate(scene.photos):
         by_name.setdefault(Path(photo.name).name, []).append(index)
     found: dict[int, int] = {}
-    for row, photo in enumerate(trained):
-        named = by_name.get(Path(photo.file).name, [])
-        parts = Path(photo.file).parts
-        fits = [
-            index
-            for index in named
-            if parts[-len(Path(scene.photos[index].name).parts) :] == Path(scene.photos[index].name).parts
-        ]
-        choice = [by_path[photo.file]] if photo.file in by_path else fits if len(fits) == 1 else named
+    for row, one in enumerate(trained):
+        parts = Path(one.file).parts
+        named = by_name.get(parts[-1], [])
+        listed = {index: Path(scene.photos[index].name).parts for index in named}
+        fits = [index for index, own in listed.items() if parts[-len(own) :] == own]
+        choice = [by_path[one.file]] if one.file in by_path else fits if len(fits) == 1 else named
         if len(choice) != 1 or choice[0] in found:
             how = "is not in" if not choice else "is more than one photo of"
-            raise ConfigError(f"{photo.file}, which was trained on, {how} {scene.root}: give the capture with --data.")
+            raise ConfigError(f"{one.file}, which was trained on, {how} {scene.root}: give the capture with --data.")
         found[choice[0]] = row
     return found
 
@@ -232,7 +231,5 @@ def _stages(tensors: Mapping[str, Tensor], order: list[int], step: int) -> dict[
 
 def _uncorrected(settings: TrainSettings, scene: Scene) -> Scene:
     """The capture as its files have it, with the run's split: what a later command finds again."""
-    from lerf.scenes.load import read_scene
-
     loaded = read_scene(Path(settings.data), settings.downscale, settings.missing)
     return replace(loaded, train=scene.train, test=scene.test)
