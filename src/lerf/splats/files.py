@@ -15,17 +15,10 @@ from lerf.splats.sog import read_sog
 from lerf.splats.splats import Splats, check_splats
 from lerf.splats.spz import MAGIC, read_spz, write_spz
 
-SUFFIXES = (".ply", ".splat", ".spz", ".sog")
-"""Names of files that are read; `.compressed.ply` is one of the first."""
 REMEDY = "give a splat as .ply, .splat, .spz or .sog, or convert it with another program first"
 WRITERS: dict[str, Callable[[Path, Splats], None]] = {
     ".ply": write_splat_ply, ".splat": write_dot_splat, ".spz": write_spz,
 }  # fmt: skip
-
-
-def is_splat_name(path: Path) -> bool:
-    """Whether a path has the name of a file of splats."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read_splats(path: Path) -> Splats:
