@@ -1,11 +1,10 @@
 """Splats go through files and come back: to the bit in PLY, within the steps of the packed formats elsewhere."""
 
 import struct
-import zipfile
 
 import numpy as np
 import pytest
-from splat_samples import furthest_apart, random_splats
+from splat_samples import furthest_apart, random_splats, text_rows, write_sog
 
 from lerf.errors import LerfWarning, SplatError
 from lerf.splats.files import read_splats, write_splats
@@ -37,8 +36,7 @@ def test_ply_in_any_order_and_form(tmp_path, degree: int, form: str) -> None:
     lines = ["ply", f"format {form} 1.0", "comment made by hand", "element camera 1", "property float fov"]
     lines += ["element vertex 50", *(f"property {told} {name}" for name, (_, told) in kinds), "end_header", ""]
     if form == "ascii":
-        rows = [" ".join(repr(float(row[name])) for name in order) for row in splats.table]
-        body = ("60.0\n" + "\n".join(rows) + "\n").encode()
+        body = ("60.0\n" + text_rows(splats, order)).encode()
     else:
         sign = ">" if "big" in form else "<"
         table = np.empty(50, [(str(name), sign + kind) for name, (kind, _) in kinds])
@@ -94,33 +92,9 @@ def test_what_a_format_cannot_hold_is_told(tmp_path) -> None:
         write_splats(tmp_path / "a.spz", random_splats(9, 0).with_columns({"x": np.full(9, 1e7)}))
 
 
-def webp(archive: zipfile.ZipFile, name: str, pixels: np.ndarray) -> None:
-    from PIL import Image
-
-    with archive.open(name, "w") as file:
-        Image.fromarray(pixels).save(file, "WEBP", lossless=True, exact=True)
-
-
 def test_sog(tmp_path) -> None:
     """Four Gaussians in pictures of 2 x 3 pixels, worked out by hand."""
-    filled = np.zeros((2, 3, 4), np.uint8)
-    low, high, quats, scales, shades = (filled.copy() for _ in range(5))
-    high[0, :, 0], low[0, :, 0] = (0, 128, 255), (0, 0, 255)
-    for picture in (low, high):
-        picture[..., 3] = 255
-    quats[...] = 128, 128, 255, 254  # z is the third kept one where y is left out
-    scales[..., :3], scales[..., 3] = 3, 255
-    shades[...] = 10, 20, 30, 51
-    codebook = ",".join(str(number / 10) for number in range(256))
-    meta = (
-        '{"version":2,"count":4,"means":{"mins":[-1,0,0],"maxs":[1,0,0],"files":["l.webp","u.webp"]},'
-        f'"scales":{{"codebook":[{codebook}],"files":["s.webp"]}},"quats":{{"files":["q.webp"]}},'
-        f'"sh0":{{"codebook":[{codebook}],"files":["c.webp"]}}}}'
-    )
-    with zipfile.ZipFile(tmp_path / "a.sog", "w") as archive:
-        archive.writestr("meta.json", meta)
-        for name, pixels in (("l", low), ("u", high), ("q", quats), ("s", scales), ("c", shades)):
-            webp(archive, f"{name}.webp", pixels)
+    write_sog(tmp_path / "a.sog")
     read = read_splats(tmp_path / "a.sog")
     assert len(read) == 4
     assert np.allclose(read.means[:3, 0], [-np.expm1(1), np.expm1(2 * 128 * 256 / 65535 - 1), np.expm1(1)], atol=1e-6)

@@ -37,9 +37,9 @@ def density(square):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True)
-def project(means, quaternions, scales, rotation, position, numbers, centres, whitening, depths):  # type: ignore[no-untyped-def]
+def project(means, quaternions, scales, camera, centres, whitening, depths):  # type: ignore[no-untyped-def]
     """As `reference_splats.project_splats`, in double precision inside."""
-    fx, fy, cx, cy, reach_x, reach_y, near = numbers
+    rotation, position, (fx, fy, cx, cy, reach_x, reach_y, near) = camera
     wide_x, wide_y = WIDER * reach_x, WIDER * reach_y
     for i in prange(means.shape[0]):
         px, py, pz = means[i, 0] - position[0], means[i, 1] - position[1], means[i, 2] - position[2]
@@ -77,11 +77,12 @@ def project(means, quaternions, scales, rotation, position, numbers, centres, wh
 
 
 @njit(parallel=True, cache=True)
-def boxes_of(centres, whitening, opacities, low_x, low_y, columns, rows, boxes, limits):  # type: ignore[no-untyped-def]
+def boxes_of(centres, whitening, opacities, grid, boxes, limits):  # type: ignore[no-untyped-def]
     """The tiles that each Gaussian may reach, as first and last column and row; and its largest u^2 + v^2.
 
     The grid of `columns` x `rows` tiles begins at the pixel (low_x, low_y). Empty ranges end before they begin.
     """
+    low_x, low_y, columns, rows = grid
     for i in prange(centres.shape[0]):
         boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = 0, -1, 0, -1
         limits[i] = -1.0

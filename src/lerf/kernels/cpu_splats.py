@@ -28,10 +28,10 @@ def project_splats(
     centres, whitening = torch.empty(len(means), 2), torch.empty(len(means), 3)
     depths = torch.empty(len(means))
     numbers = (*map(float, (*view.focal, *view.centre, *view.reach, view.near)),)
-    tiles.project(
-        _array(means), _array(quaternions), _array(scales), view.rotation.detach().cpu().double().numpy(),
-        view.position.detach().cpu().double().numpy(), numbers, centres.numpy(), whitening.numpy(), depths.numpy(),
-    )  # fmt: skip
+    turn, position = (part.detach().cpu().double().numpy() for part in (view.rotation, view.position))
+    camera = np.ascontiguousarray(turn), np.ascontiguousarray(position), numbers
+    outputs = (part.numpy() for part in (centres, whitening, depths))
+    tiles.project(_array(means), _array(quaternions), _array(scales), camera, *outputs)
     return centres, whitening, depths
 
 
@@ -106,7 +106,7 @@ def _in_tiles(flat: FlatSplats, x: float, y: float, columns: int, rows: int) -> 
     """The lists of a grid of tiles that begins at the pixel (x, y), and the Gaussians as arrays with their limits."""
     centres, whitening, opacities, colours = (_array(tensor) for tensor in flat)
     boxes, limits = np.empty((len(centres), 4), np.int32), np.empty(len(centres), np.float32)
-    tiles.boxes_of(centres, whitening, opacities, x, y, columns, rows, boxes, limits)
+    tiles.boxes_of(centres, whitening, opacities, (x, y, columns, rows), boxes, limits)
     starts, entries = tiles.tile_lists(boxes, columns, rows)
     return (starts, entries, columns, rows), (centres, whitening, opacities, colours, limits)
 
