@@ -33,6 +33,7 @@ from lerf.run.make_settings import (
     setting_values,
 )
 from lerf.run.settings import LanguageSource, PresetName, TrainSettings, optional
+from lerf.splats.names import is_splat_name
 
 HELP = ("-h", "--help")
 
@@ -55,6 +56,12 @@ class AheadOptions(StartOptions):
     device: str | None = None
     encoder: str | None = None
     language: LanguageSource | None = None
+    radiance: str | None = None
+
+    @property
+    def splat(self) -> str | None:
+        """The radiance, where it is a file of splats, which decides where language comes from."""
+        return self.radiance if self.radiance and is_splat_name(self.radiance) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +110,7 @@ class Train(Command, OfflineOption, PageOptions, TrainSettings, StartOptions, Ou
         """Settings, by the names of `setting_hints`, that differ from those that the preset or --config gives."""
         asked = {
             "device": self.device, "steps": self.steps, "encoder": self.encoder,
-            "language_source": self.language_source,
+            "language_source": self.language_source, "radiance_run": self.radiance_run if self.splat else None,
         }  # fmt: skip
         before, now = setting_values(_started(self.config, self.preset, asked)), setting_values(self.settings)
         return [name for name in now if now[name] != before[name]]
@@ -132,7 +139,10 @@ def defaults(arguments: Sequence[str]) -> Train:
         from lerf.run.device import choose_device
 
         device = choose_device(device)
-    asked = {"device": device, "steps": ahead.steps, "encoder": ahead.encoder, "language_source": ahead.language}
+    asked = {
+        "device": device, "steps": ahead.steps, "encoder": ahead.encoder, "language_source": ahead.language,
+        "radiance_run": ahead.splat,
+    }  # fmt: skip
     return Train(**vars(_started(ahead.config, ahead.preset or default_preset(device or "cpu"), asked)))
 
 
