@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from lerf.errors import ConfigError
 from lerf.language.config import LanguageConfig
 from lerf.radiance.hash_grid.config import RadianceConfig
-from lerf.ranges import Count, Positive, Range
+from lerf.ranges import ADDED, Count, Positive, Range
 from lerf.run.checks import OPTION_NAMES, check_fields, check_value, hints_of
 from lerf.training.schedules import LanguageTraining, RadianceTraining
 
@@ -101,8 +101,6 @@ answers better than a trained field (`docs/quality.md`)."""
 
 MEMORY = 4.0
 """Gigabytes that photos, and later features, may take unless the user says."""
-ADDED = {"added": True}
-"""Marks a setting that older runs do not have; they were made with its default."""
 
 
 def optional(metavar: str | None = None, name: str | None = None) -> Any:

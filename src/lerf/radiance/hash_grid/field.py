@@ -86,6 +86,7 @@ class RadianceField(nn.Module):
         self.log_gain = nn.Parameter(torch.zeros(photos, 3))
         side = config.grid_side
         self.register_buffer("density_grid", torch.full((side, side, side), INITIAL_DENSITY))
+        self._seen: Tensor | None = None
 
     def _initialise(self) -> None:
         """He initialisation with zero biases (He et al. 2015).
@@ -238,9 +239,15 @@ class RadianceField(nn.Module):
         A mean, not a maximum: single dense outliers would draw all samples to themselves, and with them all density.
         """
         flat = self.density_grid.view(-1)
-        seen = torch.zeros_like(flat).scatter_reduce_(0, index, densities, "mean", include_self=False)
+        if self._seen is None or self._seen.device != flat.device:
+            self._seen = flat.new_zeros(2, flat.numel())
+        total, count = self._seen
+        total.index_add_(0, index, densities)
+        count.index_add_(0, index, torch.ones_like(densities))
         # Repeated cells write the same number, so the order of the writes does not matter.
-        flat[index] = flat[index] * decay + (1.0 - decay) * seen[index]
+        flat[index] = flat[index] * decay + (1.0 - decay) * (total[index] / count[index])
+        # Of millions of cells few are seen: clearing these alone spares most of the work.
+        total[index], count[index] = 0.0, 0.0
 
     @torch.no_grad()
     def sample_rays(self, rays: RayBundle, samples: int | None = None) -> RaySamples:
