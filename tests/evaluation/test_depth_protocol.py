@@ -1,4 +1,4 @@
-"""Depth against sparse points: a radiance that knows the truth, ones that are wrong by known amounts, and the report."""
+"""Depth against sparse points: a radiance that knows the truth, ones that are wrong by so much, and the report."""
 
 from __future__ import annotations
 

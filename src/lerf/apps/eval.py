@@ -28,7 +28,8 @@ class Eval(RunOptions):
     points and, where the truth is known, its answers to phrases."""
 
     protocol: Annotated[tuple[ProtocolName, ...], arg(help_behavior_hint="")] = ()
-    """What to measure; by default all that the scene's material allows: always colour, depth where it has sparse points, all of a generated scene."""
+    """What to measure; by default all that the scene allows: always colour, depth where it has sparse points,
+    all of a generated scene."""
     labels: Annotated[Path | None, optional("DIR")] = None
     """Folder of truth: LangSplat's label files, box files, or a generated scene; by default the capture's own."""
     maps: Annotated[Path | None, optional("DIR")] = None

@@ -23,7 +23,8 @@ NO_DEPTH = 1.0
 
 
 def sightings(tracks: Tracks | None, photo: int) -> np.ndarray:
-    """Indices of a photo's pairs in `tracks` that measure depth, int64 [pairs]; none where it is not known who sees what.
+    """Indices of a photo's pairs in `tracks` that measure depth, int64 [pairs]; none where it is not known who sees
+    what.
 
     Points that training may learn from are no measure (`left_for_measuring`).
     """

@@ -45,14 +45,14 @@ _NERFACTO = RadianceConfig(
     levels=16, log2_entries=19, finest=2048, hidden=64, geometry=15, colour_hidden=64, shading="per-sample", samples=48,
     render_samples=96, bins=256,
 )  # fmt: skip
-_NERFACTO_TRAINING = RadianceTraining(steps=30_000)
+_NERFACTO_TRAINING = RadianceTraining(steps=30_000, points="surfaces")
 
 PRESETS: dict[PresetName, Preset] = {
     "lerf-cpu": Preset(
         encoder="openclip",
         dense="dino",
         features="dense",
-        radiance_training=RadianceTraining(steps=3000),
+        radiance_training=RadianceTraining(steps=3000, points="surfaces"),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),
@@ -61,7 +61,7 @@ PRESETS: dict[PresetName, Preset] = {
     "lerf-demo": Preset(
         encoder="mini",
         dense="mini-map",
-        radiance_training=RadianceTraining(steps=1200, distortion_ramp=(200, 500), anneal_steps=100),
+        radiance_training=RadianceTraining(steps=1200, distortion_ramp=(200, 500), anneal_steps=100, points="surfaces"),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),

@@ -16,6 +16,8 @@ from lerf.training.point_rays import PointRays, point_rays
 POINTS = "sparse_points"
 """Fact of a radiance's checkpoint: how often its training photos see sparse points."""
 
+LEAST_NEAR = 0.4
+"""Near by points over that of the settings, at least: a point may be wrong and stand before a lens."""
 ROUNDING = 1e-3
 """By which bounds may differ, as a share, and still be of the same points."""
 
@@ -44,14 +46,14 @@ def sparse_prior(context: Context) -> SparsePrior:
     prior = SparsePrior(sizes)
     if rays is not None:
         near, far = rays.bounds()
-        near, far = max(near, sizes.near), min(far, sizes.far)
+        near, far = max(near, LEAST_NEAR * sizes.near), min(far, sizes.far)
         if near < far:
             facts = {BOUNDS: {"near": near, "far": far}, POINTS: len(rays)}
             prior = SparsePrior(replace(sizes, near=near, far=far), rays if use == "surfaces" else None, facts)
             told = "must lie on surfaces and bound" if use == "surfaces" else "bound"
             context.reporter.note(
-                f"{len(rays)} sightings of sparse points {told} what photos see: {near:.3g} to {far:.3g} away, where "
-                "cameras lie about 1 from the middle."
+                f"{len(rays)} sightings of sparse points {told} what photos see: {near:.3g} to {far:.3g} units "
+                "of the normalised frame away."
             )
     _refuse_others(context, prior)
     return prior

@@ -47,7 +47,7 @@ class RadianceTraining:
     pose_rate: NotNegative = 0.05
     """Learning rate of the pose corrections as a share of the table's."""
     points: UseOfPoints = field(default="none", metadata=ADDED)
-    """What the capture's sparse 3D points are for, where it has any: nothing, near and far, or also surfaces."""
+    """What the capture's sparse 3D points are for, where it has any: none, near and far, or also where rays end."""
     point_rays: Count = field(default=256, metadata=ADDED)
     """Rays of a step that must end at sparse points."""
     point_weight: NotNegative = field(default=1e-2, metadata=ADDED)

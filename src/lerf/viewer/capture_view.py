@@ -221,7 +221,7 @@ class CaptureView(Flights):
 def shells_of(
     points: Float[np.ndarray, "points 3"], cameras: Float[np.ndarray, "cameras 3"], reach: float
 ) -> Int[np.ndarray, " points"]:
-    """Of each point the number n of its group: it is at least `reach` / 2^n from the nearest camera, or n is the last."""
+    """Of each point the number n of its group: `reach` / 2^n or more from any camera, or n is the last."""
     nearest = np.asarray(cKDTree(cameras).query(points)[0])
     number = np.ceil(-np.log2(np.maximum(nearest / reach, 2.0**-SHELLS)))
     shells: Int[np.ndarray, " points"] = np.clip(number, 0, SHELLS - 1).astype(np.int64)
