@@ -39,7 +39,7 @@ def test_the_photos_are_looked_at_once(drawn, tmp_path, monkeypatch):
     read = []
     assemble = load.assemble
     monkeypatch.setattr(load, "assemble", lambda listing, *options: read.append(1) or assemble(listing, *options))
-    train(drawn.folder, tmp_path / "run", "--steps", "2")
+    train(drawn.folder, tmp_path / "run")
     assert len(read) == 1
 
 

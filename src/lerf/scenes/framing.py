@@ -22,7 +22,7 @@ MOST = 50
 WITHIN = (5.0, 95.0)
 """Percentiles, along each axis, between which sightings then lie in the unit cube."""
 FEWEST = 100
-"""Sightings, or points where it is not known which photo sees which, on which a frame is based."""
+"""Sightings on which a frame is based."""
 LARGEST = 100.0
 """Normalised units; a frame that is so much larger is left as it is, for its points are no good."""
 
@@ -30,13 +30,16 @@ LARGEST = 100.0
 def framed_by(scene: Scene, points: SparsePoints | None) -> Scene:
     """The scene, in a wider normalised frame where most of what its photos see lies outside of the unit cube.
 
-    Points count as often as photos see them, as far as that is known. The axes stay, and where the frame is another its
-    unit cube holds most points and all training cameras.
+    Points count as often as photos see them; where it is not known which photo sees which, training cannot learn from
+    them where surfaces are, and in a wide frame without that it learns fog. The axes stay, and where the frame is
+    another its unit cube holds most points and all training cameras.
     """
     if points is None or len(points) == 0:
         return scene
     tracks = tracks_of(scene, points)
-    seen = tracks.points if tracks.point is None else tracks.points[tracks.point]
+    if tracks.point is None:
+        return scene
+    seen = tracks.points[tracks.point]
     if len(seen) < FEWEST or np.percentile(np.abs(seen).max(1), MOST) <= 1.0:
         return scene
     low, high = _bounds(scene, seen)
