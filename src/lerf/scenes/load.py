@@ -13,7 +13,6 @@ from lerf.errors import LerfWarning, SceneError
 from lerf.files import folders_in, is_file, is_folder
 from lerf.scenes.assemble import Progress, assemble
 from lerf.scenes.finder import name_in, pictures_under, some_of
-from lerf.scenes.framing import framed_by
 from lerf.scenes.listing import Listing, Missing
 from lerf.scenes.model_points import MODEL_POINTS, read_model_points, with_model_points
 from lerf.scenes.readers import READERS, colmap, transforms_json
@@ -85,11 +84,7 @@ def read_scene(
     if listing.metadata.get("format") == transforms_json.READER.name:
         models = [place for reader, place in others if reader is colmap.READER]
         listing = with_model_points(listing, models[0], root) if models else listing
-    scene = assemble(replace(listing, notes=(*notes, *listing.notes, *rivals)), downscale, missing, progress)
-    try:
-        return framed_by(scene, read_points(scene))
-    except SceneError:
-        return scene  # told by whoever uses the points
+    return assemble(replace(listing, notes=(*notes, *listing.notes, *rivals)), downscale, missing, progress)
 
 
 def read_points(scene: Scene) -> SparsePoints | None:

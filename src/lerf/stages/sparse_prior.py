@@ -16,8 +16,6 @@ from lerf.training.point_rays import PointRays, point_rays
 POINTS = "sparse_points"
 """Fact of a radiance's checkpoint: how often its training photos see sparse points."""
 
-LEAST_NEAR = 0.4
-"""Near by points over that of the settings, at least: a point may be wrong and stand before a lens."""
 ROUNDING = 1e-3
 """By which bounds may differ, as a share, and still be of the same points."""
 
@@ -46,7 +44,7 @@ def sparse_prior(context: Context) -> SparsePrior:
     prior = SparsePrior(sizes)
     if rays is not None:
         near, far = rays.bounds()
-        near, far = max(near, LEAST_NEAR * sizes.near), min(far, sizes.far)
+        near, far = max(near, sizes.near), min(far, sizes.far)
         if near < far:
             facts = {BOUNDS: {"near": near, "far": far}, POINTS: len(rays)}
             prior = SparsePrior(replace(sizes, near=near, far=far), rays if use == "surfaces" else None, facts)

@@ -74,6 +74,9 @@ class RadianceTrainer:
         c, step, field = self.config, self.step_count, self.field
         batch = draw(c.rays, self.generator)
         rays = self.poses(batch.rays, batch.train_index) if self.poses else batch.rays
+        if c.level_share:
+            # From the step alone, so that a training that goes on does what one without a break does.
+            field.open_levels(min(step / (c.level_share * c.steps), 1.0))
         if step % c.grid_every == 0:
             field.refresh_density_grid(c.grid_cells, c.grid_decay, self.generator)
         jitter = torch.rand(len(batch.rays), generator=self.generator).to(batch.colours.device)
