@@ -12,6 +12,7 @@ from lerf.radiance.surface import trace_surface
 from lerf.run.folder import StageName
 from lerf.run.report import reported
 from lerf.stages.features import FeatureStage
+from lerf.stages.mask_targets import with_masks
 from lerf.stages.radiance import open_radiance
 from lerf.stages.stage import Context
 from lerf.steps import finish
@@ -39,6 +40,8 @@ class LanguageLiftStage:
         radiance, samples = open_radiance(context), settings.language.samples
         train = radiance.scene.train
         targets = open_photo_by_photo(pyramids.image_text, settings.memory_bytes, settings.device)
+        if pyramids.masks is not None:
+            targets = with_masks(targets, pyramids.masks, settings.device)
         surface = finish(trace_surface(radiance.source, radiance.cameras, train, samples))
         inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder)
         with reported(context.reporter, self.name, len(train)) as progress:
