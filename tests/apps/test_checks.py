@@ -61,6 +61,7 @@ WITHOUT_EFFECT = {
     "train": [
         "--port 8000", "--host 0.0.0.0", "--preset lerf-demo --language-training.steps 9",
         "--preset lerf-demo --language.hidden 9", "--radiance OTHER --radiance-training.rays 9",
+        "--radiance-training.points bounds --radiance-training.point-rays 9",
         "--radiance-training.pose-rate 0.1", "--dense none --language-training.dense-weight 0.5",
         "--preset lerf-demo --radiance OTHER --steps 9", "--features dense --border zero",
         "--radiance a.ply --radiance.levels 4",

@@ -200,7 +200,7 @@ def train(command: Train, console: Console) -> dict[str, Any]:
         page = TrainingPage(reporter, title=resolved(output).name, host=command.host, port=command.port)
         console.print(f"Watch it at {page.url}")
     try:
-        run = run_training(settings, output, offline=command.offline, reporter=page or reporter)
+        run = run_training(settings, output, offline=command.offline, reporter=page or reporter, scene=scene)
     finally:
         reporter.close()
         if page is not None:

@@ -135,6 +135,13 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
             raise ConfigError("--mask-crops is for masks; leave it out, or give --masks their folder.")
         if name == "radiance_training.pose_rate" and not settings.radiance_training.refine_poses:
             raise ConfigError(f"{option(name)} is for correcting poses; leave it out, or give --refine-poses.")
+        if name in ("radiance_training.point_rays", "radiance_training.point_weight") and (
+            settings.radiance_training.points != "surfaces"
+        ):
+            raise ConfigError(
+                f"{option(name)} is for rays through sparse points; leave it out, or give --radiance-training.points "
+                "surfaces."
+            )
         if name == "radiance_training.distortion_ramp" and not settings.radiance_training.distortion:
             raise ConfigError(f"{option(name)} fades in a loss of no weight; leave it or that weight of 0 out.")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +24,7 @@ from lerf.language.field import LanguageField
 from lerf.language.gaussian_language import GaussianLanguage
 from lerf.language.per_sample import PerSampleLanguage
 from lerf.language.protocol import LanguageSource
+from lerf.radiance.hash_grid.config import RadianceConfig
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.protocol import Radiance
@@ -42,7 +45,17 @@ BAKED_FROM = {
     "field": "language.safetensors", "lift": "radiance.safetensors", "gaussians": "radiance.safetensors",
 }  # fmt: skip
 """Checkpoint whose hash an index carries."""
+BOUNDS = "bounds"
+"""Fact of a radiance: near and far, normalised units, where sparse points gave them."""
 Width = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
+_Distance = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+
+
+class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Near and far of a radiance, normalised units."""
+
+    near: _Distance
+    far: _Distance
 
 
 class _Widths(msgspec.Struct):
@@ -94,9 +107,23 @@ def open_radiance_field(folder: RunFolder, settings: TrainSettings, scene: Scene
     """
     tensors, facts = folder.load_stage("radiance")
     _check_finished(folder, "radiance", facts)
-    sizes = settings.radiance.for_background(scene.background)
+    sizes = with_bounds(settings.radiance.for_background(scene.background), facts, str(folder.path))
     field = folder.restore_field("radiance", lambda: RadianceField(sizes, len(scene.train)), tensors)
     return typing.cast(RadianceField, field.to(device).eval())
+
+
+def with_bounds(sizes: RadianceConfig, facts: Mapping[str, Any], where: str) -> RadianceConfig:
+    """Sizes with the near and far that sparse points gave a radiance, as its checkpoint's facts have them.
+
+    Raises:
+        RunError: they are no distances.
+    """
+    if BOUNDS not in facts:
+        return sizes
+    bounds = converted(facts[BOUNDS], Bounds, where, error=RunError, remedy=TRAIN_AGAIN)
+    if bounds.near >= bounds.far:
+        raise RunError(f"The radiance of {where} begins behind its end; {TRAIN_AGAIN}.")
+    return replace(sizes, near=bounds.near, far=bounds.far)
 
 
 def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> LanguageSource:

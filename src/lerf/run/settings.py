@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 from lerf.errors import ConfigError
 from lerf.language.config import LanguageConfig
 from lerf.radiance.hash_grid.config import RadianceConfig
-from lerf.ranges import Count, Positive, Range
+from lerf.ranges import ADDED, Count, Positive, Range
 from lerf.run.checks import OPTION_NAMES, check_fields, check_value, hints_of
 from lerf.splats.names import is_splat_name
 from lerf.training.schedules import LanguageTraining, RadianceTraining
@@ -49,14 +49,14 @@ _NERFACTO = RadianceConfig(
     levels=16, log2_entries=19, finest=2048, hidden=64, geometry=15, colour_hidden=64, shading="per-sample", samples=48,
     render_samples=96, bins=256,
 )  # fmt: skip
-_NERFACTO_TRAINING = RadianceTraining(steps=30_000)
+_NERFACTO_TRAINING = RadianceTraining(steps=30_000, points="surfaces")
 
 PRESETS: dict[PresetName, Preset] = {
     "lerf-cpu": Preset(
         encoder="openclip",
         dense="dino",
         features="dense",
-        radiance_training=RadianceTraining(steps=3000),
+        radiance_training=RadianceTraining(steps=3000, points="surfaces"),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),
@@ -65,7 +65,7 @@ PRESETS: dict[PresetName, Preset] = {
     "lerf-demo": Preset(
         encoder="mini",
         dense="mini-map",
-        radiance_training=RadianceTraining(steps=1200, distortion_ramp=(200, 500), anneal_steps=100),
+        radiance_training=RadianceTraining(steps=1200, distortion_ramp=(200, 500), anneal_steps=100, points="surfaces"),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),
@@ -105,8 +105,6 @@ answers better than a trained field (`docs/quality.md`)."""
 
 MEMORY = 4.0
 """Gigabytes that photos, and later features, may take unless the user says."""
-ADDED = {"added": True}
-"""Marks a setting that older runs do not have; they were made with its default."""
 
 
 def optional(metavar: str | None = None, name: str | None = None) -> Any:
