@@ -2,11 +2,11 @@
 
     python benchmarks/wall.py PHOTOS [--encoder conse] [--walls 3] [--half reported] [--json]
 
-Photographs of known classes (`composed.py` says how they are named) hang on a flat wall, small and large; cameras look at
-it from near and far and from the side. The radiance is the wall itself, so that nothing of the answer is the fault of
+Photographs of known classes (`composed.py` says how they are named) hang on a flat wall, small and large; cameras look
+at it from near and far and from the side. The radiance is the wall itself: nothing of the answer is the fault of
 geometry. Language is lifted from the training views and asked for the names in the held-out ones, at one scale for a
-wall; beside it stands the 2D baseline, whose scale is chosen for each view. A name is found where the most relevant pixel
-lies on its photograph. Pyramids are kept in the cache.
+wall; beside it stands the 2D baseline, whose scale is chosen for each view. A name is found where the most relevant
+pixel lies on its photograph. Pyramids are kept in the cache.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from composed import SEED, photos_of
 from PIL import Image
 from torch import Tensor
 
+from composed import SEED, photos_of
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.encoders.registry import load_encoder
 from lerf.encoders.taxonomy import CLASSES, load_taxonomy
@@ -41,8 +41,9 @@ from lerf.pyramids.lookup import PyramidTable
 from lerf.pyramids.store import build_pyramids
 from lerf.queries.phrases import embed_phrases
 from lerf.queries.scales import ScaleSearch, choose_scales, relevancy_at
+from lerf.radiance.protocol import ColourPicture
 from lerf.radiance.surface import trace_surface
-from lerf.steps import finish
+from lerf.steps import Steps, finish
 
 WIDTH, HEIGHT, FOCAL = 480, 360, 330.0
 HALF = (1.3, 0.9)
@@ -56,7 +57,27 @@ TRAIN, HELD_OUT = 9, 4
 
 
 class Wall:
-    """Implements `Radiance.trace` for a wall in the plane z = 0: one sample a ray."""
+    """Implements `Radiance` for a wall in the plane z = 0, white beyond: one sample a ray."""
+
+    def __init__(self, texture: Tensor) -> None:
+        """`texture` is [1, 3, rows, columns] in 0..1; its first row is the highest."""
+        self.texture = texture
+
+    def colours(self, points: Tensor) -> Tensor:
+        """Of points (x, y) on the wall, [rows, columns, 2], the colours [3, rows, columns]; black beyond it."""
+        where = points / torch.tensor(HALF) * torch.tensor([1.0, -1.0])
+        return F.grid_sample(self.texture, where[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+
+    def render(self, cameras: CameraTable, index: int, samples: int | None = None) -> Steps[ColourPicture]:
+        """See `Radiance.render`."""
+        width, height = cameras.sizes[index].tolist()
+        pixels = image_pixels(width, height)
+        rays = self.trace(cameras, torch.full((len(pixels),), index), pixels, 1)
+        yield
+        hit = rays.hit.view(height, width)
+        colour = self.colours(rays.median_position[:, :2].view(height, width, 2)).permute(1, 2, 0)
+        depth = rays.median_depth.view(height, width).masked_fill(~hit, torch.nan)
+        return ColourPicture(torch.where(hit[..., None], colour, 1.0), depth, hit.float())
 
     def trace(
         self, cameras: CameraTable, index: Tensor, pixels: Tensor, heaviest: int, samples: int | None = None
@@ -74,8 +95,7 @@ class Wall:
 class Hung:
     """A wall with photographs, and who looks at it."""
 
-    texture: Tensor
-    """[1, 3, rows, columns] in 0..1; the first row is the highest."""
+    wall: Wall
     labels: tuple[int, ...]
     boxes: tuple[tuple[float, float, float, float], ...]
     """Of each photograph: left, bottom, right, top on the wall."""
@@ -107,28 +127,27 @@ def hang(photos: dict[int, list[Path]], classes: list[int], number: int) -> Hung
         distance = DISTANCES[0] * (DISTANCES[1] / DISTANCES[0]) ** ((view % 4 + rng.random()) / 4)
         reach = max(0.0, 1.0 - distance / 2.4)
         aim = np.array([rng.uniform(-1, 1) * HALF[0] * reach, rng.uniform(-1, 1) * HALF[1] * reach, 0.0])
-        eye = aim + [rng.uniform(-0.4, 0.4) * distance, rng.uniform(-0.2, 0.2) * distance, distance]
+        away = [rng.uniform(-0.4, 0.4) * distance, rng.uniform(-0.2, 0.2) * distance, distance]
+        eye = aim + np.array(away)
         back = (eye - aim) / np.linalg.norm(eye - aim)
         right = np.cross([0.0, 1.0, 0.0], back)
         right /= np.linalg.norm(right)
         pose = np.stack([right, np.cross(back, right), back, eye], axis=1)
         cameras.append(Camera(WIDTH, HEIGHT, FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2, pose))
     texture = torch.from_numpy(wall.clip(0, 255).astype(np.float32)).permute(2, 0, 1)[None] / 255.0
-    return Hung(texture, tuple(labels), tuple(boxes), CameraTable.from_cameras(cameras))
+    return Hung(Wall(texture), tuple(labels), tuple(boxes), CameraTable.from_cameras(cameras))
 
 
 def points_of(hung: Hung, view: int, finer: int = 1) -> Tensor:
     """Where the pixels of a view lie on the wall, (x, y), [finer * height, finer * width, 2]."""
     pixels = image_pixels(finer * WIDTH, finer * HEIGHT) / finer
     index = torch.full((len(pixels),), view)
-    return Wall().trace(hung.cameras, index, pixels, 1).median_position[:, :2].view(finer * HEIGHT, finer * WIDTH, 2)
+    return hung.wall.trace(hung.cameras, index, pixels, 1).median_position[:, :2].view(finer * HEIGHT, finer * WIDTH, 2)
 
 
 def photograph(hung: Hung, view: int) -> np.ndarray:
     """What a camera sees, [height, width, 3]; black beyond the wall."""
-    where = points_of(hung, view, 3) / torch.tensor(HALF) * torch.tensor([1.0, -1.0])
-    fine = F.grid_sample(hung.texture, where[None], mode="bilinear", padding_mode="zeros", align_corners=False)
-    picture = F.avg_pool2d(fine, 3)[0].permute(1, 2, 0)
+    picture = F.avg_pool2d(hung.wall.colours(points_of(hung, view, 3))[None], 3)[0].permute(1, 2, 0)
     return (255 * picture).round().to(torch.uint8).numpy()
 
 
@@ -138,8 +157,8 @@ def measure(encoder: ImageTextEncoder, hung: Hung) -> dict[str, list[float]]:
     store = build_pyramids([partial(photograph, hung, view) for view in views], encoder)
     train, held_out = tuple(views[:TRAIN]), views[TRAIN:]
     targets = PyramidTable.from_store(store, train)
-    surface = finish(trace_surface(Wall(), hung.cameras, train, 1, points=20_000))  # type: ignore[arg-type]
-    inputs = LiftInputs(surface, Wall(), hung.cameras, train, 1, encoder)  # type: ignore[arg-type]
+    surface = finish(trace_surface(hung.wall, hung.cameras, train, 1, points=20_000))
+    inputs = LiftInputs(surface, hung.wall, hung.cameras, train, 1, encoder)
     language = CellLanguage(lift(inputs, targets, "0" * 64), 1)
     search = ScaleSearch(language, language.encode_cells())
     names = [load_taxonomy().lemmas[label][0] for label in hung.labels]
@@ -150,7 +169,7 @@ def measure(encoder: ImageTextEncoder, hung: Hung) -> dict[str, list[float]]:
     for view in held_out:
         where = points_of(hung, view).reshape(-1, 2)
         pixels = image_pixels(WIDTH, HEIGHT)
-        latent = language.encode(Wall().trace(hung.cameras, torch.full((len(pixels),), view), pixels, 1))
+        latent = language.encode(hung.wall.trace(hung.cameras, torch.full((len(pixels),), view), pixels, 1))
         flat = table_maps(PyramidTable.from_store(store, [view]), WIDTH, HEIGHT, phrases).flatten(1)
         for row, (left, bottom, right, top) in enumerate(hung.boxes):
             corners = torch.tensor([[left, bottom, 0.0], [right, bottom, 0.0], [right, top, 0.0], [left, top, 0.0]])

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lerf.encoders.protocols import ImageTextEncoder
-from lerf.encoders.rivals import akin, named_things
+from lerf.encoders.rivals import NamedThings, akin, named_things
 
 AUTO = "auto"
 MOST = 20
@@ -53,6 +53,7 @@ class Rivals:
         return limited
 
 
+@runtime_checkable
 class SceneSearch(Protocol):
     """A scene that can tell how well it shows what texts say."""
 
@@ -61,6 +62,18 @@ class SceneSearch(Protocol):
     ) -> Float[Tensor, " texts"]:
         """For each text the highest margin over the canonical ones, in cosines."""
         ...
+
+
+def seen_things(
+    search: SceneSearch, things: NamedThings, canonical: Float[Tensor, "canonical width"]
+) -> Int[Tensor, " seen"]:
+    """Which of the names a scene shows: those that pass the canonical phrases somewhere, the `MOST` best of them, the
+    best first."""
+    if len(things.names) == 0:
+        return torch.empty(0, dtype=torch.int64)
+    peaks = search.peaks(things.vectors.to(canonical), canonical)
+    best = torch.topk(peaks, min(MOST, len(peaks)))
+    return best.indices[best.values > 0].cpu()
 
 
 def rivals_in(
@@ -72,13 +85,9 @@ def rivals_in(
 ) -> Rivals | None:
     """The names that a scene shows best, of those that pass the canonical phrases; None where it shows none."""
     things = named_things(encoder)
-    vectors = things.vectors.to(queries)
-    if len(vectors) == 0:
-        return None
-    peaks = search().peaks(vectors, canonical)
-    best = torch.topk(peaks, min(MOST, len(peaks)))
-    seen = best.indices[best.values > 0].cpu()
+    seen = seen_things(search(), things, canonical)
     if len(seen) == 0:
         return None
     names = tuple(things.names[index] for index in seen.tolist())
-    return Rivals(names, RIVALRY * vectors[seen.to(vectors.device)], ~akin(encoder, texts, queries)[:, seen].cpu())
+    vectors = things.vectors[seen.to(things.vectors.device)].to(queries)
+    return Rivals(names, RIVALRY * vectors, ~akin(encoder, texts, queries)[:, seen].cpu())
