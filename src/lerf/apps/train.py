@@ -22,7 +22,7 @@ from lerf.apps.sizes import size_text
 from lerf.apps.suggest import suggested
 from lerf.encoders.published import title_of
 from lerf.errors import ConfigError, SceneError
-from lerf.files import resolved
+from lerf.files import is_file, resolved
 from lerf.ranges import Count
 from lerf.run.make_settings import (
     changed,
@@ -171,6 +171,7 @@ def run_of(config: Path) -> Path:
 def train(command: Train, console: Console) -> dict[str, Any]:
     """Train, then print the time of each stage."""
     from lerf.apps.estimate import training_needs
+    from lerf.evaluation.agreement import check_agreement
     from lerf.scenes.load import load_scene
     from lerf.stages.prepare import require_encoders
     from lerf.stages.train import train as run_training
@@ -199,19 +200,27 @@ def train(command: Train, console: Console) -> dict[str, Any]:
 
         page = TrainingPage(reporter, title=resolved(output).name, host=command.host, port=command.port)
         console.print(f"Watch it at {page.url}")
+    language, agreement = output / "language.safetensors", None
+    before = language.stat().st_mtime_ns if is_file(language) else None
     try:
         run = run_training(settings, output, offline=command.offline, reporter=page or reporter, scene=scene)
+        if language.stat().st_mtime_ns != before:
+            agreement = check_agreement(output, settings, command.offline)
     finally:
         reporter.close()
         if page is not None:
             page.close()
     timings = run.read_timings()
     seconds = ", ".join(f"{name} {value:.0f} s" for name, value in timings.seconds.items())
+    if agreement is not None:
+        console.print(agreement.sentence)
     console.print(
         f"Done: {seconds or 'nothing was left to do'}; peak memory {size_text(timings.peak_memory_bytes)}.\n"
         f"Ask it: {suggested('query', output, 'a phrase')}",
     )
-    return {"run": str(run.path), "encoder": settings.encoder, "dense": settings.dense, **timings.to_dict()}
+    told = None if agreement is None else agreement.to_dict()
+    facts = {"run": str(run.path), "encoder": settings.encoder, "dense": settings.dense}
+    return {**facts, "agreement": told, **timings.to_dict()}
 
 
 def encoder_line(settings: TrainSettings) -> str:

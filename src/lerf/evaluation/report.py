@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from lerf.errors import ConfigError, RunError, SceneError
+from lerf.evaluation.agreement import warn_of_little
 from lerf.evaluation.captures import check_cameras, check_photos, warn_of_changes
 from lerf.evaluation.colour import Colour
 from lerf.evaluation.depth import Depth
@@ -103,6 +104,8 @@ def evaluate(
         check_photos(capture, model.scene)
     if model.folder is not None:
         warn_of_changes(model.folder, model.scene, capture)
+        if maps is None:
+            warn_of_little(model.folder)
     inputs = EvalInputs(model.scene, _known_truth(model, capture, labels, absent), maps is not None, capture)
     chosen = _choose(protocols, inputs)
     if lpips is not None and "colour" not in [protocol.name for protocol in chosen]:
