@@ -11,6 +11,7 @@ from short_runs import Listener, StopAt
 from splat_scene import splat_of, write_capture
 
 import lerf
+from lerf.apps.main import main
 from lerf.errors import ConfigError, LerfError, LerfWarning, RunError, SceneError, SplatError
 from lerf.language.gaussian_language import GaussianLanguage
 from lerf.radiance.splats.radiance import SplatRadiance
@@ -191,3 +192,24 @@ def test_how_well_a_splat_fits(folder, analytic_capture, monkeypatch) -> None:
     monkeypatch.setattr(splat_fit, "correlation", lambda *_: 0.2)
     with pytest.warns(LerfWarning, match=r"fits the photos badly: their details correlate by 0\.20"):
         splat_fit.require_fit(splats, scene, settings(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("cut.ply", lambda good: good[:-7], "is cut off before their end"),
+        ("short.splat", lambda good: good[:33], "no whole number of Gaussians"),
+        ("none.spz", lambda good: b"\x1f\x8b" + good[:50], "cannot be read as SPZ"),
+        ("none.sog", lambda good: b"PK\3\4" + good[:50], "cannot be read as SOG"),
+        ("none.ply", lambda good: b"x" * 50, "begins like no file of splats"),
+    ],
+)
+def test_the_command_line_says_it_in_one_sentence(folder, capsys, tmp_path, name: str, content, said: str) -> None:
+    spoilt = tmp_path / name
+    spoilt.write_bytes(content((folder.parent / "scene.ply").read_bytes()))
+    options = ["--radiance", str(spoilt), "--encoder", "colour-words", "--output", str(tmp_path / "run")]
+    assert main(["train", str(folder), *options, "--device", "cpu"]) == 2
+    told = capsys.readouterr().err
+    assert said in " ".join(told.split())
+    assert "Traceback" not in told
+    assert not (tmp_path / "run").exists()
