@@ -33,6 +33,7 @@ from lerf.run.make_settings import (
     setting_values,
 )
 from lerf.run.settings import LanguageSource, PresetName, TrainSettings, optional
+from lerf.splats.names import is_splat_name
 
 HELP = ("-h", "--help")
 
@@ -55,6 +56,12 @@ class AheadOptions(StartOptions):
     device: str | None = None
     encoder: str | None = None
     language: LanguageSource | None = None
+    radiance: str | None = None
+
+    @property
+    def splat(self) -> str | None:
+        """The radiance, where it is a file of splats, which decides where language comes from."""
+        return self.radiance if self.radiance and is_splat_name(self.radiance) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +110,7 @@ class Train(Command, OfflineOption, PageOptions, TrainSettings, StartOptions, Ou
         """Settings, by the names of `setting_hints`, that differ from those that the preset or --config gives."""
         asked = {
             "device": self.device, "steps": self.steps, "encoder": self.encoder,
-            "language_source": self.language_source,
+            "language_source": self.language_source, "radiance_run": self.radiance_run if self.splat else None,
         }  # fmt: skip
         before, now = setting_values(_started(self.config, self.preset, asked)), setting_values(self.settings)
         return [name for name in now if now[name] != before[name]]
@@ -132,7 +139,10 @@ def defaults(arguments: Sequence[str]) -> Train:
         from lerf.run.device import choose_device
 
         device = choose_device(device)
-    asked = {"device": device, "steps": ahead.steps, "encoder": ahead.encoder, "language_source": ahead.language}
+    asked = {
+        "device": device, "steps": ahead.steps, "encoder": ahead.encoder, "language_source": ahead.language,
+        "radiance_run": ahead.splat,
+    }  # fmt: skip
     return Train(**vars(_started(ahead.config, ahead.preset or default_preset(device or "cpu"), asked)))
 
 
@@ -190,11 +200,10 @@ def train(command: Train, console: Console) -> dict[str, Any]:
 
         page = TrainingPage(reporter, title=resolved(output).name, host=command.host, port=command.port)
         console.print(f"Watch it at {page.url}")
-    language, agreement = output / "language.safetensors", None
-    before = language.stat().st_mtime_ns if is_file(language) else None
+    before, agreement = language_written(output), None
     try:
-        run = run_training(settings, output, offline=command.offline, reporter=page or reporter)
-        if language.stat().st_mtime_ns != before:
+        run = run_training(settings, output, offline=command.offline, reporter=page or reporter, scene=scene)
+        if language_written(output) != before:
             agreement = check_agreement(output, settings, command.offline)
     finally:
         reporter.close()
@@ -211,6 +220,12 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     told = None if agreement is None else agreement.to_dict()
     facts = {"run": str(run.path), "encoder": settings.encoder, "dense": settings.dense}
     return {**facts, "agreement": told, **timings.to_dict()}
+
+
+def language_written(run: Path) -> int | None:
+    """When the language of a run was written, nanoseconds; None where there is none."""
+    path = run / "language.safetensors"
+    return path.stat().st_mtime_ns if is_file(path) else None
 
 
 def encoder_line(settings: TrainSettings) -> str:

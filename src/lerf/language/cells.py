@@ -46,7 +46,7 @@ LARGEST = 4.0
 """The side of the contracted cube."""
 AGAIN = "make it again with 'lerf bake'"
 
-Source = Literal["field", "lift"]
+Source = Literal["field", "lift", "gaussians"]
 CellSize = Annotated[float, msgspec.Meta(ge=SMALLEST, le=LARGEST)]
 Cosine = Annotated[float, msgspec.Meta(ge=-1.01, le=1.01)]
 """Rounding takes one of unit vectors a little beyond 1."""
@@ -57,15 +57,15 @@ class Provenance:
     """What an index was made from, and how."""
 
     source: Source
-    """From the trained language field, or from the photos' pyramids."""
+    """From the trained language field, from the photos' pyramids, or from these onto the Gaussians of a splat."""
     encoder: str
     """Name of the encoder."""
     fingerprint: str
     """Of the encoder."""
     checkpoint: str
-    """SHA-256 of the checkpoint that was baked: language of a field, radiance of a lift."""
+    """SHA-256 of the checkpoint that was baked: language of a field, radiance otherwise."""
     cell_size: CellSize
-    """Side of a cell in the contracted frame."""
+    """Side of a cell in the contracted frame; of Gaussians how far around them they answer."""
     cosine: Cosine | None = None
     """Mean cosine of its embeddings with what the language field renders (`bake.fidelity`); None without a field."""
     lowest_cosine: Cosine | None = None
@@ -84,10 +84,10 @@ class Compressed:
 
 @dataclass(frozen=True)
 class CellIndex:
-    """The occupied surface of a scene. Cells are sorted by key."""
+    """The occupied surface of a scene. Cells are sorted by key. The Gaussians of a splat are cells too."""
 
     keys: Int[Tensor, " cells"]
-    """`cell_keys` of the cells."""
+    """`cell_keys` of the cells; of Gaussians their numbers in the splat."""
     positions: Float[Tensor, "cells 3"]
     """Mean of the light that stops in each cell, normalised frame."""
     weights: Float[Tensor, " cells"]
@@ -100,6 +100,9 @@ class CellIndex:
     """Increasing, normalised units. Where a scale was not supervised, the code is that of the closest one that was."""
     compressed: Compressed
     provenance: Provenance
+    agreement: Float[Tensor, " cells"] | None = None
+    """Length of the mean of what the views say, unit embeddings, before it was made one: 1 where all say the same.
+    None where it is not known."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -166,6 +169,8 @@ def index_state(index: CellIndex) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An index as named tensors and plain JSON values."""
     tensors = {name: getattr(index, name) for name in (*CELLS, "scales")}
     tensors |= {name: getattr(index.compressed, name) for name in COMPRESSED}
+    if index.agreement is not None:
+        tensors["agreement"] = index.agreement
     return tensors, asdict(index.provenance)
 
 
@@ -192,12 +197,12 @@ def index_from_state(tensors: dict[str, Tensor], about: Any, where: str, remedy:
 
 def _misfit(tensors: dict[str, Tensor]) -> str:
     """Why tensors are those of no index, in words; empty where they are."""
-    if set(tensors) != {*CELLS, "scales", *COMPRESSED}:
+    if set(tensors) - {"agreement"} != {*CELLS, "scales", *COMPRESSED}:
         return "a tensor is missing or one too many"
     if tensors["codes"].ndim != 3 or tensors["basis"].ndim != 2:
         return "its codes or its basis have another shape"
     (scales, count, rank), width = tensors["codes"].shape, tensors["basis"].shape[1]
-    shapes = dict.fromkeys(CELLS, (count,)) | {"positions": (count, 3), "scales": (scales,)}
+    shapes = dict.fromkeys((*CELLS, "agreement"), (count,)) | {"positions": (count, 3), "scales": (scales,)}
     shapes |= {"basis": (rank, width), "codes": (scales, count, rank), "norms": (scales, count)}
     for name, tensor in tensors.items():
         kind = {"keys": torch.int64, "codes": torch.float16}.get(name, torch.float32)
