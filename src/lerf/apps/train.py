@@ -200,11 +200,10 @@ def train(command: Train, console: Console) -> dict[str, Any]:
 
         page = TrainingPage(reporter, title=resolved(output).name, host=command.host, port=command.port)
         console.print(f"Watch it at {page.url}")
-    language, agreement = output / "language.safetensors", None
-    before = language.stat().st_mtime_ns if is_file(language) else None
+    before, agreement = language_written(output), None
     try:
         run = run_training(settings, output, offline=command.offline, reporter=page or reporter, scene=scene)
-        if language.stat().st_mtime_ns != before:
+        if language_written(output) != before:
             agreement = check_agreement(output, settings, command.offline)
     finally:
         reporter.close()
@@ -221,6 +220,12 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     told = None if agreement is None else agreement.to_dict()
     facts = {"run": str(run.path), "encoder": settings.encoder, "dense": settings.dense}
     return {**facts, "agreement": told, **timings.to_dict()}
+
+
+def language_written(run: Path) -> int | None:
+    """When the language of a run was written, nanoseconds; None where there is none."""
+    path = run / "language.safetensors"
+    return path.stat().st_mtime_ns if is_file(path) else None
 
 
 def encoder_line(settings: TrainSettings) -> str:
