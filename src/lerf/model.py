@@ -18,7 +18,7 @@ from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.protocol import LanguageSource, middle_scale
 from lerf.queries.answer import AnswerSettings, PhraseAnswer, answer_steps
-from lerf.queries.maps import feature_map, relevancy_maps
+from lerf.queries.maps import feature_map, raw_relevancy_maps, relevancy_maps
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, embed_phrases
 from lerf.queries.result import QueryDefaults, QueryResult, View
@@ -151,20 +151,25 @@ class Model:
         """
         cameras, index = self.photos.row_of(camera)
         picture = finish(self.radiance.render(cameras, index))
-        picture = replace(picture, depth=picture.depth / self.photos.unit)
+        depth, picture = picture.depth, replace(picture, depth=picture.depth / self.photos.unit)
         if query is None:
             return View(picture, {}, {})
         phrases = self.phrases(query, canonical, temperature, exclusive)
         scales = self.scales(phrases, scale)
-        maps = self.relevancy_maps(cameras, index, phrases, scales)
+        maps = self.relevancy_maps(cameras, index, phrases, scales, depth)
         told = {text: value / self.photos.unit for text, value in zip(phrases.texts, scales, strict=True)}
         return View(picture, dict(zip(phrases.texts, maps, strict=True)), told)
 
     def relevancy_maps(
-        self, cameras: CameraTable, index: int, phrases: Phrases, scales: Sequence[float]
-    ) -> Float[Tensor, "phrases height width"]:
-        """Raw relevancy of phrases at their scales (normalised units) over a picture."""
-        return finish(relevancy_maps(self.views, cameras, index, phrases, scales))
+        self, cameras: CameraTable, index: int, phrases: Phrases, scales: Sequence[float],
+        depth: Float[Tensor, "height width"] | None = None, raw: bool = False,
+    ) -> Float[Tensor, "phrases height width"]:  # fmt: skip
+        """Relevancy of phrases at their scales (normalised units) over a picture (`queries.maps.relevancy_maps`), whose
+        depth in normalised units may be known; or raw as language has it, before anything is propagated."""
+        if raw:
+            return finish(raw_relevancy_maps(self.views, cameras, index, phrases, scales))
+        depth = finish(self.radiance.render(cameras, index)).depth if depth is None else depth
+        return finish(relevancy_maps(self.surfaces.open(), cameras, index, depth, phrases, scales))
 
     def scales(self, phrases: Phrases, scale: float | None = None) -> list[float]:
         """The scale of each phrase in normalised units: one given in capture units, or that of its answer."""
@@ -188,7 +193,7 @@ class Model:
     def relevancy_at(
         self, points: Float[np.ndarray, "points 3"] | Float[Tensor, "points 3"], query: str, scale: float
     ) -> Float[Tensor, " points"]:
-        """Relevancy of a phrase at points of the capture frame and a scale in capture units, 0..1.
+        """Raw relevancy of a phrase at points of the capture frame and a scale in capture units, 0..1.
 
         Each point answers at the closest scale that photos supervised there, and with 0 where there was none; it need
         not lie on a surface.

@@ -91,7 +91,7 @@ def _export(
     }
     relevancy = None
     if phrases is not None:
-        relevancy = read_relevancy(model, cloud, phrases, answers, progress)
+        relevancy = read_relevancy(model, cloud, answers, progress)
         facts |= {
             "canonical": list(phrases.canonical_texts),
             "temperature": phrases.temperature,

@@ -28,7 +28,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 from torch import Tensor
 
 from lerf.kernels.layout import GridLayout
-from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings, SparseRows
+from lerf.kernels.types import AdamStep, GradientSink, PointGrid, ProposalSettings, SparseRows
 
 Backend = Literal["reference", "torch", "cpu"]
 PREFERENCE: tuple[Backend, ...] = ("cpu", "torch", "reference")
@@ -50,6 +50,7 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "sparse_adam": {"reference": "reference:sparse_adam", "cpu": "cpu_adam:sparse_adam"},
     "propagate": {"reference": "reference:propagate", "torch": "chebyshev:propagate", "cpu": "cpu_rows:propagate"},
     "few_products": {"reference": "reference:few_products", "cpu": "cpu_rows:few_products"},
+    "nearest_points": {"reference": "reference:nearest_points", "cpu": "cpu_nearest:nearest_points"},
 }
 """Module and function within this folder, by operation and backend."""
 BRIEF = frozenset({"propagate", "few_products"})
@@ -189,4 +190,10 @@ def propagate(own: Tensor, transition: SparseRows, restart: float, steps: int) -
 @_operation(of=0)
 def few_products(rows: Tensor, texts: Tensor) -> Tensor:
     """See `reference.few_products`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def nearest_points(queries: Tensor, grid: PointGrid, reach: float, most: int) -> tuple[Tensor, Tensor]:
+    """See `reference.nearest_points`."""
     raise NotImplementedError

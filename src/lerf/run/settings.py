@@ -29,7 +29,7 @@ class Preset:
     encoder: str
     """Image-text encoder where none is asked for."""
     dense: str
-    """Dense regulariser where none is asked for, nor an encoder that brings one (`encoders/published.py`)."""
+    """Dense encoder where none is asked for, nor an encoder that brings one (`encoders/published.py`)."""
     features: Literal["tiles", "dense"] | None = None
     """How CLIP and its kin make pyramids where nothing is asked for; None leaves it to them, and they cut tiles."""
     radiance: RadianceConfig = field(default_factory=RadianceConfig)
@@ -131,7 +131,7 @@ class TrainSettings:
     encoder: Annotated[str, arg(metavar="ENCODER")]
     """Image-text encoder."""
     dense: Annotated[str, arg(metavar="ENCODER")]
-    """Dense regulariser of a language field, or none."""
+    """Dense encoder that regularises a language field and says along a surface what belongs together, or none."""
     features: Annotated[Literal["tiles", "dense"] | None, optional()]
     """Pyramid tile by tile, or by passes over the whole photo, the default of mini, conse and of lerf-cpu with CLIP."""
     border: Literal["edge", "zero"]
@@ -172,10 +172,8 @@ class TrainSettings:
         check_ratios(self.tile_ratios)
         if self.radiance_training.refine_poses and self.radiance_run:
             raise ConfigError("--refine-poses moves cameras with a radiance in training; leave it out with --radiance.")
-        if self.language_source == "lift":
-            for name, given in (("dense", self.dense != "none"), ("estimator", self.language.estimator != "deferred")):
-                if given:
-                    raise ConfigError(f"--{name} is for a language field; leave it out, or give --language field.")
+        if self.language_source == "lift" and self.language.estimator != "deferred":
+            raise ConfigError("--estimator is for a language field; leave it out, or give --language field.")
 
     @property
     def memory_bytes(self) -> int:

@@ -38,9 +38,11 @@ class LanguageLiftStage:
         settings, pyramids = context.settings, self.features.pyramids
         radiance, samples = open_radiance(context), settings.language.samples
         train = radiance.scene.train
-        targets = open_photo_by_photo(pyramids.image_text, settings.memory_bytes, settings.device)
+        budget = settings.memory_bytes
+        targets = open_photo_by_photo(pyramids.image_text, budget, settings.device)
+        dense = None if pyramids.dense is None else open_photo_by_photo(pyramids.dense, budget, settings.device)
         surface = finish(trace_surface(radiance.source, radiance.cameras, train, samples))
-        inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder)
+        inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder, dense)
         with reported(context.reporter, self.name, len(train)) as progress:
             checkpoint = sha256_of(context.run.path / "radiance.safetensors")
             index = lift(inputs, targets, checkpoint, pixel_factors=pyramids.pixel_factors, progress=progress)
