@@ -280,7 +280,7 @@ def write_labels(folder: Path, capture: AnalyticCapture) -> Path:
 def test_it_is_evaluated(capture, model, tmp_path) -> None:
     report = evaluate(model, labels=write_labels(tmp_path, capture))
     json.dumps(report, allow_nan=False)
-    assert report["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence"]
+    assert report["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence", "margin-sign"]
     assert report["split"] == ["images/0000.png", "images/0006.png"]
     # The photos are the radiance's own pictures, rounded to eight bits.
     assert report["psnr"] > 50

@@ -10,7 +10,7 @@ from lerf.errors import QueryError
 from lerf.geometry.camera_table import image_pixels
 from lerf.geometry.contraction import contract
 from lerf.model import Model
-from lerf.queries.maps import feature_map, near_pixels, raw_relevancy_maps, relevancy_maps
+from lerf.queries.maps import NearCache, feature_map, near_pixels, raw_relevancy_maps, relevancy_maps
 from lerf.queries.near import NEAREST, SOFTEN
 from lerf.queries.relevancy import relevancy
 from lerf.queries.scales import relevancy_at
@@ -63,8 +63,8 @@ def test_each_phrase_is_relevant_on_its_sphere(model, analytic_capture, raw) -> 
 def test_maps_are_what_the_surface_says_next_to_each_pixel(model, analytic_capture) -> None:
     phrases, scales = model.phrases(["red", "blue"]), [0.05, 0.08]
     depth = finish(model.radiance.render(model.cameras, PHOTO)).depth
-    steps = relevancy_maps(model.surface, model.cameras, PHOTO, depth, phrases, scales)
-    maps = finish(steps)
+    near = finish(near_pixels(model.surface, model.cameras, PHOTO, depth))
+    maps = finish(relevancy_maps(model.surface, near, tuple(depth.shape[::-1]), phrases, scales))
     owners = analytic_capture.owners(PHOTO)
     assert torch.equal(maps[:, owners == SKY], torch.zeros(2, int((owners == SKY).sum())))
     # By hand: the four nearest points by their distances, in logarithmic odds.
@@ -99,6 +99,23 @@ def test_a_pixel_away_from_everything_that_photos_saw_answers_nothing(model) -> 
     depth = torch.full((4, 5), 40.0)
     near = finish(near_pixels(model.surface, model.cameras, PHOTO, depth))
     assert near.read(torch.ones(2, len(model.surface))).abs().max() == 0
+
+
+def test_views_are_remembered_within_a_budget(model, monkeypatch) -> None:
+    rendered = []
+    whole = model.radiance.render
+    monkeypatch.setattr(type(model.radiance), "render", lambda self, *given: rendered.append(given[1]) or whole(*given))
+    views = NearCache(model.radiance)
+    first = finish(views.near(model.surface, model.cameras, PHOTO))
+    assert finish(views.near(model.surface, model.cameras, PHOTO)) is first
+    assert rendered == [PHOTO]
+    other = replace(model.surface)
+    assert finish(views.near(other, model.cameras, PHOTO)) is not first
+    small = NearCache(model.radiance, budget=first.bytes)
+    rendered.clear()
+    for photo in (0, 1, 1, 0):
+        finish(small.near(model.surface, model.cameras, photo))
+    assert rendered == [0, 1, 0]
 
 
 def test_exclusive_maps_lead_or_are_nothing(model) -> None:

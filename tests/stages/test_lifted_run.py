@@ -65,8 +65,16 @@ def test_maps_of_held_out_views_show_them(model, drawn) -> None:
     point = model.query("red").queries[0].geometry
     assert float(model.relevancy_at(np.array([point.point]), "red", point.scale)[0]) > 0.7
     assert model.render_features(0).isfinite().all()
+    assert model.render_features(0, dense=True).shape[-1] == model.language.dense_width > 0
+
+
+def test_without_a_dense_encoder_there_are_no_dense_features(drawn, drawn_run, tmp_path, tiny) -> None:
+    run = lerf.train(
+        drawn.folder, tmp_path / "plain", device="cpu", language="lift", dense="none", radiance_run=drawn_run
+    )
     with pytest.raises(QueryError, match="no dense features"):
-        model.render_features(0, dense=True)
+        run.render_features(0, dense=True)
+    assert run.query("red").queries[0].present
 
 
 @pytest.mark.usefixtures("tiny")
@@ -102,6 +110,6 @@ def test_runs_of_before_there_was_a_choice_still_open() -> None:
 
 def test_a_preset_may_lift_where_nothing_is_asked_for(tmp_path):
     assert make_settings(tmp_path, preset="lerf-demo").language_source == "lift"
-    assert make_settings(tmp_path, preset="lerf-demo").dense == "none"
+    assert make_settings(tmp_path, preset="lerf-demo").dense == "mini-map"
     asked = make_settings(tmp_path, preset="lerf-demo", language="field", estimator="per-sample")
     assert (asked.language_source, asked.dense, asked.language.estimator) == ("field", "mini-map", "per-sample")

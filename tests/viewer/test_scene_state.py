@@ -64,7 +64,7 @@ def test_a_picture_in_steps_is_the_picture(scene):
 def test_relevancy_in_steps_is_the_models_and_is_not_computed_twice(scene):
     model, camera = scene.model, scene.scene.normalised_camera(1)
     phrases, scales = model.phrases(["red", "blue", "green"]), [0.2, 0.3, 0.2]
-    frame, _ = finish(frames.render_frame(scene.radiance, camera, "cpu", 8))
+    frame, _ = finish(frames.render_frame(scene.radiance, camera, "cpu", None))
     finish(frames.score(model.surfaces.open(), frame, phrases, scales, "key"))
     whole = model.relevancy_maps(CameraTable.from_cameras([camera], are_photos=False), 0, phrases, scales)
     for row, (text, scale) in enumerate(zip(phrases.texts, scales, strict=True)):

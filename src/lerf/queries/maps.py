@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,9 +17,12 @@ from lerf.queries.phrases import Phrases
 from lerf.queries.refined import relevancy_of_surface
 from lerf.queries.scales import at_equal_scales, relevancy_at
 from lerf.queries.surface import Surface
-from lerf.rendering.view_cache import ViewCache
+from lerf.radiance.protocol import Radiance
+from lerf.rendering.view_cache import ViewCache, camera_key
 from lerf.steps import Steps
 
+BUDGET = 256_000_000
+"""Bytes of what is remembered of views; one that is larger is remembered alone."""
 PIXELS_AT_ONCE = 1 << 17
 """Of a picture, looked up in one step."""
 
@@ -64,21 +68,38 @@ def read_maps(
     return maps.reshape(len(refined), size[1], size[0])
 
 
+class NearCache:
+    """Where the pixels of the views looked at last read a surface, within `budget` bytes."""
+
+    def __init__(self, radiance: Radiance, budget: int = BUDGET) -> None:
+        self.radiance, self.budget = radiance, budget
+        self._kept: OrderedDict[bytes, tuple[Surface, Near]] = OrderedDict()
+
+    def near(
+        self, surface: Surface, cameras: CameraTable, index: int, depth: Float[Tensor, "height width"] | None = None
+    ) -> Steps[Near]:
+        """As `near_pixels`; the view is rendered where its depth is not given and it is not remembered."""
+        key = camera_key(cameras, index)
+        if key in self._kept and self._kept[key][0] is surface:
+            self._kept.move_to_end(key)
+            return self._kept[key][1]
+        if depth is None:
+            depth = (yield from self.radiance.render(cameras, index)).depth
+        near = yield from near_pixels(surface, cameras, index, depth)
+        self._kept[key] = surface, near
+        while sum(held.bytes for _, held in self._kept.values()) > self.budget and len(self._kept) > 1:
+            self._kept.popitem(last=False)
+        return near
+
+
 @torch.no_grad()
 def relevancy_maps(
-    surface: Surface,
-    cameras: CameraTable,
-    index: int,
-    depth: Float[Tensor, "height width"],
-    phrases: Phrases,
-    scales: Sequence[float],
+    surface: Surface, near: Near, size: tuple[int, int], phrases: Phrases, scales: Sequence[float]
 ) -> Steps[Float[Tensor, "phrases height width"]]:
-    """Relevancy of phrases over a camera's picture, each at its scale (normalised units): that of the surface, which
-    queries are answered from, where each pixel looks. Arguments as in `near_pixels`; see `read_maps`."""
+    """Relevancy of phrases over a picture, each at its scale (normalised units): that of the surface, which queries are
+    answered from, where each pixel looks; arguments as in `read_maps`."""
     relevancy = yield from relevancy_of_surface(surface, replace(phrases, exclusive=False), scales)
-    near = yield from near_pixels(surface, cameras, index, depth)
-    height, width = depth.shape
-    return read_maps(near, relevancy.refined, (width, height), phrases.exclusive)
+    return read_maps(near, relevancy.refined, size, phrases.exclusive)
 
 
 @torch.no_grad()

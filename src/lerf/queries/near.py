@@ -36,6 +36,11 @@ class Near:
     shares: Float[Tensor, "others nearest"]
     """Inverse to the distances, summing to 1; all 0 where no point is within reach."""
 
+    @property
+    def bytes(self) -> int:
+        """Memory held."""
+        return sum(part.numel() * part.element_size() for part in (self.points, self.shares))
+
     def read(self, values: Float[Tensor, "phrases points"]) -> Float[Tensor, "phrases others"]:
         """Relevancies in 0..1 of the surface's points at the others: the mean of their logarithmic odds; 0 where no
         point is within reach."""

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from lerf.geometry.camera import Camera
 from lerf.geometry.camera_table import CameraTable
-from lerf.queries.maps import near_pixels, raw_relevancy_maps, read_maps
+from lerf.queries.maps import near_pixels, raw_relevancy_maps, relevancy_maps
 from lerf.queries.near import Near
 from lerf.queries.phrases import Phrases
-from lerf.queries.refined import relevancy_of_surface
 from lerf.queries.surface import Surface
 from lerf.radiance.protocol import ColourPicture, Radiance
 from lerf.rendering.view_cache import ViewCache
@@ -69,10 +68,9 @@ def score(surface: Surface, frame: Frame, phrases: Phrases, scales: Sequence[flo
     frame.scored = {name: value for name, value in frame.scored.items() if name in wanted}
     if wanted.keys() <= frame.scored.keys():
         return
-    relevancy = yield from relevancy_of_surface(surface, replace(phrases, exclusive=False), scales)
     if frame.near is None:
         frame.near = yield from near_pixels(surface, frame.cameras, 0, frame.picture.depth)
-    maps = read_maps(frame.near, relevancy.refined, frame.size, phrases.exclusive)
+    maps = yield from relevancy_maps(surface, frame.near, frame.size, phrases, scales)
     frame.scored.update(zip(wanted, maps, strict=True))
 
 
