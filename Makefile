@@ -16,8 +16,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	.venv/bin/lerf demo $(ARGS)
 
+# As many processes as processors, a file of tests to each: what a file's tests share is made once.
 test: $(READY)
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest --numprocesses logical --dist loadfile $(ARGS)
 
 # Our towers of CLIP and SigLIP against open_clip's own code, which lies apart: its torchvision may not fit this torch.
 test-open-clip: $(READY)

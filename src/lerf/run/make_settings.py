@@ -127,6 +127,8 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
             raise ConfigError(f"{option(name)} is for a language field; leave it out, or give --language field.")
         if name in ("language.dense_hidden", "language_training.dense_weight") and not regulariser:
             raise ConfigError(f"{option(name)} is for a dense regulariser; leave it out, or name one with --dense.")
+        if name == "mask_crops" and settings.masks is None:
+            raise ConfigError("--mask-crops is for masks; leave it out, or give --masks their folder.")
         if name == "radiance_training.pose_rate" and not settings.radiance_training.refine_poses:
             raise ConfigError(f"{option(name)} is for correcting poses; leave it out, or give --refine-poses.")
         if name == "radiance_training.distortion_ramp" and not settings.radiance_training.distortion:
@@ -143,6 +145,7 @@ def completed(settings: TrainSettings) -> TrainSettings:
         settings,
         data=str(resolved(Path(settings.data))),
         weights=absolute(settings.weights),
+        masks=absolute(settings.masks),
         radiance_run=absolute(settings.radiance_run),
         tile_ratios=None if settings.tile_ratios is None else tuple(sorted(map(float, settings.tile_ratios))),
     )

@@ -138,6 +138,12 @@ class TrainSettings:
     """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
     tile_ratios: Annotated[tuple[float, ...] | None, optional("RATIO [RATIO ...]")]
     """Tile heights over the photo's height; by default the encoder's own."""
+    masks: Annotated[str | None, optional("DIR")] = field(default=None, metadata=ADDED)
+    """Folder of masks of things in the photos (docs/masks.md): where a photo has some they are embedded in place of
+    tiles, each at its own size."""
+    mask_crops: Literal["black", "blur", "context", "pool"] = field(default="black", metadata=ADDED)
+    """Only with --masks, what is around a thing when it is embedded: nothing, its blurred surroundings or what is
+    there; or the mean of the tiles under it."""
     language_source: Annotated[LanguageSource, arg(name=OPTION_NAMES["language_source"])] = field(
         default="field", metadata=ADDED
     )

@@ -12,6 +12,7 @@ from lerf.radiance.surface import trace_surface
 from lerf.run.folder import StageName
 from lerf.run.report import reported
 from lerf.stages.features import FeatureStage
+from lerf.stages.mask_targets import with_masks
 from lerf.stages.radiance import open_radiance
 from lerf.stages.stage import Context
 from lerf.steps import finish
@@ -41,6 +42,8 @@ class LanguageLiftStage:
         budget = settings.memory_bytes
         targets = open_photo_by_photo(pyramids.image_text, budget, settings.device)
         dense = None if pyramids.dense is None else open_photo_by_photo(pyramids.dense, budget, settings.device)
+        if pyramids.masks is not None:
+            targets = with_masks(targets, pyramids.masks, settings.device)
         surface = finish(trace_surface(radiance.source, radiance.cameras, train, samples))
         inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder, dense)
         with reported(context.reporter, self.name, len(train)) as progress:

@@ -54,11 +54,9 @@ class HashGridRadiance:
     @torch.no_grad()
     def _render_rays(self, rays: RayBundle, samples: int) -> tuple[Tensor, Tensor, Tensor]:
         """Colour, depth and accumulation of rays, as in `ColourPicture`."""
-        jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)
-        edges = self.field.place_samples(rays, jitter, samples=samples)
-        out = self.field(rays, edges)
+        out = self.field.view_rays(rays, samples)
         opacity = out.weights.sum(-1, keepdim=True)
-        middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
+        middle = 0.5 * (out.edges[:, 1:] + out.edges[:, :-1])
         depth = middle.gather(-1, median_sample(out.weights)).squeeze(-1) * rays.axis_cosine
         colour = (out.colour + 1.0 - opacity).clamp(0.0, 1.0)
         opacity = opacity.squeeze(-1)
