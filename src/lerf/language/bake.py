@@ -29,8 +29,8 @@ from lerf.language.protocol import LanguageSource, Latent, candidate_scales
 OTHER_SURFACE = "The index is of another surface than the run's; make it again with 'lerf bake'."
 SCALES = 8
 CELL_SHARE = 0.006
-"""Side of a cell as a share of the surface's robust diagonal: about the distance between the surface's points. Chosen on
-generated scenes (seeds 201, 202)."""
+"""Side of a cell as a share of the surface's robust diagonal: about the distance between the surface's points. Chosen
+on generated scenes (seeds 201, 202)."""
 MIN_LIGHT = 0.5
 """Cells in which less light stops, in rays, are left out: haze, not surface."""
 

@@ -30,8 +30,8 @@ TURN = 0.1
 UNLIKE = 0.2
 """Affinity falls to 1/e where 1 - cosine between dense features, less their mean over the surface, is so large."""
 RESTART, STEPS = 0.05, 50
-"""Share of a point's own relevancy at every step of the propagation, and the steps. These, `NEIGHBOURS` and `UNLIKE` were
-chosen on generated scenes (seeds 201, 202)."""
+"""Share of a point's own relevancy at every step of the propagation, and the steps. These, `NEIGHBOURS` and `UNLIKE`
+were chosen on generated scenes (seeds 201, 202)."""
 FLOOR = 1e-4
 """Affinity across any turn."""
 MORTON_BITS = 10
