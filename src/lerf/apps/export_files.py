@@ -104,7 +104,7 @@ def _export(
     cloud = build_cloud(model, points if command.points is None else command.points, reach, progress)
     relevancy = None
     if phrases is not None:
-        relevancy = read_relevancy(model, cloud, phrases, answers, progress)
+        relevancy = read_relevancy(model, cloud, answers, progress)
         if command.crop and not bool(relevancy.named.any()):
             raise QueryError("No point of the cloud belongs to what the phrases name; give more --points.")
     write = _write_cloud if command.what == "cloud" else _write_mesh
@@ -116,7 +116,7 @@ def _write_splats(
 ) -> dict[str, Any]:
     gaussians = build_splats(model, command.points, command.reach, progress)
     if phrases is not None:
-        gaussians = ask(model, gaussians, phrases, answers, progress)
+        gaussians = ask(model, gaussians, answers, progress)
         if command.crop or command.without:
             gaussians = cropped(gaussians, keep=command.crop)
         if command.recolour:

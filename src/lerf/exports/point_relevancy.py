@@ -19,8 +19,6 @@ from lerf.geometry.contraction import contract
 from lerf.language.protocol import Latent
 from lerf.model import Model
 from lerf.queries.answer import PhraseAnswer
-from lerf.queries.phrases import Phrases
-from lerf.queries.scales import at_equal_scales, relevancy_at
 from lerf.queries.surface import Surface
 from lerf.run.open_run import IndexUse
 
@@ -32,7 +30,7 @@ class PointRelevancy:
     answers: tuple[PhraseAnswer, ...]
     """Of the run's surface."""
     relevancy: Float[Tensor, "phrases points"]
-    """Raw, 0..1, at the scale of each answer."""
+    """0..1, at the scale of each answer, propagated along the surface."""
     named: Bool[Tensor, "phrases points"]
     """Whether a point belongs to an instance of a phrase."""
 
@@ -44,29 +42,26 @@ class PointRelevancy:
 def read_relevancy(
     model: Model,
     cloud: Cloud,
-    phrases: Phrases,
     answers: Sequence[PhraseAnswer],
     progress: Progress = _silent,
     index: IndexUse = "auto",
 ) -> PointRelevancy:
-    """Relevancy of phrases to a cloud's points as the photo that gave each sees it, and which points they name.
+    """Relevancy of phrases to a cloud's points, read from the surface next to each, and which points they name.
 
     Args:
         model: the run.
         cloud: the points.
-        phrases: embedded.
-        answers: to these phrases, from the run (`Model.answer`): their scales, and the instances that points belong to.
+        answers: to the phrases, from the run (`Model.answer`): their relevancy and instances.
         progress: hears of the points done.
         index: with which the answers were asked for: whose surface their instances are of.
     """
-    relevancy = torch.empty(len(phrases), len(cloud), device=cloud.positions.device)
-    groups = at_equal_scales([own.scale for own in answers])
-    for part, latent in _latents(model, cloud, progress, "relevancy"):
-        for scale, rows in groups.items():
-            relevancy[torch.tensor(rows)[:, None], part] = relevancy_at(
-                model.language, latent, phrases.chosen(rows), scale
-            )
     surface = model.surfaces.open(index)
+    relevancy = torch.empty(len(answers), len(cloud), device=cloud.positions.device)
+    refined = torch.stack([own.relevancy for own in answers])
+    for start in range(0, len(cloud), CHUNK):
+        part = slice(start, start + CHUNK)
+        relevancy[:, part] = surface.reader.near(cloud.positions[part]).read(refined)
+        progress("relevancy", min(start + CHUNK, len(cloud)), len(cloud))
     return PointRelevancy(tuple(answers), relevancy, named_points(cloud, surface, answers))
 
 

@@ -17,11 +17,8 @@ from lerf.exports.point_relevancy import instances_of
 from lerf.geometry.contraction import contract
 from lerf.geometry.harmonics import CONSTANT
 from lerf.geometry.quaternions import turned_quaternions
-from lerf.geometry.traced_rays import TracedRays
 from lerf.model import Model
 from lerf.queries.answer import PhraseAnswer
-from lerf.queries.phrases import Phrases
-from lerf.queries.scales import at_equal_scales, relevancy_at
 from lerf.radiance.splats.radiance import SplatRadiance
 from lerf.rendering.colour_maps import map_colours, normalised
 from lerf.run.folder import RunFolder
@@ -130,25 +127,22 @@ def build_splats(
 
 @torch.no_grad()
 def ask(
-    model: Model, gaussians: NamedSplats, phrases: Phrases, answers: Sequence[PhraseAnswer],
+    model: Model,
+    gaussians: NamedSplats,
+    answers: Sequence[PhraseAnswer],
     progress: Progress = _silent,
-) -> NamedSplats:  # fmt: skip
-    """The Gaussians with the relevancy of phrases at the scales of their answers, and their instances.
+) -> NamedSplats:
+    """The Gaussians with the relevancy of phrases at their means, that of answers and pictures, and their instances.
 
-    A Gaussian of a splat that carries language answers for itself, another one for the place of its mean. It belongs to
-    the instance that the nearest point of the surface does, so that what is cropped is what a query finds; one that no
-    photo shows, as within a thing and under it, to that of the nearest which one does.
+    A Gaussian belongs to the instance that the nearest point of the surface does, so that what is cropped is what a
+    query finds; one that no photo shows, as within a thing and under it, to that of the nearest which one does.
     """
-    relevancy = torch.zeros(len(answers), len(gaussians), device=gaussians.positions.device)
-    is_own = isinstance(model.radiance, SplatRadiance)
-    for part in torch.arange(len(gaussians), device=relevancy.device).split(AT_ONCE):
-        rays = TracedRays.at_points(gaussians.positions[part])
-        latent = model.language.encode(replace(rays, primitives=part[:, None]) if is_own else rays)
-        for scale, rows in at_equal_scales([own.scale for own in answers]).items():
-            found = relevancy_at(model.language, latent, phrases.chosen(rows), scale)
-            relevancy[torch.tensor(rows)[:, None], part] = torch.where(latent.supported, found, 0.0)
-        progress("relevancy", int(part[-1]) + 1, len(gaussians))
     surface = model.surfaces.open("auto")
+    refined, parts = torch.stack([own.relevancy for own in answers]), []
+    for part in torch.arange(len(gaussians), device=refined.device).split(AT_ONCE):
+        parts.append(surface.reader.near(gaussians.positions[part]).read(refined))
+        progress("relevancy", int(part[-1]) + 1, len(gaussians))
+    relevancy = torch.cat(parts, dim=1)
     instances, known = instances_of(gaussians.positions, surface, answers)
     if bool(known.any()) and not bool(known.all()):
         places = contract(gaussians.positions).cpu().numpy()

@@ -33,6 +33,7 @@ from lerf.kernels.types import (
     AdamStep,
     FlatSplats,
     GradientSink,
+    PointGrid,
     ProposalSettings,
     SparseRows,
     SplatPicture,
@@ -60,6 +61,7 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "sparse_adam": {"reference": "reference:sparse_adam", "cpu": "cpu_adam:sparse_adam"},
     "propagate": {"reference": "reference:propagate", "torch": "chebyshev:propagate", "cpu": "cpu_rows:propagate"},
     "few_products": {"reference": "reference:few_products", "cpu": "cpu_rows:few_products"},
+    "nearest_points": {"reference": "reference:nearest_points", "cpu": "cpu_nearest:nearest_points"},
     "project_splats": {"reference": "reference_splats:project_splats", "cpu": "cpu_splats:project_splats"},
     "draw_splats": {"reference": "reference_splats:draw_splats", "cpu": "cpu_splats:draw_splats"},
     "trace_splats": {"reference": "reference_splats:trace_splats", "cpu": "cpu_splats:trace_splats"},
@@ -231,4 +233,10 @@ def trace_splats(flat: FlatSplats, points: Tensor, heaviest: int) -> SplatTrace:
 @_operation(of=0)
 def gather_splats(flat: FlatSplats, width: int, height: int) -> Tensor:
     """See `reference_splats.gather_splats`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def nearest_points(queries: Tensor, grid: PointGrid, reach: float, most: int) -> tuple[Tensor, Tensor]:
+    """See `reference.nearest_points`."""
     raise NotImplementedError

@@ -72,6 +72,21 @@ class SparseRows(NamedTuple):
     values: Float32[Tensor, " entries"]
 
 
+class PointGrid(NamedTuple):
+    """Points sorted by the cells of a grid that they lie in, z fastest."""
+
+    points: Float32[Tensor, "points 3"]
+    """In the order of their cells."""
+    order: Int32[Tensor, " points"]
+    """Number that each had before it was sorted."""
+    starts: Int32[Tensor, "x y z1"]
+    """First point of each cell along a row of z, and at last the point after the row's last one."""
+    low: Float32[Tensor, " 3"]
+    """Lower corner of the grid."""
+    side: float
+    """Of a cell."""
+
+
 class SplatView(NamedTuple):
     """An ideal camera, as splats are projected into it. Its axes are x right, y down, z forwards."""
 

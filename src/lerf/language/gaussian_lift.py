@@ -9,7 +9,7 @@ answer. The photos are shortened to one basis before, so that a million Gaussian
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf.encoders.protocols import ImageTextEncoder
@@ -76,9 +76,7 @@ def lift_onto_gaussians(
         RunError: no photo shows any Gaussian.
     """
     answering = torch.nonzero(largest >= LEAST_WEIGHT).flatten()
-    row = torch.full((len(largest),), -1, device=largest.device)
-    row[answering] = torch.arange(len(answering), device=largest.device)
-    views = [Observations(row[v.cells], v.pixels, v.unit, v.light).take(row[v.cells] >= 0) for v in views]
+    views = of_some(views, answering, len(largest))
     units = torch.cat([view.unit for view in views])
     if len(units) == 0:
         raise RunError("No training photo shows any Gaussian of the splat; give the splat of this capture.")
@@ -109,3 +107,10 @@ def lift_onto_gaussians(
         answering[known], positions, light[known], low[known], high[known], asked, Compressed(basis, codes, norms),
         provenance, agreement.clamp(max=1.0),
     )  # fmt: skip
+
+
+def of_some(views: list[Observations], chosen: Int[Tensor, " chosen"], count: int) -> list[Observations]:
+    """What the views show of some of `count` Gaussians, which are numbered in their own order then."""
+    row = torch.full((count,), -1, device=chosen.device)
+    row[chosen] = torch.arange(len(chosen), device=chosen.device)
+    return [Observations(row[v.cells], v.pixels, v.unit, v.light).take(row[v.cells] >= 0) for v in views]

@@ -17,7 +17,7 @@ from torch import Tensor
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.visibility import unoccluded
-from lerf.language.bake import SCALES, assemble, default_cell_size, gather_cells
+from lerf.language.bake import SCALES, assemble, default_cell_size, gather_cells, with_dense
 from lerf.language.cells import CellIndex
 from lerf.language.protocol import candidate_scales
 from lerf.pyramids.lookup import PyramidTable
@@ -68,6 +68,8 @@ class LiftInputs:
     """Heaviest samples of a ray."""
     encoder: ImageTextEncoder
     """Whose embeddings the pyramids hold."""
+    dense: PyramidTable | None = None
+    """Maps of a dense encoder, of the same photos; None leaves the index without dense features."""
 
     def scale_range(self, targets: PyramidTable) -> tuple[float, float]:
         """1st and 99th percentile of the tile heights that the photos show the surface in, normalised units."""
@@ -121,7 +123,8 @@ def lift(
     for row, scale in enumerate(asked):
         wanted = torch.minimum(torch.maximum(scale, low), high)
         embeddings[row] = F.normalize(sums_of_views(views, targets, wanted), dim=-1)
-    return assemble(inputs.encoder, cells, embeddings, (low, high), asked, "lift", checkpoint)
+    index = assemble(inputs.encoder, cells, embeddings, (low, high), asked, "lift", checkpoint)
+    return with_dense(index, cells, None if inputs.dense is None else mean_dense(views, len(cells), inputs.dense))
 
 
 @torch.no_grad()
@@ -167,6 +170,18 @@ def sums_of_views(
             found = _view_features(own, train_index, targets, wanted)
             sums.index_add_(0, own.cells, found * own.light[:, None])
     return sums
+
+
+def mean_dense(views: list[Observations], count: int, maps: PyramidTable) -> Float[Tensor, "cells dense"]:
+    """Means of the dense features that the photos give `count` cells under their light; zero where none sees a cell."""
+    sums = torch.zeros(count, maps.width + 1, device=maps.cells.device)
+    for train_index, view in enumerate(views):
+        if len(view.cells):
+            maps.load(train_index)
+            photo = torch.full_like(view.cells, train_index)
+            found = maps.interpolate(photo, view.pixels, torch.zeros_like(view.light))
+            sums.index_add_(0, view.cells, F.pad(found, (0, 1), value=1.0) * view.light[:, None])
+    return sums[:, :-1] / sums[:, -1:].clamp(min=1e-12)
 
 
 def without_outliers(views: list[Observations], count: int, targets: PyramidTable, scale: float) -> list[Observations]:

@@ -69,7 +69,7 @@ def preset_settings(preset: str, *, data: str = "", device: str = "cpu") -> Trai
         data=data,
         preset=typing.cast(PresetName, preset),
         encoder=chosen.encoder,
-        dense="none" if chosen.language_source == "lift" else chosen.dense,
+        dense=chosen.dense,
         features=_features(chosen, chosen.encoder),
         border="edge",
         tile_ratios=None,
@@ -216,18 +216,16 @@ def _of_radiance(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_encoder(settings: TrainSettings, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What follows where an encoder or the source of language is given: the regulariser and the mode of features.
+    """What follows where an encoder or the source of language is given: the dense encoder and the mode of features.
 
-    A lift has no regulariser. A field has the one that its encoder brings, so that whoever has the one has the other,
-    or else the preset's; one that is left out stays so.
+    It is the one that the encoder brings, so that whoever has the one has the other, or else the preset's; one that is
+    left out stays so.
     """
     preset = PRESETS[settings.preset]
     encoder, source = (given.get(name, getattr(settings, name)) for name in ("encoder", "language_source"))
     new_source, new_encoder = source != settings.language_source, encoder != settings.encoder
     values: dict[str, Any] = {}
-    if source == "lift":
-        values["dense"] = "none"
-    elif isinstance(encoder, str) and (new_source or (new_encoder and settings.dense != "none")):
+    if isinstance(encoder, str) and (new_source or (new_encoder and settings.dense != "none")):
         values["dense"] = COMPANIONS.get(family_of(encoder), preset.dense)
     if new_encoder and isinstance(encoder, str):
         values["features"] = _features(preset, encoder)

@@ -33,7 +33,7 @@ class Preset:
     encoder: str
     """Image-text encoder where none is asked for."""
     dense: str
-    """Dense regulariser where none is asked for, nor an encoder that brings one (`encoders/published.py`)."""
+    """Dense encoder where none is asked for, nor an encoder that brings one (`encoders/published.py`)."""
     features: Literal["tiles", "dense"] | None = None
     """How CLIP and its kin make pyramids where nothing is asked for; None leaves it to them, and they cut tiles."""
     radiance: RadianceConfig = field(default_factory=RadianceConfig)
@@ -133,7 +133,7 @@ class TrainSettings:
     encoder: Annotated[str, arg(metavar="ENCODER")]
     """Image-text encoder."""
     dense: Annotated[str, arg(metavar="ENCODER")]
-    """Dense regulariser of a language field, or none."""
+    """Dense encoder that regularises a language field and says along a surface what belongs together, or none."""
     features: Annotated[Literal["tiles", "dense"] | None, optional()]
     """Pyramid tile by tile, or by passes over the whole photo, the default of mini, conse and of lerf-cpu with CLIP."""
     border: Literal["edge", "zero"]
@@ -193,10 +193,8 @@ class TrainSettings:
             raise ConfigError(
                 "--radiance-transforms tells a frame of nerfstudio; give --radiance-frame nerfstudio too."
             )
-        if self.language_source == "lift":
-            for name, given in (("dense", self.dense != "none"), ("estimator", self.language.estimator != "deferred")):
-                if given:
-                    raise ConfigError(f"--{name} is for a language field; leave it out, or give --language field.")
+        if self.language_source == "lift" and self.language.estimator != "deferred":
+            raise ConfigError("--estimator is for a language field; leave it out, or give --language field.")
 
     @property
     def splat(self) -> Path | None:

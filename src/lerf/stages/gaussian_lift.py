@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from lerf.errors import RunError
 from lerf.files import sha256_of
-from lerf.language.cells import ENERGY, MAX_RANK, index_state
-from lerf.language.gaussian_lift import lift_onto_gaussians, sightings
-from lerf.language.lift import Observations
-from lerf.pyramids.lookup import leading_basis, projected_table
+from lerf.language.cells import ENERGY, MAX_RANK, compress_dense, index_state
+from lerf.language.gaussian_lift import lift_onto_gaussians, of_some, sightings
+from lerf.language.lift import Observations, mean_dense
+from lerf.pyramids.lookup import leading_basis, open_photo_by_photo, projected_table
 from lerf.radiance.splats.radiance import SplatRadiance
 from lerf.run.folder import StageName
 from lerf.run.interrupt import deferred_interrupt
@@ -56,6 +57,10 @@ def lift_splat(context: Context, stage: StageName, radiance: TrainedRadiance, py
         targets = with_masks(targets, pyramids.masks, device, basis)
     about = context.encoder, sha256_of(context.run.path / "radiance.safetensors")
     index = lift_onto_gaussians(source, views, largest, targets, basis, about)
+    if pyramids.dense is not None:
+        maps = open_photo_by_photo(pyramids.dense, context.settings.memory_bytes, device)
+        own = of_some(views, index.keys, len(source.gaussians))
+        index = replace(index, dense=compress_dense(mean_dense(own, len(index), maps)))
     tensors, facts = index_state(index)
     context.save_stage(stage, tensors, {"index": facts, "step": 0, "finished": True})
 

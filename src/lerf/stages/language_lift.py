@@ -44,11 +44,13 @@ class LanguageLiftStage:
             lift_splat(context, self.name, radiance, pyramids)
             return
         train = radiance.scene.train
-        targets = open_photo_by_photo(pyramids.image_text, settings.memory_bytes, settings.device)
+        budget = settings.memory_bytes
+        targets = open_photo_by_photo(pyramids.image_text, budget, settings.device)
+        dense = None if pyramids.dense is None else open_photo_by_photo(pyramids.dense, budget, settings.device)
         if pyramids.masks is not None:
             targets = with_masks(targets, pyramids.masks, settings.device)
         surface = finish(trace_surface(radiance.source, radiance.cameras, train, samples))
-        inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder)
+        inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder, dense)
         with reported(context.reporter, self.name, len(train)) as progress:
             checkpoint = sha256_of(context.run.path / "radiance.safetensors")
             index = lift(inputs, targets, checkpoint, pixel_factors=pyramids.pixel_factors, progress=progress)
