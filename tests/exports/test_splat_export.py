@@ -133,7 +133,7 @@ def test_gaussians_on_the_surface_of_another_radiance(analytic_models, analytic_
     model = analytic_models("lift")
     gaussians = build_splats(model, points=60_000)
     phrases = model.phrases([sphere.name for sphere in SPHERES])
-    gaussians = ask(model, gaussians, phrases, finish(model.answer(phrases)))
+    gaussians = ask(model, gaussians, finish(model.answer(phrases)))
     means = gaussians.splats.means
     outside = np.min([np.abs(sphere.outside(means)) for sphere in SPHERES], axis=0)
     assert (np.minimum(outside, np.abs(means[:, 2] + 2)) < 0.02).mean() > 0.99
