@@ -28,7 +28,9 @@ from lerf.steps import finish
 def run(analytic_capture: AnalyticCapture, tmp_path_factory) -> Path:
     folder = write_capture(analytic_capture, tmp_path_factory.mktemp("splat-export") / "capture")
     write_splats(folder.parent / "scene.ply", splat_of(analytic_capture))
-    chosen = make_settings(folder, radiance_run=str(folder.parent / "scene.ply"), encoder="colour-words", device="cpu")
+    chosen = make_settings(
+        folder, radiance_run=str(folder.parent / "scene.ply"), encoder="colour-words", dense="colour-map", device="cpu"
+    )
     return train(chosen, folder.parent / "run").path
 
 

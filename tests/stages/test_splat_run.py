@@ -37,7 +37,8 @@ def folder(analytic_capture: AnalyticCapture, tmp_path_factory) -> Path:
 
 def settings(folder: Path, splat: Path | None = None, **others):
     splat = folder.parent / "scene.ply" if splat is None else splat
-    return make_settings(folder, radiance_run=str(splat), encoder="colour-words", device="cpu", **others)
+    named = {"encoder": "colour-words", "dense": "colour-map", **others}
+    return make_settings(folder, radiance_run=str(splat), device="cpu", **named)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def model(run):
 def test_language_is_lifted_unless_told(folder) -> None:
     chosen = settings(folder)
     assert chosen.language_source == "lift"
-    assert chosen.dense == "none"
+    assert settings(folder, dense=None).dense == "dino"
     assert chosen.splat == folder.parent / "scene.ply"
     assert settings(folder, language_source="field").language_source == "field"
     with pytest.raises(ConfigError, match=r"--radiance\.levels is for a hash grid"):
@@ -207,7 +208,16 @@ def test_how_well_a_splat_fits(folder, analytic_capture, monkeypatch) -> None:
 def test_the_command_line_says_it_in_one_sentence(folder, capsys, tmp_path, name: str, content, said: str) -> None:
     spoilt = tmp_path / name
     spoilt.write_bytes(content((folder.parent / "scene.ply").read_bytes()))
-    options = ["--radiance", str(spoilt), "--encoder", "colour-words", "--output", str(tmp_path / "run")]
+    options = [
+        "--radiance",
+        str(spoilt),
+        "--encoder",
+        "colour-words",
+        "--dense",
+        "none",
+        "--output",
+        str(tmp_path / "run"),
+    ]
     assert main(["train", str(folder), *options, "--device", "cpu"]) == 2
     told = capsys.readouterr().err
     assert said in " ".join(told.split())
