@@ -74,7 +74,7 @@ class Model:
         """
         negatives = self.defaults.canonical if canonical is None else canonical
         factor = self.defaults.temperature if temperature is None else temperature
-        return embed_phrases(self.encoder, texts, negatives, factor, self.device, exclusive)
+        return embed_phrases(self.encoder, texts, negatives, factor, self.device, exclusive, self.surfaces.search)
 
     def query(
         self,

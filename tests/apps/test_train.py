@@ -12,6 +12,7 @@ from lerf.apps.main import main, parse
 from lerf.run.checks import option
 from lerf.run.make_settings import setting_hints, setting_values
 from lerf.run.settings import PRESETS
+from lerf.scenes import load
 
 NESTED = ["--radiance.levels", "5", "--radiance-training.rate", "0.01", "--language.samples", "3",
           "--language-training.clip-weight", "0.2", "--language.grids", "4", "8", "32"]  # fmt: skip
@@ -28,10 +29,19 @@ def test_run_folder_and_its_timings(drawn, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["run"] == str(tmp_path / "run")
     assert {"decode", "radiance", "features", "language", "surface"} == set(result["seconds"])
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+    left = {path.name for path in (tmp_path / "run").iterdir()} - {"agreement.json"}
+    assert left == {
         "capture.json", "config.json", "scene.json", "radiance.safetensors", "language.safetensors",
         "surface.safetensors", "metrics.jsonl", "timings.json",
     }  # fmt: skip
+
+
+def test_the_photos_are_looked_at_once(drawn, tmp_path, monkeypatch):
+    read = []
+    assemble = load.assemble
+    monkeypatch.setattr(load, "assemble", lambda listing, *options: read.append(1) or assemble(listing, *options))
+    train(drawn.folder, tmp_path / "run")
+    assert len(read) == 1
 
 
 OPTIONS = {

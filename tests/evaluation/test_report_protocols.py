@@ -346,7 +346,7 @@ def test_box_files(model: Model, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_measured_is_said(model: Model, scene_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no protocol 'lerf'; choose among colour, lerf-localisation"):
+    with pytest.raises(ConfigError, match="no protocol 'lerf'; choose among colour, depth, lerf-localisation"):
         evaluate(model, ["lerf"])
     with pytest.raises(ConfigError, match="3d cannot be measured: no labels are known"):
         evaluate(model, ["3d"])

@@ -34,6 +34,12 @@ def report_tables(report: dict[str, Any]) -> list[Listing]:
         for name, row in [*((view["photo"], view) for view in report["views"]), ("mean", report)]:
             table.add(name, *(format(row[score], COLOUR[score][1]) for score in scores))
         tables.append(table)
+    if "depth_views" in report:
+        table = Listing(("held-out photo", "points", "depth error, median", "90th percentile"))
+        for name, row in [*((view["photo"], view) for view in report["depth_views"]), ("all points", report)]:
+            values = (f"{100 * row[key]:.2f} %" for key in ("depth_error_median", "depth_error_p90"))
+            table.add(name, str(row["depth_points"]), *values)
+        tables.append(table)
     if "phrases" in report:
         tables.append(_scores(report))
     return tables

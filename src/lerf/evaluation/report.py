@@ -8,6 +8,8 @@ A report always holds:
     split             names of the held-out photos
 
 And where they apply:
+    depth_error_median, depth_error_p90, depth_points, depth_views   of `depth`: relative error over all points, and a
+                      row a photo
     psnr, ssim, lpips, views, left_out   of `colour`: means, one row a photo, and photos without a finite PSNR
     localisation      mean over queries, that is pairs of phrase and view; of `lerf-ovs` only where it is asked alone
     localisation_by_type, localisation_by_unseen   the same, split; "seen": phrases of the types that have unseen ones
@@ -33,8 +35,10 @@ from pathlib import Path
 from typing import Any
 
 from lerf.errors import ConfigError, RunError, SceneError
+from lerf.evaluation.agreement import warn_of_little
 from lerf.evaluation.captures import check_cameras, check_photos, warn_of_changes
 from lerf.evaluation.colour import Colour
+from lerf.evaluation.depth import Depth
 from lerf.evaluation.existence import Existence
 from lerf.evaluation.localisation import LerfLocalisation
 from lerf.evaluation.lpips import Lpips
@@ -61,9 +65,11 @@ from lerf.scenes.scene import Scene
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {
     protocol.name: protocol
-    for protocol in (Colour(), LerfLocalisation(), LerfOvs(), Existence(), Points3d(), MarginSign())
+    for protocol in (Colour(), Depth(), LerfLocalisation(), LerfOvs(), Existence(), Points3d(), MarginSign())
 }
 """All protocols by name, in the order of the report."""
+OF_RADIANCE = {"colour", "depth"}
+"""Protocols that ask the radiance alone."""
 BASELINE_STAGE = "2D baseline in views"
 
 
@@ -101,7 +107,9 @@ def evaluate(
         check_photos(capture, model.scene)
     if model.folder is not None:
         warn_of_changes(model.folder, model.scene, capture)
-    inputs = EvalInputs(model.scene, _known_truth(model, capture, labels, absent), maps is not None)
+        if maps is None:
+            warn_of_little(model.folder)
+    inputs = EvalInputs(model.scene, _known_truth(model, capture, labels, absent), maps is not None, capture)
     chosen = _choose(protocols, inputs)
     if lpips is not None and "colour" not in [protocol.name for protocol in chosen]:
         raise ConfigError("LPIPS weights have no effect without the protocol colour; choose it or leave them out.")
@@ -118,7 +126,7 @@ def _run_report(method: MeasuredRun) -> dict[str, Any]:
     report = _head(method)
     report["settings"] = _run_settings(model) | report["settings"]
     report |= _provenance(model) | _summaries(method, method.protocols)
-    if report["protocol"] == ["colour"]:
+    if OF_RADIANCE.issuperset(report["protocol"]):
         return report
     baseline = None
     if flat := _map_protocols(method):

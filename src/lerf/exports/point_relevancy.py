@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -76,23 +76,32 @@ def _latents(model: Model, cloud: Cloud, progress: Progress, stage: str) -> Iter
 
 
 def named_points(cloud: Cloud, surface: Surface, answers: Sequence[PhraseAnswer]) -> Bool[Tensor, "phrases points"]:
-    """Which points each phrase names: those whose nearest point of the surface belongs to one of its instances.
+    """Which points each phrase names: those that belong to one of its instances (`instances_of`)."""
+    return instances_of(cloud.positions, surface, answers)[0] >= 0
+
+
+def instances_of(
+    positions: Float[Tensor, "points 3"], surface: Surface, answers: Sequence[PhraseAnswer]
+) -> tuple[Int[Tensor, "phrases points"], Bool[Tensor, " points"]]:
+    """Which instance of each phrase points of the normalised frame belong to, by its number among the answer's; -1 for
+    none: that of their nearest point of the surface. And whether a point has one.
 
     Nearest is in the contracted frame, and no further than the cells that join points into instances are large. So what
-    is cropped is what a query finds, whatever the density of the cloud.
+    is cropped is what a query finds, whatever the density of the points.
     """
     tree = cKDTree(surface.contracted.cpu().numpy())
     reach = max(surface.join_size, 1e-9)
-    _, nearest = tree.query(contract(cloud.positions).cpu().numpy(), distance_upper_bound=reach)
+    _, nearest = tree.query(contract(positions).cpu().numpy(), distance_upper_bound=reach)
     # A point without a neighbour within reach is said to be next to the one after the last.
     known, nearest = nearest < len(surface), np.minimum(nearest, len(surface) - 1)
-    named = torch.zeros(len(answers), len(cloud), dtype=torch.bool)
+    found = np.full((len(answers), len(positions)), -1)
     for row, own in enumerate(answers):
-        belongs = np.zeros(len(surface), bool)
-        for members in own.members:
-            belongs[members.cpu().numpy()] = True
-        named[row] = torch.from_numpy(belongs[nearest] & known)
-    return named.to(cloud.positions.device)
+        belongs = np.full(len(surface), -1)
+        # The first, which is the best, has what two claim.
+        for number, members in reversed(list(enumerate(own.members))):
+            belongs[members.cpu().numpy()] = number
+        found[row] = np.where(known, belongs[nearest], -1)
+    return torch.from_numpy(found).to(positions.device), torch.from_numpy(known).to(positions.device)
 
 
 @torch.no_grad()

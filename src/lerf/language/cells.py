@@ -50,7 +50,7 @@ LARGEST = 4.0
 """The side of the contracted cube."""
 AGAIN = "make it again with 'lerf bake'"
 
-Source = Literal["field", "lift"]
+Source = Literal["field", "lift", "gaussians"]
 CellSize = Annotated[float, msgspec.Meta(ge=SMALLEST, le=LARGEST)]
 Cosine = Annotated[float, msgspec.Meta(ge=-1.01, le=1.01)]
 """Rounding takes one of unit vectors a little beyond 1."""
@@ -61,15 +61,15 @@ class Provenance:
     """What an index was made from, and how."""
 
     source: Source
-    """From the trained language field, or from the photos' pyramids."""
+    """From the trained language field, from the photos' pyramids, or from these onto the Gaussians of a splat."""
     encoder: str
     """Name of the encoder."""
     fingerprint: str
     """Of the encoder."""
     checkpoint: str
-    """SHA-256 of the checkpoint that was baked: language of a field, radiance of a lift."""
+    """SHA-256 of the checkpoint that was baked: language of a field, radiance otherwise."""
     cell_size: CellSize
-    """Side of a cell in the contracted frame."""
+    """Side of a cell in the contracted frame; of Gaussians how far around them they answer."""
     cosine: Cosine | None = None
     """Mean cosine of its embeddings with what the language field renders (`bake.fidelity`); None without a field."""
     lowest_cosine: Cosine | None = None
@@ -97,10 +97,10 @@ class DenseCodes:
 
 @dataclass(frozen=True)
 class CellIndex:
-    """The occupied surface of a scene. Cells are sorted by key."""
+    """The occupied surface of a scene. Cells are sorted by key. The Gaussians of a splat are cells too."""
 
     keys: Int[Tensor, " cells"]
-    """`cell_keys` of the cells."""
+    """`cell_keys` of the cells; of Gaussians their numbers in the splat."""
     positions: Float[Tensor, "cells 3"]
     """Mean of the light that stops in each cell, normalised frame."""
     weights: Float[Tensor, " cells"]
@@ -113,6 +113,9 @@ class CellIndex:
     """Increasing, normalised units. Where a scale was not supervised, the code is that of the closest one that was."""
     compressed: Compressed
     provenance: Provenance
+    agreement: Float[Tensor, " cells"] | None = None
+    """Length of the mean of what the views say, unit embeddings, before it was made one: 1 where all say the same.
+    None where it is not known."""
     dense: DenseCodes | None = None
     """None where no dense encoder had a part in the index."""
 
@@ -193,6 +196,8 @@ def index_state(index: CellIndex) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An index as named tensors and plain JSON values."""
     tensors = {name: getattr(index, name) for name in (*CELLS, "scales")}
     tensors |= {name: getattr(index.compressed, name) for name in COMPRESSED}
+    if index.agreement is not None:
+        tensors["agreement"] = index.agreement
     if index.dense is not None:
         tensors |= {name: getattr(index.dense, name.removeprefix("dense_")) for name in DENSE}
     return tensors, asdict(index.provenance)
@@ -222,12 +227,13 @@ def index_from_state(tensors: dict[str, Tensor], about: Any, where: str, remedy:
 
 def _misfit(tensors: dict[str, Tensor]) -> str:
     """Why tensors are those of no index, in words; empty where they are."""
-    if set(tensors) not in ({*CELLS, "scales", *COMPRESSED}, {*CELLS, "scales", *COMPRESSED, *DENSE}):
+    needed = {*CELLS, "scales", *COMPRESSED}
+    if set(tensors) - {"agreement"} not in (needed, {*needed, *DENSE}):
         return "a tensor is missing or one too many"
     if tensors["codes"].ndim != 3 or tensors["basis"].ndim != 2:
         return "its codes or its basis have another shape"
     (scales, count, rank), width = tensors["codes"].shape, tensors["basis"].shape[1]
-    shapes = dict.fromkeys(CELLS, (count,)) | {"positions": (count, 3), "scales": (scales,)}
+    shapes = dict.fromkeys((*CELLS, "agreement"), (count,)) | {"positions": (count, 3), "scales": (scales,)}
     shapes |= {"basis": (rank, width), "codes": (scales, count, rank), "norms": (scales, count)}
     if DENSE[0] in tensors:
         (own, features), parts = tensors["dense_basis"].shape if tensors["dense_basis"].ndim == 2 else (0, 0), DENSE

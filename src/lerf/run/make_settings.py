@@ -15,6 +15,7 @@ from lerf.errors import ConfigError
 from lerf.files import resolved
 from lerf.run.checks import OPTION_NAMES, check_value, hints_of, option
 from lerf.run.settings import PRESETS, Preset, PresetName, TrainSettings
+from lerf.splats.names import is_splat_name
 
 ALIASES = {
     "estimator": "language.estimator",
@@ -93,6 +94,7 @@ def changed(settings: TrainSettings, overrides: Mapping[str, Any]) -> TrainSetti
     """
     given = {_full_name(name, value): value for name, value in overrides.items()}
     steps = given.pop("steps", None)
+    given = {**_of_radiance(given), **given}
     values = {**({} if steps is None else _steps(settings, steps)), **_of_encoder(settings, given), **given}
     hints = setting_hints()
     values = {name: _converted(value, hints[name]) for name, value in values.items()}
@@ -123,6 +125,8 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
         part = name.rpartition(".")[0]
         if part == "radiance_training" and settings.radiance_run:
             raise ConfigError(f"{option(name)} is for a radiance in training; leave it or --radiance out.")
+        if part == "radiance" and settings.splat is not None:
+            raise ConfigError(f"{option(name)} is for a hash grid, which a splat is not; leave it or --radiance out.")
         if lift and part in ("language", "language_training") and name not in of_lift:
             raise ConfigError(f"{option(name)} is for a language field; leave it out, or give --language field.")
         if name in ("language.dense_hidden", "language_training.dense_weight") and not regulariser:
@@ -131,6 +135,13 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
             raise ConfigError("--mask-crops is for masks; leave it out, or give --masks their folder.")
         if name == "radiance_training.pose_rate" and not settings.radiance_training.refine_poses:
             raise ConfigError(f"{option(name)} is for correcting poses; leave it out, or give --refine-poses.")
+        if name in ("radiance_training.point_rays", "radiance_training.point_weight") and (
+            settings.radiance_training.points != "surfaces"
+        ):
+            raise ConfigError(
+                f"{option(name)} is for rays through sparse points; leave it out, or give --radiance-training.points "
+                "surfaces."
+            )
         if name == "radiance_training.distortion_ramp" and not settings.radiance_training.distortion:
             raise ConfigError(f"{option(name)} fades in a loss of no weight; leave it or that weight of 0 out.")
 
@@ -147,6 +158,7 @@ def completed(settings: TrainSettings) -> TrainSettings:
         weights=absolute(settings.weights),
         masks=absolute(settings.masks),
         radiance_run=absolute(settings.radiance_run),
+        radiance_transforms=absolute(settings.radiance_transforms),
         tile_ratios=None if settings.tile_ratios is None else tuple(sorted(map(float, settings.tile_ratios))),
     )
 
@@ -195,6 +207,12 @@ def _steps(settings: TrainSettings, steps: Any) -> dict[str, Any]:
         "language_training.steps": steps,
         "language_training.decay_steps": min(steps, settings.language_training.decay_steps),
     }
+
+
+def _of_radiance(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows where a splat is the radiance: language is lifted onto its Gaussians."""
+    radiance = given.get("radiance_run")
+    return {"language_source": "lift"} if isinstance(radiance, (str, Path)) and is_splat_name(radiance) else {}
 
 
 def _of_encoder(settings: TrainSettings, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from lerf.files import sha256_of
 from lerf.language.cells import index_state
 from lerf.language.lift import LiftInputs, lift
 from lerf.pyramids.lookup import open_photo_by_photo
+from lerf.radiance.splats.radiance import SplatRadiance
 from lerf.radiance.surface import trace_surface
 from lerf.run.folder import StageName
 from lerf.run.report import reported
 from lerf.stages.features import FeatureStage
+from lerf.stages.gaussian_lift import lift_splat
 from lerf.stages.mask_targets import with_masks
 from lerf.stages.radiance import open_radiance
 from lerf.stages.stage import Context
@@ -38,6 +40,9 @@ class LanguageLiftStage:
     def run(self, context: Context) -> None:
         settings, pyramids = context.settings, self.features.pyramids
         radiance, samples = open_radiance(context), settings.language.samples
+        if isinstance(radiance.source, SplatRadiance):
+            lift_splat(context, self.name, radiance, pyramids)
+            return
         train = radiance.scene.train
         budget = settings.memory_bytes
         targets = open_photo_by_photo(pyramids.image_text, budget, settings.device)
