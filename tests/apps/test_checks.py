@@ -71,6 +71,7 @@ WITHOUT_EFFECT = {
         "--downscale 4", "--npy", "--transforms a.json", "--video a.mp4", "--outputs rgb", "--scale 1",
         "--temperature 3", "--canonical a", "--path photos --features", "--path photos --views a",
         "--path photos --split train", "--path photos --transforms a.json", "--split train --views a",
+        "--raw", "--path photos --query a --raw",
     ],
     "export": [
         "--resolution 64", "--crop", "--threshold 0.5", "--temperature 3", "--canonical a", "--scale 1",

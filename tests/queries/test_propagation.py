@@ -49,7 +49,7 @@ def test_propagation_is_the_power_series_of_its_matrix() -> None:
     series = sum(RESTART * np.linalg.matrix_power(stay * transition, k) @ own for k in range(STEPS))
     expected = torch.sigmoid(torch.from_numpy(series + np.linalg.matrix_power(stay * transition, STEPS) @ own))
     # 1e-3 of relevancy is what anybody can see.
-    torch.testing.assert_close(graph.propagate(relevancy).double(), expected, atol=2e-4, rtol=0)
+    torch.testing.assert_close(graph.propagate(relevancy).double(), expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
@@ -62,12 +63,19 @@ class CellLanguage:
         self.dense_width = 0 if index.dense is None else len(index.dense.mean)
         self.scales: Float[Tensor, " scales"] = index.scales
         self.picture_samples: tuple[int, int | None] = (samples, None)
+        self._whole: Tensor | None = None
+        """Cells of the last latent that was found to be every cell once, in order, with light."""
         self._last: tuple[Tensor, float, Tensor] | None = None
         """Texts, scale, and the `_products` of these, which every part of a surface or picture asks for again."""
 
     @cached_property
     def _lookup(self) -> CellLookup:
         return CellLookup(self.index)
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        """Logarithms of the smallest and the largest scale."""
+        return math.log(float(self.scales[0])), math.log(float(self.scales[-1]))
 
     @cached_property
     def _every(self) -> Int[Tensor, " cells"]:
@@ -107,8 +115,14 @@ class CellLanguage:
             # No mixture: each ray has the cosine of its cell, however much light stops there.
             if share:
                 products = products / torch.linalg.vector_norm(self._codes_at(scale), dim=-1)
-            read = products if torch.equal(cells[:, 0], self._every) else products.index_select(1, cells[:, 0])
-            return read * (latent.tensors["weights"][:, 0] > 0)
+            if cells is self._whole:
+                return products
+            whole, lit = torch.equal(cells[:, 0], self._every), latent.tensors["weights"][:, 0] > 0
+            if whole and bool(lit.all()):
+                # Asked again, as phrases ask, that need not be found out again.
+                self._whole = cells
+                return products
+            return (products if whole else products.index_select(1, cells[:, 0])) * lit
         # The dot products of all cells with the texts are composited, which are shorter than their codes; the codes
         # themselves only where the length of a mixture is not known.
         if share == 0.0 and "lengths" in latent.tensors:
@@ -182,9 +196,8 @@ class CellLanguage:
         last = len(self.scales) - 1
         if last == 0:
             return 0, 0.0
-        logs = self.scales.log()
-        wanted = torch.tensor(scale, device=logs.device).log()
-        where = float(((wanted - logs[0]) / (logs[-1] - logs[0])).clamp(0.0, 1.0)) * last
+        low, high = self._ends
+        where = min(max((math.log(scale) - low) / (high - low), 0.0), 1.0) * last
         # Rounding must not turn a scale of the index into a mixture.
         where = round(where) if abs(where - round(where)) < 1e-4 else where
         level = min(int(where), last)

@@ -20,8 +20,11 @@ from lerf.queries.phrases import Phrases, presence
 from lerf.queries.refined import TRAIN_AGAIN, relevancy_of_surface
 from lerf.queries.result import Answer, Geometry, Instance, Vector
 from lerf.queries.scales import choose_scales
-from lerf.queries.surface import Surface
+from lerf.queries.surface import DepthMaps, Surface
 from lerf.steps import Steps, finish
+
+Seen = tuple[str | None, tuple[float, float] | None]
+"""Name of a photo and a pixel of its file, or neither."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,17 @@ def _located(surface: Surface, own: PhraseAnswer, cameras: PhotoCameras, thresho
     best = raw.argmax()
     found = [(region.best, region.indices) for region in regions] or [(int(best), best[None])]
     scales = surface.latent[torch.tensor([at for at, _ in found])].nearest_scale(own.scale).tolist()
+    views = _best_views(surface.positions[[at for at, _ in found]], surface.depth_maps, cameras)
     instances = tuple(
-        Instance(float(raw[at]), _geometry(surface, at, members, scale, cameras))
-        for (at, members), scale in zip(found, scales, strict=True)
+        Instance(float(raw[at]), _geometry(surface, at, members, scale, cameras, view))
+        for (at, members), scale, view in zip(found, scales, views, strict=True)
     )
     answer = replace(own.answer, geometry=instances[0].geometry, instances=instances)
     return replace(own, answer=answer, members=tuple(members for _, members in found))
 
 
 def _geometry(
-    surface: Surface, best: int, members: Int[Tensor, " members"], scale: float, cameras: PhotoCameras
+    surface: Surface, best: int, members: Int[Tensor, " members"], scale: float, cameras: PhotoCameras, view: Seen
 ) -> Geometry:
     """A region in the capture frame, with the photo that shows its best point best; `scale` in normalised units."""
     position, to_capture = surface.positions[best], cameras.scene.similarity.inverse()
@@ -114,37 +118,35 @@ def _geometry(
     captured = torch.from_numpy(to_capture.apply_points(surface.positions[members].cpu().numpy()))
     point = to_capture.apply_points(position.cpu().numpy()[None])[0]
     low, high = robust_extent(captured, torch.from_numpy(point))
-    view, pixel = _best_view(surface, position, cameras)
     extent = (_vector(low.numpy()), _vector(high.numpy()))
     numbers = (*_vector(point), *extent[0], *extent[1], scale / cameras.unit)
     if not all(map(math.isfinite, numbers)):
         raise RunError(f"The run's frame puts an answer at no finite place; {TRAIN_AGAIN}.")
-    return Geometry(_vector(point), scale / cameras.unit, extent, view, pixel)
+    return Geometry(_vector(point), scale / cameras.unit, extent, *view)
 
 
-def _best_view(
-    surface: Surface, position: Float[Tensor, " 3"], cameras: PhotoCameras
-) -> tuple[str | None, tuple[float, float] | None]:
-    """Name of the training photo that shows a point best, and the pixel of the original file; None where none does."""
+def _best_views(positions: Float[Tensor, "points 3"], depth_maps: DepthMaps, cameras: PhotoCameras) -> list[Seen]:
+    """For each point the name of the training photo that shows it best, and the pixel of the original file; None and
+    None where none does."""
     scene, table = cameras.scene, cameras.table
     photos = list(scene.train)
     pixels, depths, surfaces = [], [], []
     for photo, (width, height) in zip(photos, table.sizes[photos].tolist(), strict=True):
-        pixel, depth = table.project(photo, position[None])
+        pixel, depth = table.project(photo, positions)
         pixels.append(pixel)
         depths.append(depth)
-        surfaces.append(depth_at(surface.depth_maps[photo], (width, height), pixel))
-    pixel, depth = torch.cat(pixels), torch.cat(depths)
-    visible = unoccluded(depth, torch.cat(surfaces))
-    found = best_view(pixel, depth, visible, table.sizes[photos].float(), table.focal[photos, 1])
-    if found is None:
-        return None, None
-    photo = photos[found.photo]
-    x, y = scene.to_original_pixel(photo, *found.pixel)
-    if not (math.isfinite(x) and math.isfinite(y)):
-        # The lens bends the point out of the original file.
-        return None, None
-    return scene.photos[photo].name, (float(x), float(y))
+        surfaces.append(depth_at(depth_maps[photo], (width, height), pixel))
+    pixel, depth, surface = torch.stack(pixels), torch.stack(depths), torch.stack(surfaces)
+    sizes, focal = table.sizes[photos].float(), table.focal[photos, 1]
+    views: list[Seen] = []
+    for number in range(len(positions)):
+        visible = unoccluded(depth[:, number], surface[:, number])
+        found = best_view(pixel[:, number], depth[:, number], visible, sizes, focal)
+        x, y = (math.nan, math.nan) if found is None else scene.to_original_pixel(photos[found.photo], *found.pixel)
+        # The lens may bend the point out of the original file.
+        seen = found is not None and math.isfinite(x) and math.isfinite(y)
+        views.append((scene.photos[photos[found.photo]].name, (float(x), float(y))) if found and seen else (None, None))
+    return views
 
 
 def _vector(values: np.ndarray) -> Vector:

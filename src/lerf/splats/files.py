@@ -56,14 +56,14 @@ def _reader(path: Path) -> Callable[[Path, str], Splats]:
             start = file.read(4)
     except OSError as problem:
         raise SplatError(f"{path} cannot be read ({(problem.strerror or str(problem)).lower()}): {REMEDY}.") from None
+    if path.suffix.lower() == ".splat":  # which has no header: its first number may look like one
+        return read_dot_splat
     if start.startswith(b"ply"):
         return read_compressed_ply if is_compressed(path, REMEDY) else _read_plain_ply
     if start.startswith(b"PK"):
         return read_sog
     if start == MAGIC or start.startswith(b"\x1f\x8b"):
         return read_spz
-    if path.suffix.lower() == ".splat":
-        return read_dot_splat
     raise SplatError(f"{path} begins like no file of splats that is known: {REMEDY}.")
 
 
