@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test test-open-clip lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
+.PHONY: setup demo test test-open-clip test-splat-transform lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
 
 setup: $(READY)
 
@@ -26,6 +26,12 @@ test-open-clip: $(READY)
 		open_clip_torch timm torchvision ftfy wcwidth
 	PYTHONPATH=.open_clip LERF_TEST_OPEN_CLIP=required $(PYTHON) -m pytest tests/encoders/test_open_clip_exact.py \
 		tests/encoders/test_open_clip_zoo.py $(ARGS)
+
+# What we write of splats against PlayCanvas's converter, which npm fetches; needs node.
+test-splat-transform: $(READY)
+	npm install --silent --no-save --prefix .splat_transform @playcanvas/splat-transform@2.7.1
+	LERF_TEST_SPLAT_TRANSFORM=$(CURDIR)/.splat_transform/node_modules/.bin/splat-transform \
+		$(PYTHON) -m pytest tests/splats/test_splat_transform.py $(ARGS)
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

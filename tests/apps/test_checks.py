@@ -64,6 +64,7 @@ WITHOUT_EFFECT = {
         "--radiance-training.points bounds --radiance-training.point-rays 9",
         "--radiance-training.pose-rate 0.1", "--dense none --language-training.dense-weight 0.5",
         "--preset lerf-demo --radiance OTHER --steps 9", "--features dense --border zero",
+        "--radiance a.ply --radiance.levels 4",
     ],
     "query": ["--compare --index ignore"],
     "render": [
@@ -73,7 +74,8 @@ WITHOUT_EFFECT = {
     ],
     "export": [
         "--resolution 64", "--crop", "--threshold 0.5", "--temperature 3", "--canonical a", "--scale 1",
-        "--what mesh --embeddings",
+        "--what mesh --embeddings", "--without --query a", "--recolour --query a", "--what splat --without",
+        "--what splat --recolour", "--what splat --resolution 64",
     ],
     "eval": [
         "--absent a.txt", "--lpips-weights a --protocol existence", "--lpips-weights a --maps .",

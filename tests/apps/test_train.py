@@ -29,7 +29,8 @@ def test_run_folder_and_its_timings(drawn, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["run"] == str(tmp_path / "run")
     assert {"decode", "radiance", "features", "language", "surface"} == set(result["seconds"])
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+    left = {path.name for path in (tmp_path / "run").iterdir()} - {"agreement.json"}
+    assert left == {
         "capture.json", "config.json", "scene.json", "radiance.safetensors", "language.safetensors",
         "surface.safetensors", "metrics.jsonl", "timings.json",
     }  # fmt: skip
@@ -151,12 +152,13 @@ def test_steps_of_one_training_hold_before_those_of_both():
         assert settings.language_training.decay_steps == 7
 
 
-def test_lifting_has_no_regulariser_and_a_field_the_presets():
+def test_the_dense_encoder_is_the_presets_wherever_language_comes_from():
     def dense(*words):
         return parse(["train", "capture", "--output", "run", "--device", "cpu", *words]).settings.dense
 
-    assert dense("--language", "lift") == "none"
-    assert dense("--preset", "lerf-demo") == "none"
+    assert dense("--language", "lift") == PRESETS["lerf-cpu"].dense
+    assert dense("--language", "lift", "--dense", "none") == "none"
+    assert dense("--preset", "lerf-demo") == PRESETS["lerf-demo"].dense
     assert dense("--preset", "lerf-demo", "--language", "field") == PRESETS["lerf-demo"].dense
 
 
@@ -195,6 +197,6 @@ def test_what_is_refused(drawn, drawn_run, tmp_path, capsys):
     assert "--radiance.levels must be a whole number from 1 to 64" in refused(capsys, *command, "--radiance.levels=0")
     assert "--steps must be" in refused(capsys, *command, "--steps", "0")
     assert "'cuda:99' is not available" in refused(capsys, *command[:-1], "cuda:99")
-    assert "give --language field" in refused(capsys, *command, "--language", "lift", "--dense", "colour-map")
+    assert "give --language field" in refused(capsys, *command, "--language", "lift", "--estimator", "per-sample")
     assert "leave it out with --radiance" in refused(capsys, *command, "--radiance", drawn_run, "--refine-poses")
     assert not (tmp_path / "run").exists()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import tiny_preset
 
 import lerf
 from lerf.errors import ConfigError, QueryError, RunError
@@ -43,7 +44,7 @@ def test_no_step_of_language_was_made(lifted_run) -> None:
     assert not any(name.startswith("field.") for name in tensors)
     assert not (lifted_run / "metrics.jsonl").is_file()
     settings = run.read_config()["settings"]
-    assert (settings.language_source, settings.dense) == ("lift", "none")
+    assert (settings.language_source, settings.dense) == ("lift", tiny_preset().dense)
 
 
 def test_colours_are_found(model, drawn) -> None:
@@ -74,8 +75,16 @@ def test_maps_of_held_out_views_show_them(model, drawn) -> None:
     point = model.query("red").queries[0].geometry
     assert float(model.relevancy_at(np.array([point.point]), "red", point.scale)[0]) > 0.7
     assert model.render_features(0).isfinite().all()
+    assert model.render_features(0, dense=True).shape[-1] == model.language.dense_width > 0
+
+
+def test_without_a_dense_encoder_there_are_no_dense_features(drawn, drawn_run, tmp_path, tiny) -> None:
+    run = lerf.train(
+        drawn.folder, tmp_path / "plain", device="cpu", language="lift", dense="none", radiance_run=drawn_run
+    )
     with pytest.raises(QueryError, match="no dense features"):
-        model.render_features(0, dense=True)
+        run.render_features(0, dense=True)
+    assert run.query("red").queries[0].present
 
 
 @pytest.mark.usefixtures("tiny")
@@ -92,10 +101,10 @@ def test_training_again_changes_nothing_and_completes_what_is_missing(drawn, dra
         lerf.train(drawn.folder, run, device="cpu", radiance_run=drawn_run)
 
 
-@pytest.mark.parametrize("option", [{"dense": "conse-mid"}, {"estimator": "per-sample"}])
-def test_options_of_a_field_are_refused(option) -> None:
+def test_options_of_a_field_are_refused() -> None:
     with pytest.raises(ConfigError, match="give --language field"):
-        make_settings("capture", device="cpu", language="lift", **option)
+        make_settings("capture", device="cpu", language="lift", estimator="per-sample")
+    assert make_settings("capture", device="cpu", language="lift", dense="conse-mid").dense == "conse-mid"
     assert make_settings("capture", device="cpu", language="lift", dense="none").dense == "none"
 
 
@@ -111,7 +120,7 @@ def test_runs_of_before_there_was_a_choice_still_open() -> None:
 
 def test_a_preset_may_lift_where_nothing_is_asked_for(tmp_path):
     assert make_settings(tmp_path, preset="lerf-demo").language_source == "lift"
-    assert make_settings(tmp_path, preset="lerf-demo").dense == "none"
+    assert make_settings(tmp_path, preset="lerf-demo").dense == "mini-map"
     asked = make_settings(tmp_path, preset="lerf-demo", language="field", estimator="per-sample")
     assert (asked.language_source, asked.dense, asked.language.estimator) == ("field", "mini-map", "per-sample")
 

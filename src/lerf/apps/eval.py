@@ -19,7 +19,7 @@ from lerf.files import is_folder
 from lerf.run.checks import option
 from lerf.run.settings import optional
 
-ProtocolName = Literal["colour", "depth", "lerf-localisation", "lerf-ovs", "existence", "3d"]
+ProtocolName = Literal["colour", "depth", "lerf-localisation", "lerf-ovs", "existence", "3d", "margin-sign"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,8 @@ SCORES = {
     "count_accuracy": "count right",
     "extent_iou": "extent, median IoU",
     "part_scale_smaller": "parts at smaller scales",
+    "margin_sign": "margins of the photo's sign",
+    "teacher_cosine": "cosine with the photo's embeddings",
 }
 """Rows of the table of scores; those without a title are splits of the row above."""
 

@@ -16,6 +16,7 @@ And where they apply:
     ovs_localisation, miou, miou_by_type   of `lerf-ovs`
     average_precision, precision_recall, at_threshold   of `existence`
     answered, point_accuracy, count_accuracy, extent_iou, part_scale_smaller   of `3d`
+    margin_sign, teacher_cosine   of `margin-sign`
     phrases           one row a phrase: text, type, unseen, present; scale, capture units; score, its relevancy to the
                       scene; views, where it was asked for; its mean of each score over them; the same in baseline_2d
     training_views    photos that were learnt from and yet scored, as LangSplat's protocol does with labelled ones
@@ -34,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from lerf.errors import ConfigError, RunError, SceneError
+from lerf.evaluation.agreement import warn_of_little
 from lerf.evaluation.captures import check_cameras, check_photos, warn_of_changes
 from lerf.evaluation.colour import Colour
 from lerf.evaluation.depth import Depth
@@ -41,6 +43,7 @@ from lerf.evaluation.existence import Existence
 from lerf.evaluation.localisation import LerfLocalisation
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.map_sources import PyramidMaps, StoredMaps
+from lerf.evaluation.margin_sign import MarginSign
 from lerf.evaluation.ovs import LerfOvs
 from lerf.evaluation.points3d import Points3d
 from lerf.evaluation.protocol import (
@@ -61,7 +64,8 @@ from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {
-    protocol.name: protocol for protocol in (Colour(), Depth(), LerfLocalisation(), LerfOvs(), Existence(), Points3d())
+    protocol.name: protocol
+    for protocol in (Colour(), Depth(), LerfLocalisation(), LerfOvs(), Existence(), Points3d(), MarginSign())
 }
 """All protocols by name, in the order of the report."""
 OF_RADIANCE = {"colour", "depth"}
@@ -103,6 +107,8 @@ def evaluate(
         check_photos(capture, model.scene)
     if model.folder is not None:
         warn_of_changes(model.folder, model.scene, capture)
+        if maps is None:
+            warn_of_little(model.folder)
     inputs = EvalInputs(model.scene, _known_truth(model, capture, labels, absent), maps is not None, capture)
     chosen = _choose(protocols, inputs)
     if lpips is not None and "colour" not in [protocol.name for protocol in chosen]:

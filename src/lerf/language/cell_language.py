@@ -47,12 +47,11 @@ class CellLookup:
 
 
 class CellLanguage:
-    """Implements `LanguageSource`: codes of cells composited along rays. It has no dense features.
+    """Implements `LanguageSource`: codes of cells composited along rays.
 
     Codes are of places, as embeddings at samples are, and are composited as such.
     """
 
-    dense_width = 0
     kept_code = 0
     rays_at_once = RAYS_AT_ONCE
 
@@ -60,6 +59,7 @@ class CellLanguage:
         """`samples` are the heaviest of a ray that are read."""
         self.index, self.samples = index, samples
         self.width = index.compressed.basis.shape[1]
+        self.dense_width = 0 if index.dense is None else len(index.dense.mean)
         self.scales: Float[Tensor, " scales"] = index.scales
         self.picture_samples: tuple[int, int | None] = (samples, None)
         self._last: tuple[Tensor, float, Tensor] | None = None
@@ -164,13 +164,18 @@ class CellLanguage:
         """See `LanguageSource.embed`."""
         return self.codes(latent, scale) @ self.index.compressed.basis
 
+    @torch.no_grad()
     def dense(self, latent: Latent) -> Float[Tensor, "rays dense"]:
-        """See `LanguageSource.dense`.
+        """See `LanguageSource.dense`: composited as embeddings are; zero where no cell is near.
 
         Raises:
-            QueryError: always.
+            QueryError: the index was made without a dense encoder.
         """
-        raise QueryError("The run's language is an index of cells, which holds no dense features.")
+        if self.index.dense is None:
+            raise QueryError("The run's language was made without a dense encoder and holds no dense features.")
+        light = latent.tensors["weights"].sum(-1, keepdim=True)
+        codes = self._composite(latent, self.index.dense.codes.float()) / light.clamp(min=1e-12)
+        return (codes @ self.index.dense.basis + self.index.dense.mean) * (light > 0)
 
     def _level(self, scale: float) -> tuple[int, float]:
         """The scale of the index below a scale, and the share of the next one in their logarithm."""

@@ -14,18 +14,14 @@ from lerf.errors import RunError
 from lerf.geometry.extent import robust_extent
 from lerf.geometry.visibility import depth_at, unoccluded
 from lerf.queries.best_view import best_view
-from lerf.queries.exclusive import where_leading
 from lerf.queries.instances import answering_regions
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, presence
+from lerf.queries.refined import TRAIN_AGAIN, relevancy_of_surface
 from lerf.queries.result import Answer, Geometry, Instance, Vector
-from lerf.queries.scales import at_equal_scales, choose_scales, relevancy_at
+from lerf.queries.scales import choose_scales
 from lerf.queries.surface import Surface
 from lerf.steps import Steps, finish
-
-TOGETHER = 8
-"""Phrases whose relevancy is propagated together, in one step."""
-TRAIN_AGAIN = "its files are damaged or the training diverged: train again in a new folder"
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,9 @@ class PhraseAnswer:
     scale: float
     """At which the phrase was asked, normalised units."""
     relevancy: Float[Tensor, " points"]
-    """Raw, of the surface's points at that scale."""
+    """Of the surface's points at that scale, propagated along the surface: what every picture shows."""
+    raw: Float[Tensor, " points"]
+    """The same as language has it, before the propagation."""
     members: tuple[Int[Tensor, " _members"], ...]
     """Points of each instance, as indices into the surface's."""
 
@@ -73,59 +71,34 @@ def answer_steps(
     Raises:
         RunError: nothing on the surface can answer, or what the run holds gives numbers that are not finite.
     """
-    answering = surface.answering
     wanted = settings.scales or (None,) * len(phrases)
     open_rows = [row for row, scale in enumerate(wanted) if scale is None]
     best = (yield from choose_scales(surface.scale_search, phrases.chosen(open_rows))) if open_rows else []
     found_scales = iter(best)
     scales = [next(found_scales) if scale is None else scale for scale in wanted]
-    relevancy: dict[int, Tensor] = {}
-    for scale, rows in at_equal_scales(scales).items():
-        found = relevancy_at(surface.language, surface.latent, phrases.chosen(rows), scale)
-        found = torch.where(answering, found, 0.0)
-        if not bool(found.isfinite().all()):
-            raise RunError(f"The run's language gives relevancies that are not finite; {TRAIN_AGAIN}.")
-        relevancy |= dict(zip(rows, found, strict=True))
-        yield
-    if phrases.exclusive:
-        together = torch.stack([relevancy[row] for row in range(len(phrases))])
-        relevancy = dict(enumerate(where_leading(together, surface.graph.propagate(together))))
-        yield
-    scores = [presence(relevancy[row]) for row in range(len(phrases))]
-    present = [row for row, score in enumerate(scores) if score >= settings.threshold]
-    propagated: dict[int, Tensor] = {}
-    for start in range(0, len(present), TOGETHER):
-        rows = present[start : start + TOGETHER]
-        moved = surface.graph.propagate(torch.stack([relevancy[row] for row in rows]))
-        propagated |= dict(zip(rows, moved, strict=True))
-        yield
+    relevancy = yield from relevancy_of_surface(surface, phrases, scales)
     answers = []
     for row, text in enumerate(phrases.texts):
-        own = PhraseAnswer(Answer(text, scores[row]), scales[row], relevancy[row], ())
-        if row in propagated:
-            own = _located(surface, own, propagated[row], cameras, settings.threshold)
+        raw, refined = relevancy.raw[row], relevancy.refined[row]
+        own = PhraseAnswer(Answer(text, presence(raw)), scales[row], refined, raw, ())
+        if own.answer.relevancy >= settings.threshold:
+            own = _located(surface, own, cameras, settings.threshold)
         known = phrases.known[row] if phrases.known else None
         answers.append(replace(own, answer=replace(own.answer, known=known)))
         yield
     return answers
 
 
-def _located(
-    surface: Surface,
-    own: PhraseAnswer,
-    propagated: Float[Tensor, " points"],
-    cameras: PhotoCameras,
-    threshold: float,
-) -> PhraseAnswer:
+def _located(surface: Surface, own: PhraseAnswer, cameras: PhotoCameras, threshold: float) -> PhraseAnswer:
     """The answer to a phrase that is present, with its instances."""
-    relevancy, score = own.relevancy, own.answer.relevancy
-    regions = answering_regions(surface.contracted, relevancy, score, threshold, surface.join_size, propagated)
+    raw, score = own.raw, own.answer.relevancy
+    regions = answering_regions(surface.contracted, raw, score, threshold, surface.join_size, own.relevancy)
     # Where only scattered points pass, the best of them is the answer.
-    best = relevancy.argmax()
+    best = raw.argmax()
     found = [(region.best, region.indices) for region in regions] or [(int(best), best[None])]
     scales = surface.latent[torch.tensor([at for at, _ in found])].nearest_scale(own.scale).tolist()
     instances = tuple(
-        Instance(float(relevancy[at]), _geometry(surface, at, members, scale, cameras))
+        Instance(float(raw[at]), _geometry(surface, at, members, scale, cameras))
         for (at, members), scale in zip(found, scales, strict=True)
     )
     answer = replace(own.answer, geometry=instances[0].geometry, instances=instances)

@@ -21,22 +21,29 @@ from lerf.language.cell_language import CellLanguage
 from lerf.language.cells import FILE, CellIndex, index_from_state, load_index
 from lerf.language.deferred import DeferredLanguage
 from lerf.language.field import LanguageField
+from lerf.language.gaussian_language import GaussianLanguage
 from lerf.language.per_sample import PerSampleLanguage
 from lerf.language.protocol import LanguageSource
 from lerf.radiance.hash_grid.config import RadianceConfig
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.protocol import Radiance
+from lerf.radiance.splats.gaussians import Gaussians
+from lerf.radiance.splats.radiance import SplatRadiance
+from lerf.radiance.splats.state import SPLAT, splats_from_state
 from lerf.run.differences import Difference
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
+from lerf.splats.splats import Splats
 
 IndexUse = Literal["auto", "require", "ignore"]
 """Whether a query answers from the baked index: where a fresh one is there, always, or never."""
 USES: tuple[IndexUse, ...] = ("auto", "require", "ignore")
 TRAIN_AGAIN = "delete it and run 'lerf train' again"
-BAKED_FROM = {"field": "language.safetensors", "lift": "radiance.safetensors"}
+BAKED_FROM = {
+    "field": "language.safetensors", "lift": "radiance.safetensors", "gaussians": "radiance.safetensors",
+}  # fmt: skip
 """Checkpoint whose hash an index carries."""
 BOUNDS = "bounds"
 """Fact of a radiance: near and far, normalised units, where sparse points gave them."""
@@ -64,7 +71,32 @@ def open_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, devi
     Raises:
         RunError: missing or unfinished.
     """
+    if is_splat(folder):
+        return SplatRadiance(Gaussians.of(open_splats(folder).moved(scene.similarity), device))
     return HashGridRadiance(open_radiance_field(folder, settings, scene, device))
+
+
+def is_splat(folder: RunFolder) -> bool:
+    """Whether a run's radiance is a splat; False where there is none yet.
+
+    Raises:
+        RunError: its checkpoint is damaged.
+    """
+    return SPLAT in (folder.read_facts("radiance") or {})
+
+
+def open_splats(folder: RunFolder) -> Splats:
+    """The splat of a run, in the capture frame.
+
+    Raises:
+        RunError: missing or damaged, or the run's radiance is none.
+    """
+    tensors, facts = folder.load_stage("radiance")
+    if SPLAT not in facts:
+        raise RunError(
+            f"The radiance of {folder.path} is no splat; give a run that 'lerf train --radiance' made of one."
+        )
+    return splats_from_state(tensors, facts[SPLAT], str(folder.path / "radiance.safetensors"), TRAIN_AGAIN)
 
 
 def open_radiance_field(folder: RunFolder, settings: TrainSettings, scene: Scene, device: str) -> RadianceField:
@@ -103,7 +135,9 @@ def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> La
     tensors, facts = folder.load_stage("language")
     _check_finished(folder, "language", facts)
     if "index" in facts:
-        return CellLanguage(_lifted_index(folder, tensors, facts, device), settings.language.samples)
+        index = _lifted_index(folder, tensors, facts, device)
+        kind = GaussianLanguage if index.provenance.source == "gaussians" else CellLanguage
+        return kind(index, settings.language.samples)
     path = str(folder.path / "language.safetensors")
     widths = converted(facts, _Widths, path, error=RunError, remedy=TRAIN_AGAIN)
     field = folder.restore_field(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lerf.encoders.protocols import ImageTextEncoder
@@ -56,15 +57,21 @@ def embedded_masks(
     return embed_masks(photos, files, encoder, settings.mask_crops, progress=progress, device=device)
 
 
-def with_masks(tiles: PyramidTable, embedded: list[EmbeddedMasks | None], device: str) -> MaskedTable:
-    """A table of masks over one of tiles, of the same photos."""
+def with_masks(
+    tiles: PyramidTable,
+    embedded: list[EmbeddedMasks | None],
+    device: str,
+    basis: Float[Tensor, "rank width"] | None = None,
+) -> MaskedTable:
+    """A table of masks over one of tiles, of the same photos; `basis` is the one that the tiles' embeddings are on."""
     features: list[Tensor | None] = []
     for photo, own in enumerate(embedded):
         if own is not None and own.embeddings is None:
             tiles.load(photo)
             features.append(pool_tiles(tiles, photo, own.size, own.masks).half())
         else:
-            features.append(None if own is None else own.embeddings)
+            rows = None if own is None else own.embeddings
+            features.append(rows if rows is None or basis is None else (rows.float() @ basis.cpu().T).half())
     masks = [None if own is None else own.masks for own in embedded]
     sizes = [(1, 1) if own is None else own.size for own in embedded]
     with torch.no_grad():

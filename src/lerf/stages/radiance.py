@@ -13,12 +13,12 @@ from torch import Tensor
 from lerf.errors import ConfigError, RunError
 from lerf.geometry.camera_table import CameraTable
 from lerf.radiance.hash_grid.field import RadianceField
-from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.protocol import Radiance
 from lerf.run.capture_record import changes, record_of_run
 from lerf.run.differences import differences, listed
 from lerf.run.folder import RunFolder, StageName
-from lerf.run.open_run import open_radiance_field
+from lerf.run.open_run import is_splat
+from lerf.run.open_run import open_radiance as open_source
 from lerf.run.report import reported
 from lerf.run.settings import to_plain
 from lerf.scenes.scene import Scene
@@ -145,6 +145,6 @@ def open_radiance(context: Context) -> TrainedRadiance:
         RunError: missing, unfinished or damaged.
     """
     run, settings = context.run, context.settings
-    field = open_radiance_field(run, settings, context.scene, settings.device)
-    scene = apply_refined_poses(context, run.load_stage("radiance")[0])
-    return TrainedRadiance(HashGridRadiance(field), scene, camera_table(scene, settings.device))
+    source = open_source(run, settings, context.scene, settings.device)
+    scene = context.scene if is_splat(run) else apply_refined_poses(context, run.load_stage("radiance")[0])
+    return TrainedRadiance(source, scene, camera_table(scene, settings.device))

@@ -14,6 +14,7 @@ from lerf.stages.language_lift import LanguageLiftStage
 from lerf.stages.pipeline import run_stages
 from lerf.stages.prepare import open_context
 from lerf.stages.radiance import RadianceStage
+from lerf.stages.splat import SplatStage
 from lerf.stages.stage import Stage
 from lerf.stages.surface import SurfaceStage
 
@@ -56,4 +57,5 @@ def training_stages(settings: TrainSettings) -> list[Stage]:
     """The stages of a training in the order in which they are done."""
     features = FeatureStage()
     language = LanguageLiftStage(features) if settings.language_source == "lift" else LanguageFieldStage(features)
-    return [RadianceStage(), features, language, SurfaceStage()]
+    radiance = RadianceStage() if settings.splat is None else SplatStage()
+    return [radiance, features, language, SurfaceStage()]
