@@ -55,8 +55,7 @@ SMALL_TILE = 0.3
 """Tile ratio up to which the dense pass uses the small window."""
 _CANONICAL = ("object", "things", "stuff", "texture", "auto")
 """With what else is seen in the scene (`queries/rivals.py`)."""
-# Below 0.2 small things are found that larger tiles drown, at 1.7 times the work (docs/quality.md).
-_RATIOS = (0.14, 0.2, 0.27, 0.37, 0.5)
+_RATIOS = (0.2, 0.27, 0.37, 0.5)
 DEFAULTS = {
     "lite0": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.48, canonical=_CANONICAL),
     "lite2": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.6, canonical=_CANONICAL),
