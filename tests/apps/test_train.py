@@ -114,7 +114,8 @@ def test_every_setting_of_every_part_is_an_option():
 def test_every_setting_of_a_run_is_an_option():
     words = ["--encoder", "e", "--dense", "d", "--features", "tiles", "--border", "zero", "--tile-ratios", "0.3", "0.1",
              "--language", "field", "--radiance", "other.ply", "--radiance-frame", "nerfstudio",
-             "--radiance-transforms", "t.json", "--downscale", "3", "--seed", "4", "--memory", "2", "--weights", "w", "--preset", "lerf-demo", "--device", "cpu", "--missing", "skip"]  # fmt: skip
+             "--radiance-transforms", "t.json", "--downscale", "3", "--seed", "4", "--memory", "2", "--weights", "w",
+             "--preset", "lerf-demo", "--device", "cpu", "--missing", "skip"]  # fmt: skip
     settings = parse(["train", "capture", "--output", "run", *words]).settings
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     assert {name: value for name, value in values.items() if not dataclasses.is_dataclass(value)} == {
