@@ -120,8 +120,9 @@ def test_every_setting_of_a_run_is_an_option():
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     assert {name: value for name, value in values.items() if not dataclasses.is_dataclass(value)} == {
         "data": "capture", "preset": "lerf-demo", "encoder": "e", "dense": "d", "features": "tiles", "border": "zero",
-        "tile_ratios": (0.3, 0.1), "language_source": "field", "radiance_run": "other.ply", "radiance_frame": "nerfstudio",
-        "radiance_transforms": "t.json", "device": "cpu", "downscale": 3, "seed": 4, "memory": 2.0, "weights": "w", "missing": "skip",
+        "tile_ratios": (0.3, 0.1), "language_source": "field", "radiance_run": "other.ply",
+        "radiance_frame": "nerfstudio", "radiance_transforms": "t.json", "device": "cpu", "downscale": 3, "seed": 4,
+        "memory": 2.0, "weights": "w", "missing": "skip",
     }  # fmt: skip
     assert settings.radiance_training == PRESETS["lerf-demo"].radiance_training
 
