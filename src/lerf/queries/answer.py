@@ -23,7 +23,7 @@ from lerf.queries.scales import choose_scales
 from lerf.queries.surface import DepthMaps, Surface
 from lerf.steps import Steps, finish
 
-Seen = tuple[str | None, tuple[float, float] | None]
+InPhoto = tuple[str | None, tuple[float, float] | None]
 """Name of a photo and a pixel of its file, or neither."""
 
 
@@ -110,7 +110,7 @@ def _located(surface: Surface, own: PhraseAnswer, cameras: PhotoCameras, thresho
 
 
 def _geometry(
-    surface: Surface, best: int, members: Int[Tensor, " members"], scale: float, cameras: PhotoCameras, view: Seen
+    surface: Surface, best: int, members: Int[Tensor, " members"], scale: float, cameras: PhotoCameras, view: InPhoto
 ) -> Geometry:
     """A region in the capture frame, with the photo that shows its best point best; `scale` in normalised units."""
     position, to_capture = surface.positions[best], cameras.scene.similarity.inverse()
@@ -125,7 +125,7 @@ def _geometry(
     return Geometry(_vector(point), scale / cameras.unit, extent, *view)
 
 
-def _best_views(positions: Float[Tensor, "points 3"], depth_maps: DepthMaps, cameras: PhotoCameras) -> list[Seen]:
+def _best_views(positions: Float[Tensor, "points 3"], depth_maps: DepthMaps, cameras: PhotoCameras) -> list[InPhoto]:
     """For each point the name of the training photo that shows it best, and the pixel of the original file; None and
     None where none does."""
     scene, table = cameras.scene, cameras.table
@@ -138,7 +138,7 @@ def _best_views(positions: Float[Tensor, "points 3"], depth_maps: DepthMaps, cam
         surfaces.append(depth_at(depth_maps[photo], (width, height), pixel))
     pixel, depth, surface = torch.stack(pixels), torch.stack(depths), torch.stack(surfaces)
     sizes, focal = table.sizes[photos].float(), table.focal[photos, 1]
-    views: list[Seen] = []
+    views: list[InPhoto] = []
     for number in range(len(positions)):
         visible = unoccluded(depth[:, number], surface[:, number])
         found = best_view(pixel[:, number], depth[:, number], visible, sizes, focal)
