@@ -23,8 +23,10 @@ def colours(monkeypatch):
 
 
 def measured(capture, model, targets=None):
-    factors = torch.ones(len(capture.scene.train), 2)
-    return measure_agreement(model, capture.pyramids[0] if targets is None else targets, factors)
+    train = list(capture.scene.train)
+    return measure_agreement(
+        model, train, capture.pyramids[0] if targets is None else targets, torch.ones(len(train), 2)
+    )
 
 
 @pytest.mark.parametrize("kind", ["lift", "deferred"])

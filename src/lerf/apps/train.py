@@ -204,7 +204,7 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     try:
         run = run_training(settings, output, offline=command.offline, reporter=page or reporter, scene=scene)
         if language_written(output) != before:
-            agreement = check_agreement(output, settings, command.offline)
+            agreement = check_agreement(output, settings, scene, command.offline)
     finally:
         reporter.close()
         if page is not None:

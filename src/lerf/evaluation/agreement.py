@@ -4,27 +4,32 @@ the wrong place in 3D, shows here without any label."""
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from lerf.documents import read_document
 from lerf.encoders.rivals import named_things
-from lerf.errors import LerfWarning, RunError
+from lerf.errors import LerfWarning, RunError, SceneError
 from lerf.files import is_file, write_json
 from lerf.loading import load
 from lerf.model import Model
 from lerf.pyramids.lookup import PyramidTable
+from lerf.pyramids.plan import PyramidOptions
+from lerf.pyramids.store import build_pyramids
 from lerf.queries.phrases import Phrases
 from lerf.queries.rivals import AUTO, seen_things
 from lerf.queries.scales import choose_scales
 from lerf.run.settings import TrainSettings
-from lerf.stages.training_pyramids import training_pyramids
+from lerf.scenes.scene import Scene
+from lerf.stages.originals import read_originals
 from lerf.steps import finish
 
 FILE = "agreement.json"
@@ -68,15 +73,22 @@ class Agreement:
         return {"share": self.share, **asdict(self)}
 
 
+def photos_asked(scene: Scene) -> list[int]:
+    """The training photos that are looked at."""
+    places = torch.linspace(0, len(scene.train) - 1, min(PHOTOS, len(scene.train))).tolist()
+    return [scene.train[place] for place in sorted({round(place) for place in places})]
+
+
 @torch.no_grad()
 def measure_agreement(
-    model: Model, targets: PyramidTable, factors: Float[Tensor, "photos 2"], seed: int = 0
+    model: Model, photos: Sequence[int], targets: PyramidTable, factors: Float[Tensor, "photos 2"], seed: int = 0
 ) -> Agreement | None:
     """Signs of the margins of names, each at its scale, at random pixels of training photos, in 3D and in the pyramids.
 
     Args:
         model: a run.
-        targets: pyramids of its training photos, in their order.
+        photos: of its training photos, as indices into its scene.
+        targets: their pyramids, in their order.
         factors: size of the pyramids' photos over that of the cameras, (x, y).
         seed: of the pixels.
 
@@ -86,30 +98,41 @@ def measure_agreement(
     phrases = _names_seen(model)
     if phrases is None:
         return None
-    scales = torch.tensor(finish(choose_scales(model.surfaces.search(), phrases)), device=model.device)
-    train = model.scene.train
-    chosen = sorted({round(place) for place in torch.linspace(0, len(train) - 1, min(PHOTOS, len(train))).tolist()})
+    scales = finish(choose_scales(model.surfaces.search(), phrases))
     generator = torch.Generator().manual_seed(seed)
     parts = []
-    for number in chosen:
-        size = model.cameras.sizes[train[number]]
-        pixels = torch.rand(PIXELS // len(chosen), 2, generator=generator).to(model.device) * size
-        parts.append(_signs(model, targets, phrases, scales, number, pixels, factors[number].to(model.device)))
-    ours, theirs = (torch.cat(side) for side in zip(*parts, strict=True))
+    for row, photo in enumerate(photos):
+        pixels = torch.rand(PIXELS // len(photos), 2, generator=generator).to(model.device) * model.cameras.sizes[photo]
+        ours, kept, unit = _margins_in_3d(model, phrases, scales, photo, pixels)
+        ratios = torch.tensor(scales, device=unit.device)[:, None] / unit
+        parts.append((ours, _margins_in_photo(targets, phrases, ratios, row, kept * factors[row].to(kept))))
+    ours, theirs = (torch.cat([part.flatten() for part in side]) > 0 for side in zip(*parts, strict=True))
     if not bool(theirs.any()) or bool(theirs.all()):
         return None
     found, denied = float(ours[theirs].float().mean()), float((~ours[~theirs]).float().mean())
     return Agreement(found, denied, list(phrases.texts))
 
 
-def check_agreement(folder: Path, settings: TrainSettings, offline: bool = False) -> Agreement | None:
-    """`measure_agreement` of a run that has just been trained, kept in its folder."""
+def check_agreement(folder: Path, settings: TrainSettings, scene: Scene, offline: bool = False) -> Agreement | None:
+    """`measure_agreement` of a run that has just been trained on a scene, kept in its folder; None too where language
+    learnt from masks and not from pyramids."""
+    (folder / FILE).unlink(missing_ok=True)
+    if settings.masks is not None:
+        return None
     model = load(folder, offline=offline, device=settings.device)
-    targets, factors = training_pyramids(folder, model.scene, model.encoder, settings, settings.device)
-    found = measure_agreement(model, targets, factors)
-    if found is None:
-        (folder / FILE).unlink(missing_ok=True)
-    else:
+    try:
+        sharp = read_originals(settings, scene) if settings.downscale else scene
+    except SceneError:
+        sharp = scene  # as the training did, which has said so
+    place = {photo.name: number for number, photo in enumerate(sharp.photos)}
+    photos = photos_asked(model.scene)
+    rows = [place[model.scene.photos[photo].name] for photo in photos]
+    options = PyramidOptions(settings.features, settings.tile_ratios, settings.border)
+    store = build_pyramids([partial(sharp.pixels, row) for row in rows], model.encoder, options, device=settings.device)
+    sizes = torch.tensor([[sharp.photos[row].camera.width, sharp.photos[row].camera.height] for row in rows])
+    factors = sizes / model.cameras.sizes[photos].cpu()
+    found = measure_agreement(model, photos, PyramidTable.from_store(store, device=settings.device), factors)
+    if found is not None:
         write_json(folder / FILE, found.to_dict())
     return found
 
@@ -126,34 +149,37 @@ def _names_seen(model: Model) -> Phrases | None:
     return Phrases(names, vectors, bar.canonical, bar.temperature)
 
 
-def _signs(
-    model: Model,
+def _margins_in_3d(
+    model: Model, phrases: Phrases, scales: Sequence[float], photo: int, pixels: Float[Tensor, "pixels 2"]
+) -> tuple[Float[Tensor, "phrases kept"], Float[Tensor, "kept 2"], Float[Tensor, " kept"]]:
+    """Logarithmic odds of each phrase at its scale at the pixels of a photo that see a surface; these pixels; and the
+    height in normalised units of a tile of ratio 1 there."""
+    index = torch.full((len(pixels),), photo, device=pixels.device)
+    rays = model.radiance.trace(model.cameras, index, pixels, model.language.samples)
+    latent = model.language.encode(rays)
+    keep = rays.hit & latent.supported
+    odds = []
+    for row, scale in enumerate(scales):
+        own = phrases.chosen([row])
+        odds.append(own.odds(model.language.cosines(latent[keep], own.vectors, scale)))
+    unit = rays.median_depth[keep] * model.cameras.sizes[photo, 1] / model.cameras.focal[photo, 1]
+    return torch.cat(odds), pixels[keep], unit
+
+
+def _margins_in_photo(
     targets: PyramidTable,
     phrases: Phrases,
-    scales: Float[Tensor, " phrases"],
-    number: int,
+    ratios: Float[Tensor, "phrases pixels"],
+    row: int,
     pixels: Float[Tensor, "pixels 2"],
-    factor: Float[Tensor, " 2"],
-) -> tuple[Bool[Tensor, " pairs"], Bool[Tensor, " pairs"]]:
-    """Whether each name passes at pixels of a training photo that see a surface: in 3D, and in the photo's pyramid at
-    the tile height that the name's scale has there."""
-    cameras, photo, language = model.cameras, model.scene.train[number], model.language
-    index = torch.full((len(pixels),), photo, device=pixels.device)
-    rays = model.radiance.trace(cameras, index, pixels, language.samples)
-    latent = language.encode(rays)
-    keep = rays.hit & latent.supported
-    latent, pixels = latent[keep], pixels[keep] * factor
-    unit = rays.median_depth[keep] * cameras.sizes[photo, 1] / cameras.focal[photo, 1]
-    targets.load(number)
-    rows = torch.full((len(pixels),), number, device=pixels.device)
-    ours, theirs = [], []
-    for row, scale in enumerate(scales.tolist()):
-        own = phrases.chosen([row])
-        ours.append(own.odds(language.cosines(latent, own.vectors, scale))[0] > 0)
-        ratio = (scale / unit).clamp(float(targets.ratios[0]), float(targets.ratios[-1]))
-        cells = targets.interpolate(rows, pixels, ratio, renormalise=True)
-        theirs.append(own.odds((cells @ own.vectors.T).T)[0] > 0)
-    return torch.cat(ours), torch.cat(theirs)
+) -> Float[Tensor, "phrases pixels"]:
+    """The same in the pyramid of a photo, at these tile ratios or the closest that it has."""
+    odds = []
+    rows = torch.full((len(pixels),), row, device=pixels.device)
+    for phrase, ratio in enumerate(ratios.clamp(float(targets.ratios[0]), float(targets.ratios[-1]))):
+        own = phrases.chosen([phrase])
+        odds.append(own.odds((targets.interpolate(rows, pixels, ratio, renormalise=True) @ own.vectors.T).T))
+    return torch.cat(odds)
 
 
 def warn_of_little(folder: Path) -> None:
