@@ -92,7 +92,7 @@ def other_value(value, hint):
     choices = [part for part in leaves(hint) if isinstance(part, str) and part != value]
     if choices:
         return [choices[0]], choices[0]
-    changed = value + 1 if isinstance(value, int) else value / 2
+    changed = value + 1 if isinstance(value, int) else value / 2 or 0.5
     return [str(changed)], changed
 
 
