@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test test-open-clip test-nerfstudio lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
+.PHONY: setup demo test test-open-clip test-nerfstudio test-splat-transform lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
 
 setup: $(READY)
 
@@ -36,6 +36,12 @@ test-nerfstudio: $(READY)
 	$(PYTHON) -m pip install --quiet --upgrade --no-deps --target .nerfstudio -c constraints.txt $(NERFSTUDIO)
 	PYTHONPATH=.nerfstudio LERF_TEST_NERFSTUDIO=required $(PYTHON) -m pytest tests/nerfstudio -W ignore --timeout 1800 \
 		$(ARGS)
+
+# What we write of splats against PlayCanvas's converter, which npm fetches; needs node.
+test-splat-transform: $(READY)
+	npm install --silent --no-save --prefix .splat_transform @playcanvas/splat-transform@2.7.1
+	LERF_TEST_SPLAT_TRANSFORM=$(CURDIR)/.splat_transform/node_modules/.bin/splat-transform \
+		$(PYTHON) -m pytest tests/splats/test_splat_transform.py $(ARGS)
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,15 @@ import torch
 from PIL import Image
 
 import lerf  # noqa: F401
-from lerf.encoders.conse import SpaceSettings, principal_axes
+from composed import CellSearch
+from lerf.encoders.conse import SpaceSettings, projected_classes
 from lerf.encoders.efficientnet_lite import load_network
 from lerf.encoders.mid_level import raw_map
 from lerf.encoders.minilm import SentenceEncoder
 from lerf.encoders.names import embed_names
 from lerf.encoders.registry import load_encoder
 from lerf.evaluation.metrics import average_precision
+from lerf.queries.phrases import embed_phrases
 
 PHRASES = Path(__file__).parents[1] / "tests" / "data" / "calibration_phrases.json"
 DATA = Path(__file__).parents[1] / "src" / "lerf" / "encoders" / "data"
@@ -59,21 +62,20 @@ def main() -> None:
     if arguments.write_data:
         write_data(list(scenes["scenes"]))
     encoder = load_encoder(arguments.encoder)
-    canonical = encoder.encode_text(encoder.defaults.canonical)
     present_all, score_all, means = [], [], []
     for name, scene in scenes["scenes"].items():
         image = photo(name)
         pool = [*scenes["absent_everywhere"], *scenes["absent_inexact"]]
         absent = [phrase for phrase in pool if phrase not in scene["unsure"]]
         phrases = [*scene["present"], *absent]
-        texts = encoder.encode_text(phrases)
         start = time.perf_counter()
         cells = torch.cat(
             [encoder.encode_photo_at(image, ratio).features.flatten(0, 1) for ratio in encoder.defaults.tile_ratios]
         )
         seconds = time.perf_counter() - start
-        bar = (cells @ canonical.T).amax(dim=1, keepdim=True)
-        score = torch.sigmoid(encoder.defaults.temperature * (cells @ texts.T - bar)).amax(dim=0).numpy()
+        temperature, scene_cells = encoder.defaults.temperature, partial(CellSearch, cells)
+        asked = embed_phrases(encoder, phrases, encoder.defaults.canonical, temperature, scene=scene_cells)
+        score = torch.sigmoid(asked.odds((cells @ asked.vectors.T).T)).amax(dim=1).numpy()
         present = np.arange(len(phrases)) < len(scene["present"])
         present_all.append(present)
         score_all.append(score)
@@ -104,7 +106,7 @@ def main() -> None:
 def write_data(names: list[str]) -> None:
     """The data files that the encoders read."""
     np.save(DATA / "conse_names.npy", embed_names(SentenceEncoder()))
-    np.save(DATA / "conse_axes.npy", principal_axes(SpaceSettings()))
+    np.save(DATA / "conse_axes.npy", projected_classes(SpaceSettings()))
     network, _ = load_network("lite0")
     with torch.inference_mode():
         cells = torch.cat([raw_map(network, photo(name))[0].flatten(1).T for name in names])

@@ -1,11 +1,13 @@
 """How good the answers are on captures of the real world, beside those of the photos alone.
 
-    python benchmarks/real.py OUT CAPTURE [CAPTURE ...] [--labels DIR] [--preset lerf-cpu] [--encoder conse] [--json]
+    python benchmarks/real.py OUT CAPTURE [CAPTURE ...] [--labels DIR] [--preset lerf-cpu] [--encoder conse]
+                              [--radiance RUNS] [--json]
 
 Labels of the held-out photos lie in DIR/NAME/*.json, where NAME is the name of the capture's folder: boxes or masks, in
 the layouts that `lerf eval --labels` reads, and in absent.txt phrases that are not in the scene. DIR is by default
 `benchmarks/labels`; boxes in it were drawn before the first run. Each capture is trained once as a language field, and
-on the same radiance once with lifted language; what is there is kept. Nothing may be tuned on these captures.
+on the same radiance once with lifted language; what is there is kept. RUNS/NAME, where it is given, is a run of the
+capture whose radiance both use: its time is not in the table then. Nothing may be tuned on these captures.
 """
 
 from __future__ import annotations
@@ -28,15 +30,21 @@ SOURCES = ("field", "lift")
 SCORES = {"localisation": "localisation", "average_precision": "presence AP"}
 
 
-def report_of(place: Path, capture: Path, labels: Path, source: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Train and evaluate one capture with one source of language, as far as it was not done before."""
+def report_of(
+    place: Path, capture: Path, labels: Path, source: str, settings: dict[str, Any], radiance: Path | None = None
+) -> dict[str, Any]:
+    """Train and evaluate one capture with one source of language, as far as it was not done before.
+
+    `radiance` is a run whose radiance is used; without one the field's is trained, and lent to what is lifted.
+    """
     version = load_encoder(settings["encoder"]).fingerprint[:8]
     run = place / f"{source}-{settings['preset']}-{settings['encoder']}-{version}"
     path = run.with_name(f"{run.name}_report.json")
     if path.is_file():
         return json.loads(path.read_text())
-    radiance = run.with_name(run.name.replace(source, SOURCES[0], 1))
-    lent = {} if source == SOURCES[0] else {"radiance_run": radiance}
+    if radiance is None and source != SOURCES[0]:
+        radiance = run.with_name(run.name.replace(source, SOURCES[0], 1))
+    lent = {} if radiance is None else {"radiance_run": radiance}
     model = lerf.train(capture, run, offline=True, language=source, **settings, **lent)
     absent = labels / "absent.txt"
     report = evaluate(model, labels=labels, absent=read_absent(absent) if is_file(absent) else None)
@@ -96,6 +104,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, default=LABELS)
     parser.add_argument("--preset", default="lerf-cpu")
     parser.add_argument("--encoder", default="conse")
+    parser.add_argument("--radiance", type=Path, metavar="RUNS")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     settings = {"preset": arguments.preset, "encoder": arguments.encoder}
@@ -107,7 +116,8 @@ def main() -> None:
     rows = []
     for capture in arguments.captures:
         place, labels = arguments.out / capture.name, arguments.labels / capture.name
-        rows.append(row_of(capture, {s: report_of(place, capture, labels, s, settings) for s in SOURCES}))
+        lent = arguments.radiance and arguments.radiance / capture.name
+        rows.append(row_of(capture, {s: report_of(place, capture, labels, s, settings, lent) for s in SOURCES}))
     print(json.dumps(rows, indent=2) if arguments.json else table(rows))
 
 

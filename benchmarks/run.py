@@ -33,7 +33,7 @@ from speed.sizes import FULL, TINY, Sizes  # noqa: E402
 
 SECTIONS = (
     "first_use", "dense_layers", "encode", "compositing", "optimiser", "radiance_step", "language_step", "view_query",
-    "baked_query", "pyramid", "growth", "memory",
+    "baked_query", "pyramid", "splats", "growth", "memory",
 )  # fmt: skip
 """Modules of `speed`, in order; compilation must come first."""
 

@@ -232,7 +232,7 @@ def test_a_cloud_lies_on_the_surfaces_in_their_colours(capture, lifted, cloud) -
 def test_named_points_lie_on_the_named_sphere(capture, model, cloud, tmp_path) -> None:
     phrases = model.phrases([*WORDS, "purple"])
     answers = finish(model.answer(phrases))
-    read = read_relevancy(model, cloud, phrases, answers)
+    read = read_relevancy(model, cloud, answers)
     points = capture_points(model, cloud.positions)
     for row, sphere in enumerate(capture.spheres):
         named = sphere.outside(points[read.named[row].numpy()])
@@ -280,7 +280,7 @@ def write_labels(folder: Path, capture: AnalyticCapture) -> Path:
 def test_it_is_evaluated(capture, model, tmp_path) -> None:
     report = evaluate(model, labels=write_labels(tmp_path, capture))
     json.dumps(report, allow_nan=False)
-    assert report["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence"]
+    assert report["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence", "margin-sign"]
     assert report["split"] == ["images/0000.png", "images/0006.png"]
     # The photos are the radiance's own pictures, rounded to eight bits.
     assert report["psnr"] > 50
@@ -309,7 +309,7 @@ def test_a_page_tells_what_python_does(capture, model) -> None:
             assert np.abs(sphere.outside(points[best])) < 0.05
             start = capture.scene.normalised_camera(1).camera_to_world[:, 3]
             goal = state.to_normalised(sphere.centre)
-            point, scores = state.pick(start, goal - start, phrases, [own.scale] * len(phrases))
+            point, scores = state.pick(start, goal - start, told)
             assert point is not None
             assert np.abs(sphere.outside(state.to_capture(point))) < 1e-3
             assert max(range(len(scores)), key=scores.__getitem__) == WORDS.index(sphere.name)

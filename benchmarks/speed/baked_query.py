@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +62,13 @@ def query_on(index: CellIndex, phrases: Phrases) -> tuple[CellLanguage, Work]:
     depth_maps = {photo: torch.full((4, 4), torch.nan) for photo in cameras.scene.train}
     surface = surface_of_cells(language, depth_maps)
 
+    asked = itertools.count()
+
     def ask() -> None:
-        found = answer(surface, phrases, cameras, AnswerSettings(0.7))[0]
+        # A surface remembers phrases: each is a little different from those before.
+        moved = phrases.queries + 1e-4 * scenery.unit(1, phrases.queries.shape[1], seed=10 + next(asked))
+        new = replace(phrases, queries=torch.nn.functional.normalize(moved, dim=-1))
+        found = answer(surface, new, cameras, AnswerSettings(0.7))[0]
         assert found.answer.present
 
     return language, ask

@@ -35,6 +35,10 @@ class Sizes:
     """Cells of the baked index, at 8 scales each."""
     photo: tuple[int, int]
     """Width and height of the photo whose pyramid is made."""
+    splats: int
+    """Gaussians of the splat that is drawn."""
+    splat_picture: tuple[int, int]
+    """Width and height of its picture."""
     repeats: int
     slow_repeats: int
     """Of rows whose reference takes seconds."""
@@ -56,6 +60,8 @@ FULL = Sizes(
     reference_rays=512,
     cells=100_000,
     photo=(320, 240),
+    splats=200_000,
+    splat_picture=(640, 480),
     repeats=7,
     slow_repeats=4,
     rates=2048,
@@ -80,6 +86,8 @@ TINY = Sizes(
     reference_rays=16,
     cells=300,
     photo=(64, 48),
+    splats=300,
+    splat_picture=(32, 24),
     repeats=1,
     slow_repeats=1,
     rates=64,

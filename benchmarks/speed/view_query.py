@@ -1,7 +1,11 @@
-"""One phrase on one view: the first of a scene, the first of a view, and the next."""
+"""One phrase on one view: the first of a scene, the first of a view, and the next.
+
+A view's relevancy is that of the surface where its pixels look: the first phrase of a view renders its depth, the next
+does not."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,11 +21,11 @@ from lerf.language.deferred import DeferredLanguage
 from lerf.language.field import LanguageField
 from lerf.language.protocol import candidate_scales
 from lerf.model import Model
+from lerf.queries.maps import NearCache
 from lerf.queries.relevancy import relevancy
 from lerf.queries.result import QueryDefaults
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
-from lerf.rendering.view_cache import ViewCache
 from lerf.scenes.scene import Photo, Scene
 from speed import floors, scenery
 from speed.machine import Rates
@@ -72,12 +76,16 @@ def query_on(model: Model, phrases: int = 1, *, new_scene: bool = False, new_vie
     `new_view` forgets the view, `new_scene` what earlier phrases left of the scales.
     """
 
+    turns = itertools.count()
+
     def ask() -> torch.Tensor:
         if new_view:
-            model.views = ViewCache(model.radiance, model.language)
+            model.near = NearCache(model.radiance)
         if new_scene:
             vars(model.surface).pop("scale_search", None)
-        asked = model.phrases([f"phrase {number}" for number in range(phrases)])
+        # A surface remembers phrases: they are others every time.
+        turn = "o" * next(turns)
+        asked = model.phrases([f"phrase {number}{turn}" for number in range(phrases)])
         return model.relevancy_maps(model.cameras, 0, asked, model.scales(asked))
 
     return ask
@@ -121,6 +129,6 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     )
     c, layout = sizes.language, field.grid.layout
     folded = (layout.width + 1, *[c.hidden] * c.layers, min(c.hidden + 1, sizes.width) + 5)
-    count = floors.dense(width * height, folded)
+    count = floors.dense(len(model.surface), folded)
     values = [value / count.floor(rates) for value in timed(query_on(model, new_view=False), sizes.slow_repeats)]
     yield row("floor", following, f"{work}; limit: {count.limit(rates)}", values, "x floor")

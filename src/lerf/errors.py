@@ -34,6 +34,10 @@ class ConfigError(LerfError):
     """A setting is out of range or two settings contradict each other."""
 
 
+class SplatError(LerfError):
+    """A file of Gaussian splats cannot be read or written, or does not fit the capture."""
+
+
 class StorageError(LerfError):
     """A file cannot be written, for example on a full disk."""
 

@@ -139,7 +139,8 @@ def read_bytes(path: Path, *, error: type[LerfError], remedy: str, largest: int)
         if status.st_size > largest:
             raise error(f"{path} has {status.st_size} bytes where {largest} are the most that can be: {remedy}.")
         with open(path, "rb") as file:
-            data = file.read(largest + 1)
+            # No further than it may be long: a buffer of that size is taken before a byte is read.
+            data = file.read(min(largest, status.st_size) + 1)
     except (OSError, ValueError) as problem:
         said = (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
         raise error(f"{path} cannot be read ({said.lower()}): {remedy}.") from None

@@ -18,7 +18,7 @@ from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.protocol import LanguageSource, middle_scale
 from lerf.queries.answer import AnswerSettings, PhraseAnswer, answer_steps
-from lerf.queries.maps import feature_map, relevancy_maps
+from lerf.queries.maps import NearCache, feature_map, raw_relevancy_maps, relevancy_maps
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, embed_phrases
 from lerf.queries.result import QueryDefaults, QueryResult, View
@@ -50,7 +50,7 @@ class Model:
         self.scene, self.radiance, self.language, self.encoder = scene, radiance, language, encoder
         self.defaults, self.device, self.folder = defaults, device, folder
         self.photos = PhotoCameras.of(scene, device)
-        self.views = ViewCache(radiance, language)
+        self.views, self.near = ViewCache(radiance, language), NearCache(radiance)
         self.surfaces = Surfaces(radiance, language, encoder, self.photos, folder)
 
     @property
@@ -74,7 +74,7 @@ class Model:
         """
         negatives = self.defaults.canonical if canonical is None else canonical
         factor = self.defaults.temperature if temperature is None else temperature
-        return embed_phrases(self.encoder, texts, negatives, factor, self.device, exclusive)
+        return embed_phrases(self.encoder, texts, negatives, factor, self.device, exclusive, self.surfaces.search)
 
     def query(
         self,
@@ -112,12 +112,9 @@ class Model:
         return QueryResult(*settings, tuple(own.answer for own in found), told, exclusive)
 
     def answer(
-        self,
-        phrases: Phrases,
-        threshold: float | None = None,
-        scales: Sequence[float | None] | None = None,
+        self, phrases: Phrases, threshold: float | None = None, scales: Sequence[float | None] | None = None,
         index: IndexUse = "auto",
-    ) -> Steps[list[PhraseAnswer]]:
+    ) -> Steps[list[PhraseAnswer]]:  # fmt: skip
         """`queries.answer.answer_steps` of this run; the scales of phrases are in capture units.
 
         Raises:
@@ -136,11 +133,9 @@ class Model:
         camera: Camera | int,
         query: str | Sequence[str] | None = None,
         *,
-        canonical: Sequence[str] | None = None,
-        temperature: float | None = None,
-        scale: float | None = None,
-        exclusive: bool = False,
-    ) -> View:
+        canonical: Sequence[str] | None = None, temperature: float | None = None,
+        scale: float | None = None, exclusive: bool = False,
+    ) -> View:  # fmt: skip
         """Colour, depth and the relevancy of phrases seen by a camera.
 
         Args:
@@ -150,21 +145,26 @@ class Model:
             scale: as in `query`; by default each phrase's scale is chosen once for the whole scene.
         """
         cameras, index = self.photos.row_of(camera)
-        picture = finish(self.radiance.render(cameras, index))
-        picture = replace(picture, depth=picture.depth / self.photos.unit)
+        picture, unit = finish(self.radiance.render(cameras, index)), self.photos.unit
+        view = View(replace(picture, depth=picture.depth / unit), {}, {})
         if query is None:
-            return View(picture, {}, {})
+            return view
         phrases = self.phrases(query, canonical, temperature, exclusive)
         scales = self.scales(phrases, scale)
-        maps = self.relevancy_maps(cameras, index, phrases, scales)
-        told = {text: value / self.photos.unit for text, value in zip(phrases.texts, scales, strict=True)}
-        return View(picture, dict(zip(phrases.texts, maps, strict=True)), told)
+        maps = self.relevancy_maps(cameras, index, phrases, scales, picture.depth)
+        told = dict(zip(phrases.texts, (value / unit for value in scales), strict=True))
+        return replace(view, relevancy=dict(zip(phrases.texts, maps, strict=True)), scales=told)
 
     def relevancy_maps(
-        self, cameras: CameraTable, index: int, phrases: Phrases, scales: Sequence[float]
-    ) -> Float[Tensor, "phrases height width"]:
-        """Raw relevancy of phrases at their scales (normalised units) over a picture."""
-        return finish(relevancy_maps(self.views, cameras, index, phrases, scales))
+        self, cameras: CameraTable, index: int, phrases: Phrases, scales: Sequence[float],
+        depth: Float[Tensor, "height width"] | None = None, raw: bool = False,
+    ) -> Float[Tensor, "phrases height width"]:  # fmt: skip
+        """Relevancy of phrases at their scales over a picture, whose depth may be known (both in normalised units); or
+        raw, before anything is propagated."""
+        if raw:
+            return finish(raw_relevancy_maps(self.views, cameras, index, phrases, scales))
+        near = finish(self.near.near(surface := self.surfaces.open(), cameras, index, depth))
+        return finish(relevancy_maps(surface, near, tuple(cameras.sizes[index].tolist()), phrases, scales))
 
     def scales(self, phrases: Phrases, scale: float | None = None) -> list[float]:
         """The scale of each phrase in normalised units: one given in capture units, or that of its answer."""
@@ -188,7 +188,7 @@ class Model:
     def relevancy_at(
         self, points: Float[np.ndarray, "points 3"] | Float[Tensor, "points 3"], query: str, scale: float
     ) -> Float[Tensor, " points"]:
-        """Relevancy of a phrase at points of the capture frame and a scale in capture units, 0..1.
+        """Raw relevancy of a phrase at points of the capture frame and a scale in capture units, 0..1.
 
         Each point answers at the closest scale that photos supervised there, and with 0 where there was none; it need
         not lie on a surface.

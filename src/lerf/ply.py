@@ -55,7 +55,7 @@ def write_ply(
     for name, _, values in columns:
         vertices[name] = values
     lines = ["ply", "format binary_little_endian 1.0"]
-    lines += [f"comment {_plain(line)}" for line in comments]
+    lines += [f"comment {comment_line(line)}" for line in comments]
     lines.append(f"element vertex {len(positions)}")
     lines += [f"property {NAMES[kind]} {name}" for name, kind, _ in columns]
     triangles = np.empty(0 if faces is None else len(faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
@@ -67,7 +67,7 @@ def write_ply(
     write_atomically(path, lambda file: file.writelines((header, vertices.tobytes(), triangles.tobytes())))
 
 
-def _plain(line: str) -> str:
+def comment_line(line: str) -> str:
     """One line of ASCII that no reader takes for the end of the header: some look for the word anywhere."""
     words = message_line(" ".join(line.split()).replace("end_header", "end header"))
     # Escapes make it longer, and readers have lines of limited length.

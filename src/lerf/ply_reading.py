@@ -21,7 +21,7 @@ LARGEST = 1_000_000_000
 LONGEST_HEADER = 100_000
 """Bytes; the header of a splat has some three thousand."""
 
-_TYPES = {
+TYPES = {
     **{"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"},
     **{"float": "f4", "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2"},
     **{"int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8"},
@@ -40,7 +40,7 @@ class PlyPoints:
 
 
 @dataclass
-class _Element:
+class PlyElement:
     """What a header says of one kind of things: how many there are, and the numbers of each."""
 
     name: str
@@ -69,7 +69,7 @@ def read_ply(path: Path, *, error: type[LerfError], remedy: str, largest: int = 
     """
     data = read_bytes(path, error=error, remedy=remedy, largest=largest)
     try:
-        order, elements, start = _header(data)
+        order, elements, start = ply_header(data)
         columns = _vertices(data, order, elements, start)
     except ValueError as problem:
         raise error(f"{path} cannot be read as a point cloud ({problem}): {remedy}.") from None
@@ -80,7 +80,7 @@ def read_ply(path: Path, *, error: type[LerfError], remedy: str, largest: int = 
     return PlyPoints(positions, _colours(columns))
 
 
-def _header(data: bytes) -> tuple[str, list[_Element], int]:
+def ply_header(data: bytes) -> tuple[str, list[PlyElement], int]:
     """The byte order, the elements in their order, and where the numbers begin.
 
     Raises:
@@ -90,7 +90,7 @@ def _header(data: bytes) -> tuple[str, list[_Element], int]:
     if not data.startswith(b"ply") or end < 0:
         raise ValueError("it does not begin with the header of a PLY file")
     order: str | None = None
-    elements: list[_Element] = []
+    elements: list[PlyElement] = []
     for line in data[:end].decode("ascii", "replace").splitlines()[1:]:
         match line.split():
             case [] | ["comment" | "obj_info", *_]:
@@ -98,11 +98,11 @@ def _header(data: bytes) -> tuple[str, list[_Element], int]:
             case ["format", form, _] if form in _ORDERS and order is None:
                 order = _ORDERS[form]
             case ["element", name, count] if count.isdecimal() and len(count) < 13:
-                elements.append(_Element(name, int(count)))
-            case ["property", "list", size, kind, name] if elements and size in _TYPES and kind in _TYPES:
+                elements.append(PlyElement(name, int(count)))
+            case ["property", "list", size, kind, name] if elements and size in TYPES and kind in TYPES:
                 elements[-1].properties.append((name, ""))
-            case ["property", kind, name] if elements and kind in _TYPES:
-                elements[-1].properties.append((name, _TYPES[kind]))
+            case ["property", kind, name] if elements and kind in TYPES:
+                elements[-1].properties.append((name, TYPES[kind]))
             case _:
                 raise ValueError(f"the line '{line[:60]}' of its header is not known")
     if order is None:
@@ -114,13 +114,13 @@ def _header(data: bytes) -> tuple[str, list[_Element], int]:
     raise ValueError("its header does not end")
 
 
-def _vertices(data: bytes, order: str, elements: list[_Element], start: int) -> dict[str, np.ndarray]:
+def _vertices(data: bytes, order: str, elements: list[PlyElement], start: int) -> dict[str, np.ndarray]:
     """The numbers of the vertices, by property.
 
     Raises:
         ValueError: there are none, or not as many as stated.
     """
-    before: list[_Element] = []
+    before: list[PlyElement] = []
     for element in elements:
         if element.name == "vertex":
             break
@@ -143,7 +143,7 @@ def _vertices(data: bytes, order: str, elements: list[_Element], start: int) -> 
     return {name: table[name] for name in names}
 
 
-def _text(body: bytes, elements: list[_Element]) -> dict[str, np.ndarray]:
+def _text(body: bytes, elements: list[PlyElement]) -> dict[str, np.ndarray]:
     """As `_vertices`, of an ASCII file: the last of `elements` is the vertices."""
     skipped = sum(element.count * len(element.properties) for element in elements[:-1])
     count, properties = elements[-1].count, elements[-1].properties

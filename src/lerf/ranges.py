@@ -44,6 +44,10 @@ class Filled(Bound):
         return "that is not blank"
 
 
+ADDED = {"added": True}
+"""Metadata of a setting that older runs do not have; they were made with its default."""
+
+
 @dataclass(frozen=True)
 class Repeated:
     """Marks a tuple that may be empty: what an option collects that may be given any number of times."""

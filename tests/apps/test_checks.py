@@ -63,18 +63,22 @@ WITHOUT_EFFECT = {
     "train": [
         "--port 8000", "--host 0.0.0.0", "--preset lerf-demo --language-training.steps 9",
         "--preset lerf-demo --language.hidden 9", "--radiance OTHER --radiance-training.rays 9",
+        "--radiance-training.points bounds --radiance-training.point-rays 9",
         "--radiance-training.pose-rate 0.1", "--dense none --language-training.dense-weight 0.5",
         "--preset lerf-demo --radiance OTHER --steps 9", "--features dense --border zero",
+        "--radiance a.ply --radiance.levels 4",
     ],
     "query": ["--compare --index ignore"],
     "render": [
         "--downscale 4", "--npy", "--transforms a.json", "--video a.mp4", "--outputs rgb", "--scale 1",
         "--temperature 3", "--canonical a", "--path photos --features", "--path photos --views a",
         "--path photos --split train", "--path photos --transforms a.json", "--split train --views a",
+        "--raw", "--path photos --query a --raw",
     ],
     "export": [
         "--resolution 64", "--crop", "--threshold 0.5", "--temperature 3", "--canonical a", "--scale 1",
-        "--what mesh --embeddings",
+        "--what mesh --embeddings", "--without --query a", "--recolour --query a", "--what splat --without",
+        "--what splat --recolour", "--what splat --resolution 64",
     ],
     "eval": [
         "--absent a.txt", "--lpips-weights a --protocol existence", "--lpips-weights a --maps .",

@@ -11,6 +11,7 @@ from annotated import annotated_copy
 from command_line import run_json
 
 from lerf.apps.eval import ProtocolName
+from lerf.apps.eval_tables import report_tables
 from lerf.apps.main import main
 from lerf.evaluation.report import PROTOCOLS
 
@@ -71,3 +72,21 @@ def test_command(drawn, drawn_run: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "2D baseline" in shown
     assert main(["eval", str(drawn_run), "--protocol", "existence"]) == 2
     assert "no labels are known" in capsys.readouterr().err
+
+
+def test_the_table_of_depth() -> None:
+    worth = {"depth_error_median": 0.0123, "depth_error_p90": 0.1, "depth_points": 7}
+    (table,) = report_tables({**worth, "depth_views": [{"photo": "a.png", **worth}]})
+    assert [" ".join(map(str, row)) for row in table.rows] == [
+        "a.png 7 1.23 % 10.00 %", "all points 7 1.23 % 10.00 %",
+    ]  # fmt: skip
+
+
+def test_what_is_of_phrases_has_no_part_in_colour_and_depth(
+    drawn_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["eval", str(drawn_run), "--protocol", "colour", "depth", "--labels", str(tmp_path)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--labels is for answers to phrases; leave --protocol colour depth out" in said
+    assert main(["eval", str(drawn_run), "--protocol", "depth"]) == 2
+    assert "the capture has no sparse 3D points" in " ".join(capsys.readouterr().err.split())

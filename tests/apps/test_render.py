@@ -20,7 +20,7 @@ def test_render(drawn_run, tmp_path, capsys):
     )
     stems = [f"images_{number:04d}" for number in (0, 8, 16)]
     labels = ["colour", "depth", "accumulation", *(f"{q}_{style}" for q in ("red", "a_blue_box")
-                                   for style in ("raw", "centred", "normalised"))]  # fmt: skip
+                                   for style in ("relevancy", "centred", "normalised"))]  # fmt: skip
     expected = {f"{stem}_{label}.png" for stem in stems for label in labels}
     expected |= {f"{stem}_{label}.npy" for stem in stems for label in ("red", "a_blue_box")}
     assert {path.name for path in tmp_path.iterdir()} == expected | {"render.json"}
@@ -39,10 +39,25 @@ def test_render(drawn_run, tmp_path, capsys):
     normalised = np.asarray(Image.open(tmp_path / "images_0000_red_normalised.png"), float)
     relevancy = np.load(tmp_path / "images_0000_red.npy")
     assert np.array_equal(colour[relevancy <= 0.5], normalised[relevancy <= 0.5])
-    raw = torch.from_numpy(relevancy)
-    for style, values in (("raw", raw), ("centred", 2 * raw - 1)):
+    told = torch.from_numpy(relevancy)
+    for style, values in (("relevancy", told), ("centred", 2 * told - 1)):
         shown = np.asarray(Image.open(tmp_path / f"images_0000_red_{style}.png"))
         assert np.array_equal(shown, to_bytes(map_colours(values)))
+
+
+def test_raw_relevancy_is_written_where_it_is_asked_for(drawn_run, tmp_path, capsys):
+    options = ["--views", "images/0003.png", "--query", "red", "--raw"]
+    run_json(capsys, "render", drawn_run, "--output", tmp_path, *options)
+    model = lerf.load(drawn_run, device="cpu")
+    phrases = model.phrases("red")
+    raw = np.load(tmp_path / "images_0003_red_raw.npy")
+    expected = model.relevancy_maps(model.cameras, 3, phrases, model.scales(phrases), raw=True)[0].numpy()
+    np.testing.assert_allclose(raw, expected, atol=1e-4)
+    shown = np.asarray(Image.open(tmp_path / "images_0003_red_raw.png"))
+    assert np.array_equal(shown, to_bytes(map_colours(torch.from_numpy(raw))))
+    refined = np.load(tmp_path / "images_0003_red.npy")
+    np.testing.assert_allclose(refined, model.render(3, "red").relevancy["red"].numpy(), atol=1e-4)
+    assert np.abs(raw - refined).max() > 0.01
 
 
 def test_render_chosen_views_at_a_chosen_scale(drawn_run, tmp_path, capsys):
@@ -95,10 +110,10 @@ def test_a_split_without_photos(drawn_run, tmp_path, capsys):
     assert "The test split has no photo" in refused(capsys, "render", run, "--output", tmp_path / "out")
 
 
-def test_features_of_a_run_without_dense_ones(lifted_run, tmp_path, capsys):
+def test_features_of_a_lifted_run(lifted_run, tmp_path, capsys):
     options = ["--views", "images/0003.png", "--features"]
     facts = run_json(capsys, "render", lifted_run, "--output", tmp_path, *options)
-    labels = ("colour", "depth", "accumulation", "clip")
+    labels = ("colour", "depth", "accumulation", "clip", "dense")
     assert facts["files"] == [str(tmp_path / f"images_0003_{label}.png") for label in labels]
 
 

@@ -12,6 +12,7 @@ from lerf.apps.main import main, parse
 from lerf.run.checks import option
 from lerf.run.make_settings import setting_hints, setting_values
 from lerf.run.settings import PRESETS
+from lerf.scenes import load
 
 NESTED = ["--radiance.levels", "5", "--radiance-training.rate", "0.01", "--language.samples", "3",
           "--language-training.clip-weight", "0.2", "--language.grids", "4", "8", "32"]  # fmt: skip
@@ -28,10 +29,19 @@ def test_run_folder_and_its_timings(drawn, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["run"] == str(tmp_path / "run")
     assert {"decode", "radiance", "features", "language", "surface"} == set(result["seconds"])
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+    left = {path.name for path in (tmp_path / "run").iterdir()} - {"agreement.json"}
+    assert left == {
         "capture.json", "config.json", "scene.json", "radiance.safetensors", "language.safetensors",
         "surface.safetensors", "metrics.jsonl", "timings.json",
     }  # fmt: skip
+
+
+def test_the_photos_are_looked_at_once(drawn, tmp_path, monkeypatch):
+    read = []
+    assemble = load.assemble
+    monkeypatch.setattr(load, "assemble", lambda listing, *options: read.append(1) or assemble(listing, *options))
+    train(drawn.folder, tmp_path / "run")
+    assert len(read) == 1
 
 
 OPTIONS = {
@@ -82,7 +92,7 @@ def other_value(value, hint):
     choices = [part for part in leaves(hint) if isinstance(part, str) and part != value]
     if choices:
         return [choices[0]], choices[0]
-    changed = value + 1 if isinstance(value, int) else value / 2
+    changed = value + 1 if isinstance(value, int) else value / 2 or 0.5
     return [str(changed)], changed
 
 
@@ -113,14 +123,17 @@ def test_every_setting_of_every_part_is_an_option():
 
 def test_every_setting_of_a_run_is_an_option():
     words = ["--encoder", "e", "--dense", "d", "--features", "tiles", "--border", "zero", "--tile-ratios", "0.3", "0.1",
-             "--language", "field", "--radiance", "other", "--downscale", "3", "--seed", "4", "--memory", "2",
-             "--weights", "w", "--preset", "lerf-demo", "--device", "cpu", "--missing", "skip"]  # fmt: skip
+             "--language", "field", "--radiance", "other.ply", "--radiance-frame", "nerfstudio",
+             "--radiance-transforms", "t.json", "--downscale", "3", "--seed", "4", "--memory", "2", "--weights", "w",
+             "--masks", "m", "--mask-crops", "blur", "--preset", "lerf-demo", "--device", "cpu",
+             "--missing", "skip"]  # fmt: skip
     settings = parse(["train", "capture", "--output", "run", *words]).settings
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     assert {name: value for name, value in values.items() if not dataclasses.is_dataclass(value)} == {
         "data": "capture", "preset": "lerf-demo", "encoder": "e", "dense": "d", "features": "tiles", "border": "zero",
-        "tile_ratios": (0.3, 0.1), "language_source": "field", "radiance_run": "other", "device": "cpu",
-        "downscale": 3, "seed": 4, "memory": 2.0, "weights": "w", "missing": "skip",
+        "tile_ratios": (0.3, 0.1), "language_source": "field", "radiance_run": "other.ply",
+        "radiance_frame": "nerfstudio", "radiance_transforms": "t.json", "device": "cpu", "downscale": 3, "seed": 4,
+        "memory": 2.0, "weights": "w", "masks": "m", "mask_crops": "blur", "missing": "skip",
     }  # fmt: skip
     assert settings.radiance_training == PRESETS["lerf-demo"].radiance_training
 
@@ -142,12 +155,13 @@ def test_steps_of_one_training_hold_before_those_of_both():
         assert settings.language_training.decay_steps == 7
 
 
-def test_lifting_has_no_regulariser_and_a_field_the_presets():
+def test_the_dense_encoder_is_the_presets_wherever_language_comes_from():
     def dense(*words):
         return parse(["train", "capture", "--output", "run", "--device", "cpu", *words]).settings.dense
 
-    assert dense("--language", "lift") == "none"
-    assert dense("--preset", "lerf-demo") == "none"
+    assert dense("--language", "lift") == PRESETS["lerf-cpu"].dense
+    assert dense("--language", "lift", "--dense", "none") == "none"
+    assert dense("--preset", "lerf-demo") == PRESETS["lerf-demo"].dense
     assert dense("--preset", "lerf-demo", "--language", "field") == PRESETS["lerf-demo"].dense
 
 
@@ -186,6 +200,6 @@ def test_what_is_refused(drawn, drawn_run, tmp_path, capsys):
     assert "--radiance.levels must be a whole number from 1 to 64" in refused(capsys, *command, "--radiance.levels=0")
     assert "--steps must be" in refused(capsys, *command, "--steps", "0")
     assert "'cuda:99' is not available" in refused(capsys, *command[:-1], "cuda:99")
-    assert "give --language field" in refused(capsys, *command, "--language", "lift", "--dense", "colour-map")
+    assert "give --language field" in refused(capsys, *command, "--language", "lift", "--estimator", "per-sample")
     assert "leave it out with --radiance" in refused(capsys, *command, "--radiance", drawn_run, "--refine-poses")
     assert not (tmp_path / "run").exists()

@@ -29,6 +29,7 @@ SECTIONS = {
     "baked_query": {"query", "floor"},
     "pyramid": {"pyramid"},
     "growth": {"growth"},
+    "splats": {"splats", "floor"},
 }
 
 

@@ -34,7 +34,7 @@ def chelsea():
 
 def relevancy(encoder, cells, phrases):
     """Highest relevancy of each phrase over cells."""
-    bar = (cells @ encoder.encode_text(encoder.defaults.canonical).T).amax(dim=1, keepdim=True)
+    bar = (cells @ encoder.encode_text(["object", "things", "stuff", "texture"]).T).amax(dim=1, keepdim=True)
     return torch.sigmoid(encoder.defaults.temperature * (cells @ encoder.encode_text(phrases).T - bar)).amax(dim=0)
 
 

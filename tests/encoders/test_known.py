@@ -22,7 +22,7 @@ def asked(encoder, *phrases):
     """What is known, and what is warned of while phrases are embedded."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        found = embed_phrases(encoder, phrases, encoder.defaults.canonical, 10.0)
+        found = embed_phrases(encoder, phrases, ("object", "things"), 10.0)
     return found.known, [str(warning.message) for warning in said if issubclass(warning.category, UnknownWordsWarning)]
 
 

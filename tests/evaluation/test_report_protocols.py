@@ -74,7 +74,9 @@ def write_maps(folder: Path, model: Model, masks: dict[tuple[str, str], torch.Te
 
 def test_a_generated_scene_allows_every_protocol(full: dict[str, Any]) -> None:
     json.dumps(full, allow_nan=False)
-    assert full["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence", "3d"]
+    assert full["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence", "3d", "margin-sign"]
+    assert 0.5 < full["margin_sign"] <= 1.0
+    assert 0.5 < full["teacher_cosine"] <= 1.0
     assert full["split"] == HELD_OUT
     assert [view["photo"] for view in full["views"]] == HELD_OUT
     assert full["encoder"]["name"] == "colour-words"
@@ -344,7 +346,7 @@ def test_box_files(model: Model, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_measured_is_said(model: Model, scene_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no protocol 'lerf'; choose among colour, lerf-localisation"):
+    with pytest.raises(ConfigError, match="no protocol 'lerf'; choose among colour, depth, lerf-localisation"):
         evaluate(model, ["lerf"])
     with pytest.raises(ConfigError, match="3d cannot be measured: no labels are known"):
         evaluate(model, ["3d"])

@@ -11,6 +11,7 @@ from lerf.errors import QueryError
 from lerf.exports.cloud import Cloud, build_cloud, capture_points
 from lerf.exports.point_relevancy import named_points, read_relevancy, write_embeddings
 from lerf.geometry.contraction import contract
+from lerf.queries.near import NEAREST
 from lerf.queries.scales import relevancy_at
 from lerf.steps import finish
 
@@ -38,8 +39,8 @@ def answers(model, phrases):
 
 
 @pytest.fixture(scope="module")
-def read(model, cloud, phrases, answers):
-    return read_relevancy(model, cloud, phrases, answers)
+def read(model, cloud, answers):
+    return read_relevancy(model, cloud, answers)
 
 
 def within(points, drawn, name, slack):
@@ -81,13 +82,16 @@ def test_points_far_from_the_surface_are_named_by_nothing(model, cloud, answers)
     assert not named_points(away, model.surface, [*answers, last]).any()
 
 
-def test_relevancy_is_that_of_the_pixel_that_gave_the_point(model, cloud, phrases, answers, read):
-    some = torch.arange(0, len(cloud), len(cloud) // 50)
-    rays = model.radiance.trace(model.cameras, cloud.photo[some], cloud.pixels[some], model.language.samples)
-    latent = model.language.encode(rays)
-    for row, own in enumerate(answers):
-        expected = relevancy_at(model.language, latent, phrases.chosen([row]), own.scale)[0]
-        torch.testing.assert_close(read.relevancy[row, some], expected, atol=1e-4, rtol=0)
+def test_relevancy_is_that_of_the_surface_next_to_the_point(model, cloud, answers, read):
+    surface = model.surface
+    for point in range(0, len(cloud), len(cloud) // 50):
+        away = (surface.contracted - contract(cloud.positions[point : point + 1])).norm(dim=-1)
+        near = away.topk(NEAREST, largest=False).indices
+        near = near[away[near] < surface.join_size]
+        for row, own in enumerate(answers):
+            around = own.relevancy[near]
+            low, high = (float(around.min()), float(around.max())) if len(near) else (0.0, 0.0)
+            assert low - 1e-4 <= float(read.relevancy[row, point]) <= high + 1e-4
 
 
 def test_some_of_the_points(read):
@@ -102,8 +106,8 @@ def test_the_scale_and_the_instances_are_those_of_the_answer_with_and_without_an
     baked = lerf.load(baked_run, device="cpu")
     cloud, phrases = build_cloud(baked, 3000), baked.phrases(["red"])
     of_index, of_field = (finish(baked.answer(phrases, index=use)) for use in ("auto", "ignore"))
-    by_index = read_relevancy(baked, cloud, phrases, of_index)
-    by_field = read_relevancy(baked, cloud, phrases, of_field, index="ignore")
+    by_index = read_relevancy(baked, cloud, of_index)
+    by_field = read_relevancy(baked, cloud, of_field, index="ignore")
     surfaces = baked.surfaces.open("auto"), baked.surfaces.open("ignore")
     for read, answers, surface in zip((by_index, by_field), (of_index, of_field), surfaces, strict=True):
         assert torch.equal(read.named, named_points(cloud, surface, answers))
@@ -116,7 +120,7 @@ def test_a_given_scale_and_threshold_are_those_of_the_answers(model, cloud, phra
     scaled = finish(model.answer(phrases, scales=[0.2] * 3))
     assert [own.scale for own in scaled] == pytest.approx([0.2 * model.photos.unit] * 3)
     nothing = finish(model.answer(phrases, 1.0))
-    assert not read_relevancy(model, cloud, phrases, nothing).named.any()
+    assert not read_relevancy(model, cloud, nothing).named.any()
     with pytest.raises(QueryError, match="threshold"):
         finish(model.answer(phrases, 1.5))
 
@@ -132,13 +136,17 @@ def test_embeddings_are_those_that_relevancy_is_read_from(model, cloud, phrases,
     rows = torch.from_numpy(embeddings.astype(np.float32))
     margin = rows @ phrases.queries[0] - (rows @ phrases.canonical.T).amax(-1)
     again = torch.sigmoid(phrases.temperature * margin)
-    seen = read.relevancy[0] > 0
-    torch.testing.assert_close(again[seen], read.relevancy[0][seen], atol=0.01, rtol=0)
+    rays = model.radiance.trace(model.cameras, cloud.photo, cloud.pixels, model.language.samples)
+    raw = relevancy_at(model.language, model.language.encode(rays), phrases.chosen([0]), answers[0].scale)[0]
+    seen = raw > 0
+    torch.testing.assert_close(again[seen], raw[seen], atol=0.01, rtol=0)
+    # What is read from the surface differs from it, but not by much.
+    assert float((read.relevancy[0] - raw).abs().mean()) < 0.1
 
 
 def test_a_cloud_without_points_has_no_relevancy(model, cloud, phrases, answers, tmp_path):
     nothing: Cloud = cloud.chosen(torch.zeros(0, dtype=torch.int64))
-    read = read_relevancy(model, nothing, phrases, answers)
+    read = read_relevancy(model, nothing, answers)
     assert read.relevancy.shape == read.named.shape == (3, 0)
     assert write_embeddings(tmp_path / "none.npy", model, nothing, 0.1) == (0, model.encoder.width)
     assert np.load(tmp_path / "none.npy").shape == (0, model.encoder.width)

@@ -21,7 +21,7 @@ def test_all_kinds_are_there():
         "bundler", "visual-sfm", "alicevision", "openmvg", "opensfm", "metashape", "reality-capture", "kapture",
         "colmap-points",
         "cameras-json", "llff", "open3d-json", "open3d-log", "record3d", "polycam", "scanner-app", "split-files",
-        "sparse-points",
+        "sparse-points", "splats",
     }  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def test_a_size_that_no_cell_can_have_is_refused(size) -> None:
 
 def test_the_default_size_is_a_share_of_the_surface() -> None:
     points = torch.rand(5000, 3, generator=torch.Generator().manual_seed(0)) * 0.4
-    assert default_cell_size(points) == pytest.approx(0.01 * 0.96 * 0.4 * 3**0.5, rel=0.05)
+    assert default_cell_size(points) == pytest.approx(0.006 * 0.96 * 0.4 * 3**0.5, rel=0.05)
     assert default_cell_size(points[:1]) == SMALLEST
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,18 @@ from sources import CELL, index_of, unit
 
 from lerf.errors import RunError
 from lerf.geometry.contraction import contract
-from lerf.language.cells import FORMAT, Compressed, cell_keys, compress, load_index, save_index
+from lerf.geometry.traced_rays import TracedRays
+from lerf.language.cell_language import CellLanguage
+from lerf.language.cells import (
+    DENSE_RANK,
+    FORMAT,
+    Compressed,
+    cell_keys,
+    compress,
+    compress_dense,
+    load_index,
+    save_index,
+)
 
 
 def lattice(side: int = 8) -> torch.Tensor:
@@ -191,3 +203,42 @@ def test_embeddings_of_another_length_than_the_encoders_are_refused(tmp_path) ->
     save_index(index_of(lattice(), unit(1, 512, ColourWords().width + 1)), path)
     with pytest.raises(RunError, match="not of the length"):
         load_index(path, ColourWords())
+
+
+def test_dense_features_keep_their_largest_differences_and_come_back(tmp_path) -> None:
+    generator = torch.Generator().manual_seed(4)
+    axes = torch.linalg.qr(torch.randn(20, 3, generator=generator))[0].T
+    features = 5.0 + torch.randn(512, 3, generator=generator) @ (torch.tensor([3.0, 2.0, 1.0])[:, None] * axes)
+    packed = compress_dense(features)
+    assert packed.codes.shape == (512, 3)
+    torch.testing.assert_close(packed.codes.float() @ packed.basis + packed.mean, features, atol=2e-2, rtol=0)
+    assert len(compress_dense(torch.randn(512, 50, generator=generator)).basis) == DENSE_RANK
+    index = replace(index_of(lattice(), unit(2, 512, 6)), dense=packed)
+    save_index(index, tmp_path / "index.safetensors")
+    again = load_index(tmp_path / "index.safetensors").dense
+    assert again is not None
+    for name in ("mean", "basis", "codes"):
+        assert torch.equal(getattr(again, name), getattr(packed, name))
+    spoilt = replace(index, dense=replace(packed, codes=packed.codes[1:]))
+    save_index(spoilt, tmp_path / "index.safetensors")
+    with pytest.raises(RunError, match="dense_codes has"):
+        load_index(tmp_path / "index.safetensors")
+
+
+def test_dense_features_are_composited_along_rays() -> None:
+    positions = lattice()
+    features = torch.randn(512, 7, generator=torch.Generator().manual_seed(4))
+    language = CellLanguage(replace(index_of(positions, unit(2, 512, 6)), dense=compress_dense(features)), 2)
+    kept = language.index.dense
+    assert language.dense_width == 7
+    decoded = kept.codes.float() @ kept.basis + kept.mean
+    pairs = language.index.positions[torch.tensor([[0, 1], [7, 300], [20, 511]])]
+    rays = TracedRays(
+        pairs, torch.tensor([[0.25, 0.75]]).repeat(3, 1), torch.ones(3, 2), torch.ones(3, dtype=torch.bool),
+        torch.ones(3), pairs[:, 1],
+    )  # fmt: skip
+    found = language.dense(language.encode(rays))
+    expected = 0.25 * decoded[[0, 7, 20]] + 0.75 * decoded[[1, 300, 511]]
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    away = replace(rays, positions=rays.positions + 50.0, median_position=rays.median_position + 50.0)
+    assert not language.dense(language.encode(away)).any()

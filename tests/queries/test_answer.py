@@ -150,10 +150,16 @@ def test_a_phrase_is_found_in_its_instances_and_the_best_comes_first(found) -> N
 
 
 def test_relevancy_is_that_of_every_point(found) -> None:
-    relevancy = found[0].relevancy
-    assert relevancy.shape == (len(POINTS),)
-    torch.testing.assert_close(relevancy[OWNERS == 0], torch.full((72,), 0.9933), atol=1e-4, rtol=0)
-    torch.testing.assert_close(relevancy[OWNERS == 2], torch.full((1600,), 0.0067), atol=1e-4, rtol=0)
+    raw, refined = found[0].raw, found[0].relevancy
+    assert raw.shape == refined.shape == (len(POINTS),)
+    torch.testing.assert_close(raw[OWNERS == 0], torch.full((72,), 0.9933), atol=1e-4, rtol=0)
+    torch.testing.assert_close(raw[OWNERS == 2], torch.full((1600,), 0.0067), atol=1e-4, rtol=0)
+    # It is the same wherever a plate does not meet the table.
+    away = (OWNERS < 2) & (POINTS[:, 2] > 0.1)
+    assert (refined[away] > 0.7).all()
+    assert (refined[OWNERS == 2] < 0.5).float().mean() > 0.97
+    surface = surface_of(language(), open_views())
+    torch.testing.assert_close(refined, surface.graph.propagate(raw), atol=1e-6, rtol=0)
 
 
 def test_geometry_is_in_the_capture_frame(found) -> None:
@@ -177,7 +183,7 @@ def test_an_absent_phrase_has_a_relevancy_and_nothing_else(found) -> None:
     nothing = found[1]
     assert not nothing.answer.present
     assert nothing.answer.instances == nothing.members == ()
-    assert nothing.answer.relevancy == pytest.approx(float(nothing.relevancy.topk(5).values.mean()))
+    assert nothing.answer.relevancy == pytest.approx(float(nothing.raw.topk(5).values.mean()))
     assert 0 < nothing.answer.relevancy < 0.8
 
 
@@ -248,7 +254,7 @@ def test_of_scattered_points_the_best_is_the_answer(cameras) -> None:
     source = WrittenLanguage(written, torch.full((len(POINTS),), 0.05), torch.full((len(POINTS),), 0.2))
     thing = answer(surface_of(source, open_views()), PHRASES, cameras, AnswerSettings(0.8))[0]
     assert [members.tolist() for members in thing.members] == [[int(scattered[2])]]
-    assert thing.answer.instances[0].relevancy == pytest.approx(float(thing.relevancy[scattered[2]]))
+    assert thing.answer.instances[0].relevancy == pytest.approx(float(thing.raw[scattered[2]]))
     np.testing.assert_allclose(*thing.answer.geometry.extent)
 
 
@@ -259,9 +265,11 @@ def test_answers_do_not_depend_on_what_else_is_asked(found, cameras) -> None:
     assert [one.answer for one in turned] == [one.answer for one in found[::-1]]
     (alone,) = answer(surface, PHRASES.chosen([0]), cameras, AnswerSettings(0.8))
     assert alone.answer == found[0].answer
-    steps = answer_steps(surface, PHRASES, cameras, AnswerSettings(0.8))
-    # The scales tried, each scale asked at, the propagation of what is present, and each phrase.
-    assert sum(1 for _ in steps) == len(SCALES) + len({one.scale for one in found}) + 1 + 2
+    steps = answer_steps(surface_of(source, open_views()), PHRASES, cameras, AnswerSettings(0.8))
+    # The scales tried, each scale asked at, and each phrase.
+    assert sum(1 for _ in steps) == len(SCALES) + len({one.scale for one in found}) + 2
+    again = answer_steps(surface, PHRASES, cameras, AnswerSettings(0.8))
+    assert sum(1 for _ in again) == len(SCALES) + 2  # what was read before is remembered
 
 
 def test_cells_answer_with_the_places_that_were_made_relevant(cameras) -> None:
@@ -356,9 +364,12 @@ def test_exclusive_phrases_share_no_place(cameras):
     apart = answer(surface, replace(together, exclusive=True), cameras, settings)
     for one, plate in zip(apart, (0, 1, 0), strict=True):  # what is asked twice leads with itself
         assert len(one.answer.instances) == 1
-        assert set(OWNERS[one.relevancy > 0.5].tolist()) == {plate}
+        assert set(OWNERS[one.raw > 0.5].tolist()) == {plate}
+        assert set(OWNERS[(one.relevancy > 0.5) & (POINTS[:, 2] > 0.1)].tolist()) == {plate}
     for one, before in zip(apart, free, strict=True):
         leads = one.relevancy > 0
         torch.testing.assert_close(one.relevancy[leads], before.relevancy[leads])
+        torch.testing.assert_close(one.raw[leads], before.raw[leads])
+        assert not one.raw[~leads].any()
     alone = answer(surface, replace(together.chosen([0]), exclusive=True), cameras, settings)
     torch.testing.assert_close(alone[0].relevancy, free[0].relevancy)

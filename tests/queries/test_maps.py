@@ -1,13 +1,17 @@
 """Relevancy and features over pictures of a capture that is known exactly."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from analytic import SKY, SPHERES, AnalyticCapture
 
 from lerf.errors import QueryError
 from lerf.geometry.camera_table import image_pixels
+from lerf.geometry.contraction import contract
 from lerf.model import Model
-from lerf.queries.maps import feature_map, relevancy_maps
+from lerf.queries.maps import NearCache, feature_map, near_pixels, raw_relevancy_maps, relevancy_maps
+from lerf.queries.near import NEAREST, SOFTEN
 from lerf.queries.relevancy import relevancy
 from lerf.queries.scales import relevancy_at
 from lerf.rendering.view_cache import ViewCache
@@ -28,10 +32,10 @@ def encoded(model: Model, pixels: torch.Tensor):
     return model.language.encode(model.radiance.trace(model.cameras, index, pixels, heaviest, samples))
 
 
-def test_maps_are_relevancy_pixel_by_pixel(model, analytic_capture) -> None:
+def test_raw_maps_are_relevancy_pixel_by_pixel(model, analytic_capture) -> None:
     phrases = model.phrases(["red", "blue", "yellow"])
     scales = [0.05, 0.08, 0.05]
-    maps = finish(relevancy_maps(model.views, model.cameras, PHOTO, phrases, scales))
+    maps = finish(raw_relevancy_maps(model.views, model.cameras, PHOTO, phrases, scales))
     width, height = model.cameras.sizes[PHOTO].tolist()
     assert maps.shape == (3, height, width)
     owners = analytic_capture.owners(PHOTO)
@@ -44,10 +48,11 @@ def test_maps_are_relevancy_pixel_by_pixel(model, analytic_capture) -> None:
         torch.testing.assert_close(maps[row].flatten()[some], expected, atol=1e-5, rtol=0)
 
 
-def test_each_phrase_is_relevant_on_its_sphere(model, analytic_capture) -> None:
+@pytest.mark.parametrize("raw", [True, False])
+def test_each_phrase_is_relevant_on_its_sphere(model, analytic_capture, raw) -> None:
     phrases = model.phrases([sphere.name for sphere in SPHERES])
     scale = float(model.language.scales[0])
-    maps = finish(relevancy_maps(model.views, model.cameras, PHOTO, phrases, [scale] * 3))
+    maps = model.relevancy_maps(model.cameras, PHOTO, phrases, [scale] * 3, raw=raw)
     owners = analytic_capture.owners(PHOTO)
     for number in owners.unique().tolist():
         if number >= 0 and (owners == number).sum() > 30:
@@ -55,12 +60,78 @@ def test_each_phrase_is_relevant_on_its_sphere(model, analytic_capture) -> None:
             assert maps[number][owners == number].median() > 3 * maps[number][owners != number].median()
 
 
+def test_maps_are_what_the_surface_says_next_to_each_pixel(model, analytic_capture) -> None:
+    phrases, scales = model.phrases(["red", "blue"]), [0.05, 0.08]
+    depth = finish(model.radiance.render(model.cameras, PHOTO)).depth
+    near = finish(near_pixels(model.surface, model.cameras, PHOTO, depth))
+    maps = finish(relevancy_maps(model.surface, near, tuple(depth.shape[::-1]), phrases, scales))
+    owners = analytic_capture.owners(PHOTO)
+    assert torch.equal(maps[:, owners == SKY], torch.zeros(2, int((owners == SKY).sum())))
+    # By hand: the four nearest points by their distances, in logarithmic odds.
+    surface = model.surface
+    found = torch.stack([surface.graph.propagate(one) for one in raw_of(model, phrases, scales)])
+    height, width = depth.shape
+    index = torch.full((height * width,), PHOTO)
+    rays = model.cameras.rays(index, image_pixels(width, height))
+    places = rays.origins + rays.directions * (depth.flatten() / rays.axis_cosine)[:, None]
+    for pixel in range(0, height * width, 53):
+        if owners.flatten()[pixel] == SKY:
+            continue
+        away = (contract(places[pixel]) - surface.contracted).norm(dim=-1)
+        near = away.topk(NEAREST, largest=False).indices
+        near = near[away[near] < surface.join_size]
+        share = 1 / (away[near] + SOFTEN * surface.join_size)
+        odds = (torch.logit(found[:, near], eps=1e-6) * share / share.sum()).sum(-1)
+        expected = torch.sigmoid(odds) if len(near) else torch.zeros(2)
+        # Where relevancy is next to nothing its odds are a matter of rounding.
+        torch.testing.assert_close(maps[:, pixel // width, pixel % width], expected, atol=3e-3, rtol=0)
+
+
+def raw_of(model: Model, phrases, scales) -> torch.Tensor:
+    surface = model.surface
+    rows = [
+        relevancy_at(surface.language, surface.latent, phrases.chosen([row]), scale)[0]
+        for row, scale in enumerate(scales)
+    ]
+    return torch.where(surface.answering, torch.stack(rows), 0.0)
+
+
+def test_a_pixel_away_from_everything_that_photos_saw_answers_nothing(model) -> None:
+    depth = torch.full((4, 5), 40.0)
+    near = finish(near_pixels(model.surface, model.cameras, PHOTO, depth))
+    assert near.read(torch.ones(2, len(model.surface))).abs().max() == 0
+
+
+def test_views_are_remembered_within_a_budget(model, monkeypatch) -> None:
+    rendered = []
+    whole = model.radiance.render
+    monkeypatch.setattr(type(model.radiance), "render", lambda self, *given: rendered.append(given[1]) or whole(*given))
+    views = NearCache(model.radiance)
+    first = finish(views.near(model.surface, model.cameras, PHOTO))
+    assert finish(views.near(model.surface, model.cameras, PHOTO)) is first
+    assert rendered == [PHOTO]
+    other = replace(model.surface)
+    assert finish(views.near(other, model.cameras, PHOTO)) is not first
+    small = NearCache(model.radiance, budget=first.bytes)
+    rendered.clear()
+    for photo in (0, 1, 1, 0):
+        finish(small.near(model.surface, model.cameras, photo))
+    assert rendered == [0, 1, 0]
+
+
+def test_exclusive_maps_lead_or_are_nothing(model) -> None:
+    phrases, scales = model.phrases(["red", "blue", "yellow"]), [0.05, 0.05, 0.05]
+    free = model.relevancy_maps(model.cameras, PHOTO, phrases, scales)
+    apart = model.relevancy_maps(model.cameras, PHOTO, replace(phrases, exclusive=True), scales)
+    torch.testing.assert_close(apart, torch.where(free == free.amax(0), free, 0.0))
+
+
 def test_features_are_the_embeddings_and_relevancy_follows_from_them(model) -> None:
     phrases, scale = model.phrases("red"), 0.06
     features = finish(feature_map(model.views, model.cameras, PHOTO, scale))
     width, height = model.cameras.sizes[PHOTO].tolist()
     assert features.shape == (height, width, model.language.width)
-    maps = finish(relevancy_maps(model.views, model.cameras, PHOTO, phrases, [scale]))[0]
+    maps = finish(raw_relevancy_maps(model.views, model.cameras, PHOTO, phrases, [scale]))[0]
     again = relevancy(features, phrases.queries, phrases.canonical, phrases.temperature)[0]
     known = maps > 0
     assert known.float().mean() > 0.4
@@ -81,8 +152,8 @@ def test_a_picture_comes_in_steps(analytic_capture: AnalyticCapture, model, monk
     monkeypatch.setattr("lerf.rendering.view_cache.rays_at_once", lambda device, samples: 500)
     views = ViewCache(model.radiance, model.language)
     phrases = model.phrases("red")
-    steps = relevancy_maps(views, model.cameras, PHOTO, phrases, [0.05])
+    steps = raw_relevancy_maps(views, model.cameras, PHOTO, phrases, [0.05])
     assert sum(1 for _ in steps) == 4
-    parts = finish(relevancy_maps(views, model.cameras, PHOTO, phrases, [0.05]))
-    whole = finish(relevancy_maps(model.views, model.cameras, PHOTO, phrases, [0.05]))
+    parts = finish(raw_relevancy_maps(views, model.cameras, PHOTO, phrases, [0.05]))
+    whole = finish(raw_relevancy_maps(model.views, model.cameras, PHOTO, phrases, [0.05]))
     torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)

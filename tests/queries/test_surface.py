@@ -30,7 +30,9 @@ def test_a_surface_of_rays_is_what_language_reads_along_them(kind) -> None:
     for name, tensor in source_on(RAYS, kind).encode(RAYS).tensors.items():
         assert torch.equal(surface.latent.tensors[name], tensor)
     assert surface.join_size == pytest.approx(JOIN_SHARE * robust_diagonal(surface.contracted))
-    expected = SurfaceGraph.of(surface.contracted).transition
+    language, rays_of = surface.language, surface.latent
+    features = language.dense(rays_of) if language.dense_width else None
+    expected = SurfaceGraph.of(surface.contracted, features).transition
     assert all(map(torch.equal, surface.graph.transition, expected))
 
 

@@ -90,6 +90,13 @@ def test_relevancy_of_a_phrase_raw_centred_and_over_the_colours():
     torch.testing.assert_close(shared[2], torch.tensor(turbo_of(0.5)))
 
 
+def test_raw_relevancy_is_painted_as_relevancy_is_and_is_not_it():
+    values, others = torch.tensor([[0.2, 0.9]]), torch.tensor([[0.7, 0.3]])
+    maps = view_of(values, raw_relevancy={0: others})
+    torch.testing.assert_close(paint("raw_relevancy_0", maps)[0][0], torch.tensor([turbo_of(0.7), turbo_of(0.3)]))
+    torch.testing.assert_close(paint("relevancy_0", maps)[0][0], torch.tensor([turbo_of(0.2), turbo_of(0.9)]))
+
+
 def test_colours_are_shown_as_they_are():
     colour = torch.rand(2, 3, 3)
     assert torch.equal(paint("rgb", view_of(torch.zeros(2, 3), colour))[0], colour)
@@ -101,10 +108,12 @@ def test_colours_are_shown_as_they_are():
 def test_outputs_follow_what_there_is():
     assert names(0, language=False, dense=False) == ("rgb", "depth", "accumulation")
     assert names(2)[5:] == (
-        "relevancy_0", "centred_0", "composited_0", "relevancy_1", "centred_1", "composited_1",
+        "relevancy_0", "centred_0", "composited_0", "raw_relevancy_0",
+        "relevancy_1", "centred_1", "composited_1", "raw_relevancy_1",
     )  # fmt: skip
     assert "dino" not in names(1, dense=False)
     assert (parse("relevancy_12"), parse("rgb")) == (("relevancy", 12), ("rgb", None))
+    assert parse("raw_relevancy_3") == ("raw_relevancy", 3)
     assert Display("composited_3").phrase == 3
 
 

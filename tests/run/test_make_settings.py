@@ -39,7 +39,6 @@ REFUSED = {
     "device number": ({"device": "cuda:x"}, "Device 'cuda:x' is not available"),
     "device that is no name": ({"device": 0}, "--device must be text, not 0"),
     "poses of a lent radiance": ({"refine_poses": True, "radiance_run": "run"}, "leave it out with --radiance"),
-    "regulariser of a lift": ({"language": "lift", "dense": "conse-mid"}, "--dense .* give --language field"),
     "estimator of a lift": ({"language": "lift", "estimator": "per-sample"}, "--estimator .* give --language field"),
     "unknown name": ({"encodr": "mini"}, "no setting named 'encodr'; the nearest is 'encoder'"),
     "unknown name in a part": ({"radiance.level": 3}, "no setting named 'radiance.level'; the nearest is 'radiance."),
@@ -104,10 +103,10 @@ def test_short_names_are_those_of_the_command_line(tmp_path):
 
 def test_a_preset_may_lift_where_nothing_is_asked_for(tmp_path):
     assert make_settings(tmp_path, preset="lerf-demo", device="cpu").language_source == "lift"
-    assert make_settings(tmp_path, preset="lerf-demo", device="cpu").dense == "none"
+    assert make_settings(tmp_path, preset="lerf-demo", device="cpu").dense == "mini-map"
     asked = make_settings(tmp_path, preset="lerf-demo", device="cpu", language="field", estimator="per-sample")
     assert (asked.language_source, asked.dense, asked.language.estimator) == ("field", "mini-map", "per-sample")
-    assert make_settings(tmp_path, preset="lerf-cpu", device="cpu", language="lift").dense == "none"
+    assert make_settings(tmp_path, preset="lerf-cpu", device="cpu", language="lift").dense == "dino"
 
 
 def test_names_of_settings_are_those_of_their_values():

@@ -48,7 +48,10 @@ def opened(folder, config):
 
 
 def test_a_config_of_version_0_1_still_opens(tmp_path):
-    expected = make_settings("/captures/fox", preset="lerf-demo", device="cpu", downscale=2, tile_ratios=[0.1, 0.2])
+    expected = make_settings(
+        "/captures/fox", preset="lerf-demo", dense="none", device="cpu", downscale=2, tile_ratios=[0.1, 0.2],
+        **{"radiance_training.points": "none"},
+    )  # fmt: skip
     assert opened(tmp_path, SAVED) == expected
 
 

@@ -11,6 +11,8 @@ import torch
 import lerf
 from lerf.errors import LerfWarning, QueryError, RunError
 from lerf.language.cells import FILE, load_index, save_index
+from lerf.queries.maps import near_pixels, read_maps
+from lerf.queries.refined import relevancy_of_surface
 from lerf.queries.scales import relevancy_at
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.steps import finish
@@ -143,13 +145,17 @@ def test_an_index_of_another_state_is_not_used(baked_run, tmp_path) -> None:
         assert model.query("red", index="ignore").index is None
 
 
-def test_pictures_are_read_from_the_language_whatever_answers(model) -> None:
-    """A baked index changes answers by a little and no picture; both take the scale of the answer."""
+def test_pictures_are_read_from_the_surface_that_answers(model) -> None:
     phrases = model.phrases(["red"])
     scale = model.scales(phrases)[0]
-    assert scale in model.surfaces.open("require").language.scales.tolist()
+    cells = model.surfaces.open("require")
+    assert scale in cells.language.scales.tolist()
     assert model.query("red").queries[0].geometry.scale == pytest.approx(scale / model.photos.unit)
-    maps = model.render(0, "red")
-    expected = model.relevancy_maps(model.cameras, 0, phrases, [scale])[0]
-    assert torch.equal(maps.relevancy["red"], expected)
-    assert maps.scales["red"] == pytest.approx(scale / model.photos.unit)
+    view = model.render(0, "red")
+    refined = finish(relevancy_of_surface(cells, phrases, [scale])).refined
+    near = finish(near_pixels(cells, model.cameras, 0, view.picture.depth * model.photos.unit))
+    expected = read_maps(near, refined, tuple(view.picture.depth.shape[::-1]))[0]
+    torch.testing.assert_close(view.relevancy["red"], expected, atol=1e-3, rtol=0)
+    assert view.scales["red"] == pytest.approx(scale / model.photos.unit)
+    raw = model.relevancy_maps(model.cameras, 0, phrases, [scale], raw=True)[0]
+    assert float((raw - expected).abs().mean()) < 0.1

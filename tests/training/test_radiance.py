@@ -1,11 +1,16 @@
-"""A step of radiance training in parts is the step in one."""
+"""A step of radiance training in parts is the step in one; levels that come in one after another."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 
 from lerf.geometry.rays import RayBundle
-from lerf.radiance.hash_grid.field import RadianceConfig, RadianceField
+from lerf.radiance.hash_grid.field import FIRST_LEVELS, RadianceConfig, RadianceField
 from lerf.training import radiance
+from lerf.training.checkpoint import restore_trainer, trained_state, trainer_state
 from lerf.training.radiance import RadianceTrainer, RadianceTraining, RayBatch
 
 SMALL = RadianceConfig(levels=4, log2_entries=10, finest=64, samples=8, bins=16, grid_side=16)
@@ -42,3 +47,52 @@ def test_parts_cover_all_rays_and_stay_small(monkeypatch: pytest.MonkeyPatch) ->
     assert [index for part in parts for index in range(50)[part]] == list(range(50))
     assert max(part.stop - part.start for part in parts) <= 7
     assert radiance._parts(50, 100, torch.device("cuda")) == [slice(0, 50)]
+
+
+def test_levels_come_in_one_after_another() -> None:
+    torch.manual_seed(0)
+    field = RadianceField(replace(SMALL, levels=6), 3)
+    layout, points = field.grid.layout, torch.rand(64, 3)
+    with torch.no_grad():
+        field.grid.table.uniform_(-1.0, 1.0)
+        whole = field.density(points)[0]
+        found = []
+        for share in (0.0, 0.25, 0.5, 1.0):
+            field.open_levels(share)
+            before = field.density(points)[0]
+            found.append(before)
+            # Levels are independent of the table's rows of those that are closed.
+            opened = min(FIRST_LEVELS + math.ceil(2 * share), 6)
+            kept = field.grid.table.clone()
+            field.grid.table[int(layout.offsets[opened]) if opened < 6 else len(kept) :] += 1.0
+            torch.testing.assert_close(field.density(points)[0], before)
+            field.grid.table.copy_(kept)
+    torch.testing.assert_close(found[-1], whole)
+    for first, second in pairwise(found):
+        assert not torch.allclose(first, second)
+
+
+def test_a_training_opens_all_levels_and_goes_on_exactly() -> None:
+    batch, config = batch_of(50), RadianceTraining(steps=6, rays=50, level_share=0.8)
+
+    def trainer() -> RadianceTrainer:
+        torch.manual_seed(0)
+        return RadianceTrainer(RadianceField(replace(SMALL, levels=6), 3), config, seed=0)
+
+    def run(trainer: RadianceTrainer, steps: int) -> None:
+        for _ in range(steps):
+            trainer.step(lambda count, generator: batch)
+
+    whole, first, second = trainer(), trainer(), trainer()
+    run(whole, 6)
+    run(first, 3)
+    restore_trainer(second, *trainer_state(first))
+    run(second, 3)
+    assert whole.field._gate is None
+    for name, tensor in trained_state(whole).items():
+        assert torch.equal(trained_state(second)[name], tensor), name
+    # Without the option another field is learnt.
+    torch.manual_seed(0)
+    plain = RadianceTrainer(RadianceField(replace(SMALL, levels=6), 3), replace(config, level_share=0.0), seed=0)
+    run(plain, 6)
+    assert not torch.equal(plain.field.density_out.weight, whole.field.density_out.weight)

@@ -3,9 +3,11 @@
 import dataclasses
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +17,12 @@ import torch
 from page_client import request
 from page_support import PATIENCE, wait_for
 from PIL import Image
+from sparse_model import seen_points, write_model
 
 from lerf.apps.main import main
 from lerf.geometry.camera_table import CameraTable
+from lerf.scenes.inspection.fit import fit_notes, notes_on
+from lerf.scenes.inspection.verdict import Grade
 from lerf.scenes.load import load_scene
 from lerf.scenes.sparse_points import SparsePoints
 from lerf.viewer import capture_state
@@ -25,9 +30,10 @@ from lerf.viewer.backdrop import PAPER, backdrop, is_at
 from lerf.viewer.capture_layout import layout_of
 from lerf.viewer.capture_page import CapturePage, about_photo, camera_along, not_shown
 from lerf.viewer.capture_state import CaptureState, camera_positions, cloud_of
-from lerf.viewer.capture_view import frustum_depth, frustum_lines
+from lerf.viewer.capture_view import SHELLS, frustum_depth, frustum_lines, shells_of
 from lerf.viewer.geometry import Pose
 
+GRADES = tuple(f"{grade.name.capitalize()}:" for grade in Grade)
 COMMAND = "lerf train 'a <b>capture</b>' --output runs/it"
 
 
@@ -310,12 +316,37 @@ def test_the_command(drawn, capsys):
     try:
         facts = json.loads(process.stdout.readline())
         assert request(facts["url"])[0] == 200
+        # The verdict comes when the photos have been looked at, whether or not a page is open.
+        begun = list(takewhile(lambda line: not line.startswith(GRADES), process.stderr))
     finally:
         process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
+    said = "".join(begun) + said
     assert process.returncode == 0
     assert "The capture has no sparse points; cameras and photos are shown." in said
     assert "Stopped." in said
+
+
+def test_poses_that_points_do_not_fit_are_told_on_the_terminal(drawn, scene, tmp_path):
+    folder = Path(shutil.copytree(drawn.folder, tmp_path / "capture"))
+    points = seen_points(drawn.scene, scene)
+    write_model(folder / "sparse/0", scene, points)
+    behind = scene.photos[0].camera.camera_to_world[:, 3] * [3.0, 3.0, 1.0]
+    assert notes_on(scene, points, None) == fit_notes(load_scene(folder)) == ()
+    (note,) = notes_on(scene, dataclasses.replace(points, positions=points.positions * 0 + behind), None)
+    assert "poses and points do not belong to one world" in note
+    assert notes_on(scene, None, "It cannot be read.") == ("It cannot be read.",)
+
+
+def test_points_near_a_photo_are_small(scene):
+    cameras = camera_positions(scene)
+    reach = layout_of(state_of(scene)).reach
+    away = reach * np.array([1.5, 0.99, 0.51, 0.49, 0.02, 1e-9])
+    points = cameras[:1] + away[:, None] * [0.0, 0.0, 1.0]
+    shells = shells_of(points, cameras[:1], reach)
+    assert shells.tolist() == [0, 1, 1, 2, 6, SHELLS - 1]
+    # No disc of a group is larger than it may be for the nearest of the group, but in the last.
+    assert (0.5 ** shells[:-1] * reach <= away[:-1]).all()
 
 
 def test_options_of_the_other_kind_are_refused(drawn, drawn_run, tmp_path, capsys):

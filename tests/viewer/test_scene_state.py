@@ -64,13 +64,13 @@ def test_a_picture_in_steps_is_the_picture(scene):
 def test_relevancy_in_steps_is_the_models_and_is_not_computed_twice(scene):
     model, camera = scene.model, scene.scene.normalised_camera(1)
     phrases, scales = model.phrases(["red", "blue", "green"]), [0.2, 0.3, 0.2]
-    frame, _ = finish(frames.render_frame(scene.radiance, camera, "cpu", 8))
-    finish(frames.score(model.views, frame, phrases, scales, "key"))
+    frame, _ = finish(frames.render_frame(scene.radiance, camera, "cpu", None))
+    finish(frames.score(model.surfaces.open(), frame, phrases, scales, "key"))
     whole = model.relevancy_maps(CameraTable.from_cameras([camera], are_photos=False), 0, phrases, scales)
     for row, (text, scale) in enumerate(zip(phrases.texts, scales, strict=True)):
         assert torch.allclose(frame.scored["key", text, scale], whole[row], atol=1e-5)
-    assert finish(frames.score(model.views, frame, phrases, scales, "key"))[1] == 0
-    finish(frames.score(model.views, frame, phrases.chosen([0]), [0.4], "key"))
+    assert finish(frames.score(model.surfaces.open(), frame, phrases, scales, "key"))[1] == 0
+    finish(frames.score(model.surfaces.open(), frame, phrases.chosen([0]), [0.4], "key"))
     assert list(frame.scored) == [("key", "red", 0.4)]
 
 
@@ -114,7 +114,8 @@ def test_a_ray_meets_what_stands_there(scene, drawn):
     start = scene.scene.normalised_camera(0).camera_to_world[:, 3]
     goal = scene.to_normalised(sphere.centre)
     phrases = scene.model.phrases(["red", "blue"])
-    point, scores = scene.pick(start, goal - start, phrases, [0.2, 0.2])
+    states, _ = finish(scene.ask(phrases, 0.5, [0.2, 0.2]))
+    point, scores = scene.pick(start, goal - start, states)
     assert np.linalg.norm(scene.to_capture(point) - sphere.centre) < 1.3 * sphere.half[0]
     assert scores[0] > 0.8 > scores[1]
 

@@ -15,6 +15,7 @@ from fuzzing.kinds import (
     pose_files,
     pose_tools,
     runs,
+    splats,
     stores,
     truth,
 )
@@ -52,6 +53,7 @@ def make_material(folder: Path) -> None:
     camera_paths.make(folder)
     runs.make_frames(folder)
     stores.make(folder)
+    splats.make(folder)
     encoders.make(folder)
     made_scenes.make(folder)
 
@@ -69,7 +71,19 @@ SUITE = Suite(
     {
         name: kind
         for module in (
-            *(captures, pose_files, pose_tools, photos, truth, camera_paths, runs, stores, encoders, made_scenes),
+            *(
+                captures,
+                pose_files,
+                pose_tools,
+                photos,
+                truth,
+                camera_paths,
+                runs,
+                splats,
+                stores,
+                encoders,
+                made_scenes,
+            ),
         )
         for name, kind in module.kinds().items()
     },

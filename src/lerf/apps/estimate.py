@@ -8,7 +8,7 @@ from typing import Any
 from lerf.encoders.mini import DEFAULTS as MINI
 from lerf.encoders.mini import HEIGHT, SPACING
 from lerf.encoders.published import PUBLISHED, family_of
-from lerf.files import bytes_in
+from lerf.files import bytes_in, resolved, size_of
 from lerf.kernels.layout import GridLayout
 from lerf.pyramids.tiles import layout as tile_layout
 from lerf.run.folder import RunFolder
@@ -18,6 +18,8 @@ from lerf.training.pixels import pixel_bytes
 
 BASE_BYTES = 700_000_000
 """Interpreter, torch, numba and an offline encoder, measured with lerf-cpu."""
+SPLAT_MEMORY = 8
+"""Bytes of a splat with its language over those of its PLY file with all harmonics, in memory and on the disk."""
 RAYS_PER_SECOND_CPU = {
     "lerf-cpu": (50_000, 65_000),
     "lerf-demo": (50_000, 65_000),
@@ -104,12 +106,13 @@ def training_needs(settings: TrainSettings, scene: Scene) -> dict[str, Any]:
     features = _feature_bytes(settings, scene)
     # The photos go before the features come; of either there is no more than the budget.
     resident = min(max(pixel_bytes(scene), features), settings.memory_bytes)
-    tables = _table_bytes(settings)
+    tables = 0 if settings.splat else _table_bytes(settings)
+    splat = SPLAT_MEMORY * size_of(resolved(settings.splat)) if settings.splat else 0
     return {
         "preset": settings.preset,
         # Table, gradient and two moments, and all but the gradient once more while a checkpoint is written.
-        "memory_bytes": int(BASE_BYTES + _weights(settings) + resident + 7 * tables + _working_bytes(settings)),
-        "disk_bytes": int(features + 4 * tables),
+        "memory_bytes": int(BASE_BYTES + _weights(settings) + resident + 7 * tables + splat + _working_bytes(settings)),
+        "disk_bytes": int(features + 4 * tables + splat),
         "features_bytes": features,
         "minutes_on_two_cores": round(_minutes(settings, len(scene.train)), 1),
     }

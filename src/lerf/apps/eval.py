@@ -19,15 +19,17 @@ from lerf.files import is_folder
 from lerf.run.checks import option
 from lerf.run.settings import optional
 
-ProtocolName = Literal["colour", "lerf-localisation", "lerf-ovs", "existence", "3d"]
+ProtocolName = Literal["colour", "depth", "lerf-localisation", "lerf-ovs", "existence", "3d", "margin-sign"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eval(RunOptions):
-    """Measure a run on its held-out views: their colour and, where the truth is known, its answers to phrases."""
+    """Measure a run on its held-out views: their colour, their depth where the capture has sparse
+    points and, where the truth is known, its answers to phrases."""
 
     protocol: Annotated[tuple[ProtocolName, ...], arg(help_behavior_hint="")] = ()
-    """What to measure; by default all that the scene's material allows: always colour, all of a generated scene."""
+    """What to measure; by default all that the scene allows: always colour, depth where it has sparse points,
+    all of a generated scene."""
     labels: Annotated[Path | None, optional("DIR")] = None
     """Folder of truth: LangSplat's label files, box files, or a generated scene; by default the capture's own."""
     maps: Annotated[Path | None, optional("DIR")] = None
@@ -43,7 +45,9 @@ class Eval(RunOptions):
         asked = set(self.protocol)
         only_with(self, ("absent",), self.labels is not None, "for label files; give their folder as --labels")
         only_with(self, ("absent",), not asked or "existence" in asked, "for the protocol existence; choose it")
-        only_with(self, ("labels", "maps"), asked != {"colour"}, "for answers to phrases; leave --protocol colour out")
+        phrases = not asked or not asked <= {"colour", "depth"}
+        given = " ".join(self.protocol)
+        only_with(self, ("labels", "maps"), phrases, f"for answers to phrases; leave --protocol {given} out")
         colour = not asked or "colour" in asked
         only_with(self, ("lpips_weights",), colour, "for the protocol colour; choose it")
         only_with(self, ("lpips_weights",), self.maps is None, "for the run's colour; leave --maps out")
@@ -51,7 +55,7 @@ class Eval(RunOptions):
             folder = getattr(self, name)
             if folder is not None and not is_folder(folder):
                 raise ConfigError(f"{folder} is no folder; give the one that {option(name)} is to read.")
-        if asked != {"colour"}:
+        if phrases:
             check_cache()
 
 

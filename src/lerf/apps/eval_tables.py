@@ -19,6 +19,8 @@ SCORES = {
     "count_accuracy": "count right",
     "extent_iou": "extent, median IoU",
     "part_scale_smaller": "parts at smaller scales",
+    "margin_sign": "margins of the photo's sign",
+    "teacher_cosine": "cosine with the photo's embeddings",
 }
 """Rows of the table of scores; those without a title are splits of the row above."""
 
@@ -31,6 +33,12 @@ def report_tables(report: dict[str, Any]) -> list[Listing]:
         table = Listing(("held-out photo", *(COLOUR[score][0] for score in scores)))
         for name, row in [*((view["photo"], view) for view in report["views"]), ("mean", report)]:
             table.add(name, *(format(row[score], COLOUR[score][1]) for score in scores))
+        tables.append(table)
+    if "depth_views" in report:
+        table = Listing(("held-out photo", "points", "depth error, median", "90th percentile"))
+        for name, row in [*((view["photo"], view) for view in report["depth_views"]), ("all points", report)]:
+            values = (f"{100 * row[key]:.2f} %" for key in ("depth_error_median", "depth_error_p90"))
+            table.add(name, str(row["depth_points"]), *values)
         tables.append(table)
     if "phrases" in report:
         tables.append(_scores(report))

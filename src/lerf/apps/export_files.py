@@ -1,4 +1,4 @@
-"""`lerf export`: the surface as a point cloud or a mesh, in capture coordinates, with what phrases say of it."""
+"""`lerf export`: the surface as a cloud, a mesh or splats, in capture coordinates, with what phrases say of it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lerf.errors import LerfWarning, QueryError
 from lerf.exports.cloud import Cloud, Progress, build_cloud, capture_points, normals
 from lerf.exports.mesh import Mesh, build_mesh, require_marching_cubes, transfer
 from lerf.exports.point_relevancy import PointRelevancy, read_relevancy, write_embeddings
+from lerf.exports.splat import ask, build_splats, cropped
 from lerf.files import sha256_of, write_json
 from lerf.geometry.similarity import Similarity
 from lerf.language.protocol import middle_scale
@@ -27,6 +28,7 @@ from lerf.queries.answer import PhraseAnswer
 from lerf.queries.phrases import Phrases
 from lerf.rendering.colour_maps import to_bytes
 from lerf.run.folder import RunFolder
+from lerf.splats.files import write_splats
 from lerf.steps import finish
 
 FORMAT = 2
@@ -50,7 +52,9 @@ def export(command: Export, console: Console) -> dict[str, Any]:
         facts = _written(command, model, TerminalReporter(console))
         write_json(described, facts)
     size = size_text(command.output.stat().st_size)
-    shape = f"{facts['vertices']:,} points" if command.what == "cloud" else f"{facts['faces']:,} triangles"
+    told = {"cloud": ("vertices", "points"), "mesh": ("faces", "triangles"), "splat": ("vertices", "Gaussians")}
+    entry, things = told[command.what]
+    shape = f"{facts[entry]:,} {things}"
     console.print(f"{command.output}: {shape}, {size}.")
     return {"file": str(command.output), **facts}
 
@@ -62,7 +66,7 @@ def _written(command: Export, model: Model, reporter: TerminalReporter) -> dict[
         phrases = model.phrases(command.query, *command.compared)
         given = None if command.scale is None else [command.scale] * len(phrases)
         answers = finish(model.answer(phrases, command.threshold, given))
-        if command.crop:
+        if command.crop or command.without:
             _warn_of_absent(answers, model.defaults.threshold if command.threshold is None else command.threshold)
     try:
         facts = _export(command, model, phrases, answers, reporter.show)
@@ -76,9 +80,6 @@ def _written(command: Export, model: Model, reporter: TerminalReporter) -> dict[
 def _export(
     command: Export, model: Model, phrases: Phrases | None, answers: Sequence[PhraseAnswer], progress: Progress
 ) -> dict[str, Any]:
-    points, reach = (CLOUD_POINTS, CLOUD_REACH) if command.what == "cloud" else (MESH_POINTS, MESH_REACH)
-    reach = reach if command.reach is None else command.reach
-    cloud = build_cloud(model, points if command.points is None else command.points, reach, progress)
     facts: dict[str, Any] = {
         "format": FORMAT,
         "what": command.what,
@@ -89,19 +90,40 @@ def _export(
         "crop": command.crop,
         "encoder": model.encoder.name,
     }
-    relevancy = None
     if phrases is not None:
-        relevancy = read_relevancy(model, cloud, phrases, answers, progress)
         facts |= {
             "canonical": list(phrases.canonical_texts),
             "temperature": phrases.temperature,
             "threshold": model.defaults.threshold if command.threshold is None else command.threshold,
             "phrases": [_about(model, row, own) for row, own in enumerate(answers)],
         }
+    if command.what == "splat":
+        return {**facts, **_write_splats(command, model, phrases, answers, progress)}
+    points, reach = (CLOUD_POINTS, CLOUD_REACH) if command.what == "cloud" else (MESH_POINTS, MESH_REACH)
+    reach = reach if command.reach is None else command.reach
+    cloud = build_cloud(model, points if command.points is None else command.points, reach, progress)
+    relevancy = None
+    if phrases is not None:
+        relevancy = read_relevancy(model, cloud, answers, progress)
         if command.crop and not bool(relevancy.named.any()):
             raise QueryError("No point of the cloud belongs to what the phrases name; give more --points.")
     write = _write_cloud if command.what == "cloud" else _write_mesh
     return {**facts, "reach": reach, **write(command, model, cloud, relevancy, progress)}
+
+
+def _write_splats(
+    command: Export, model: Model, phrases: Phrases | None, answers: Sequence[PhraseAnswer], progress: Progress
+) -> dict[str, Any]:
+    gaussians = build_splats(model, command.points, command.reach, progress)
+    if phrases is not None:
+        gaussians = ask(model, gaussians, answers, progress)
+        if command.crop or command.without:
+            gaussians = cropped(gaussians, keep=command.crop)
+        if command.recolour:
+            gaussians = gaussians.recoloured()
+    write_splats(command.output, gaussians.with_columns())
+    counted = [int((row >= 0).sum()) for row in gaussians.instances]
+    return {"without": command.without, "vertices": len(gaussians), "gaussians_named": counted}
 
 
 def _about(model: Model, row: int, own: PhraseAnswer) -> dict[str, Any]:
@@ -119,7 +141,7 @@ def _warn_of_absent(answers: Sequence[PhraseAnswer], threshold: float) -> None:
     words = [f'"{answer.text}" ({answer.relevancy:.2f})' for answer in absent]
     if len(absent) == len(answers):
         raise QueryError(
-            f"The scene has nothing to crop to: the relevancy of {', '.join(words)} stays under the threshold "
+            f"The scene has nothing to cut out: the relevancy of {', '.join(words)} stays under the threshold "
             f"{threshold:.2f}; lower it with --threshold or name something else."
         )
     for word in words:

@@ -94,7 +94,7 @@ class PhraseOptions:
     """How phrases are compared with what is seen."""
 
     canonical: Annotated[tuple[Words, ...] | None, optional("PHRASE [PHRASE ...]")] = None
-    """Phrases that a phrase must beat; by default the run's."""
+    """Phrases that a phrase must beat; by default the run's. auto stands for what else the scene shows."""
     temperature: Annotated[Positive | None, optional()] = None
     """Factor on cosines; by default the encoder's."""
     scale: Annotated[Positive | None, optional()] = None

@@ -16,6 +16,7 @@ MODULES = {
     "poses": ("av", "pycolmap"),
     "heic": ("pillow_heif",),
     "mesh": ("skimage",),
+    "splats": ("zstandard",),
     "scenes": ("mitsuba", "skimage"),
     "viewer": ("viser",),
     "ray": ("ray",),

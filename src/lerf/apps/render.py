@@ -29,8 +29,10 @@ from lerf.rendering.pca import PcaBasis, apply_pca_basis
 
 SUFFIXES = {"rgb": "colour", "depth": "depth", "accumulation": "accumulation", "clip": "clip", "dino": "dense"}
 """Ends of file names by output."""
-OF_PHRASES = {"relevancy": "raw", "centred": "centred", "composited": "normalised"}
+OF_PHRASES = {"relevancy": "relevancy", "centred": "centred", "composited": "normalised"}
 """Ends of file names by the kind of a phrase's output."""
+RAW = {"raw_relevancy": "raw"}
+"""The same of what is only written where it is asked for."""
 
 
 def render(command: Render, console: Console) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def render(command: Render, console: Console) -> dict[str, Any]:
     phrases = model.phrases(command.query, *command.compared) if command.query else None
     scales = model.scales(phrases, command.scale) if phrases else []
     bases = feature_bases(model.language, model.surface.latent) if command.features else {}
-    drawer = _Drawer(model, output, phrases, scales, bases, command.scale)
+    drawer = _Drawer(model, output, phrases, scales, bases, command.scale, command.raw)
     unit = model.photos.unit
     with locked_folder(output, OTHERWISE):
         remove_unfinished(output, *SUFFIXES_WRITTEN)
@@ -106,6 +108,8 @@ class _Drawer:
     bases: dict[str, PcaBasis]
     feature_scale: float | None
     """At which embeddings are shown, capture units."""
+    raw: bool
+    """Whether relevancy is also written as language has it."""
 
     def __post_init__(self) -> None:
         texts = self.phrases.texts if self.phrases else ()
@@ -118,7 +122,9 @@ class _Drawer:
 
     def write(self, photo: int) -> list[Path]:
         """Draw and write a view; its files."""
-        view, maps = self.model.render(photo), self._relevancy(photo)
+        view = self.model.render(photo)
+        maps = self._relevancy(photo, view.picture.depth * self.model.photos.unit)
+        raw = self._raw_relevancy(photo)
         features = {
             name: apply_pca_basis(
                 basis, self.model.render_features(photo, self.feature_scale, dense=name == "dino").cpu()
@@ -126,13 +132,17 @@ class _Drawer:
             for name, basis in self.bases.items()
         }
         picture = view.picture
-        seen = ViewMaps(picture.colour, picture.depth, picture.accumulation, dict(enumerate(maps)), features)
+        relevancy = dict(enumerate(maps)), dict(enumerate(raw))
+        seen = ViewMaps(picture.colour, picture.depth, picture.accumulation, *relevancy, features)
         files = []
         for name, path in self._paths(photo):
             write_png(path, paint(name, seen)[0])
             files.append(path)
-        for name, raw in zip(self.map_names[photo], maps, strict=True):
-            path, array = self.folder / f"{name}.npy", raw.cpu().numpy()
+        arrays = list(zip(self.map_names[photo], maps, strict=True))
+        if raw:
+            arrays += [(f"{name}_raw", values) for name, values in zip(self.map_names[photo], raw, strict=True)]
+        for name, values in arrays:
+            path, array = self.folder / f"{name}.npy", values.cpu().numpy()
             write_atomically(path, lambda file, array=array: np.save(file, array))  # type: ignore[misc]
             files.append(path)
         return files
@@ -142,10 +152,15 @@ class _Drawer:
         for name in ("rgb", "depth", "accumulation", *self.bases):
             yield name, self.folder / f"{self.stems[photo]}_{SUFFIXES[name]}.png"
         for number, stem in enumerate(self.map_names[photo]):
-            for kind, suffix in OF_PHRASES.items():
+            for kind, suffix in (OF_PHRASES | RAW if self.raw else OF_PHRASES).items():
                 yield f"{kind}_{number}", self.folder / f"{stem}_{suffix}.png"
 
-    def _relevancy(self, photo: int) -> Sequence[Float[Tensor, "height width"]]:
+    def _relevancy(self, photo: int, depth: Float[Tensor, "height width"]) -> Sequence[Float[Tensor, "height width"]]:
         if self.phrases is None:
             return ()
-        return list(self.model.relevancy_maps(self.model.cameras, photo, self.phrases, self.scales))
+        return list(self.model.relevancy_maps(self.model.cameras, photo, self.phrases, self.scales, depth))
+
+    def _raw_relevancy(self, photo: int) -> Sequence[Float[Tensor, "height width"]]:
+        if self.phrases is None or not self.raw:
+            return ()
+        return list(self.model.relevancy_maps(self.model.cameras, photo, self.phrases, self.scales, raw=True))

@@ -34,8 +34,8 @@ class Render(RunOptions, PhraseOptions):
     video: Annotated[Path | None, optional("FILE")] = None
     """With --path, an MP4 file to write, the outputs side by side."""
     outputs: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")] = ()
-    """With --path: rgb, depth, accumulation, clip, dino, and of phrase i relevancy_i (raw), centred_i, composited_i
-    (over the colours); by default rgb and every relevancy_i."""
+    """With --path: rgb, depth, accumulation, clip, dino, and of phrase i relevancy_i, centred_i, composited_i (over
+    the colours), raw_relevancy_i (not propagated); by default rgb and every relevancy_i."""
     transforms: Annotated[Path | None, optional("FILE")] = None
     """With --path, dataparser_transforms.json of the nerfstudio run that the path was made in; by default the frame
     that nerfstudio's default settings give the capture."""
@@ -43,6 +43,8 @@ class Render(RunOptions, PhraseOptions):
     """With --path, divide the size of its pictures by this; by default they are as the path says."""
     npy: bool = False
     """With --path, also write the maps of depth and relevancy as NPY."""
+    raw: bool = False
+    """Also write the relevancy of phrases as language has it, before it is propagated along the surface."""
     features: bool = False
     """Also write maps of the embeddings (clip) and of the dense features, in the colours of one basis for the scene."""
     split: Literal["train", "test"] = "test"
@@ -60,6 +62,8 @@ class Render(RunOptions, PhraseOptions):
         only_with(self, ("transforms",), self.path != PHOTOS, "for a path from a file; give --path FILE with it")
         only_with(self, ("canonical", "temperature"), bool(self.query), "for phrases; name them with --query")
         only_with(self, ("exclusive",), len(self.query) > 1, "for several phrases; name two or more with --query")
+        only_with(self, ("raw",), not on_path, "for the photos' cameras; with --path give --outputs raw_relevancy_0")
+        only_with(self, ("raw",), bool(self.query), "for phrases; name them with --query")
         shows = bool(self.query) or self.features
         only_with(self, ("scale",), shows, "for phrases and features; give --query or --features with it")
         if self.output is None and self.video is None:

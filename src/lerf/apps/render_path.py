@@ -45,6 +45,8 @@ OTHERWISE = "choose another --output"
 SUFFIXES_WRITTEN = ("*.png", "*.npy", "*.json")
 KEYFRAMES = 16
 """Most photos that such a path leads through."""
+RAW = "raw_relevancy"
+"""Kind of the outputs whose relevancy is not propagated."""
 PREVIEWS, PREVIEW_SIDE = 8, 96
 """Frames from which the range of depth is taken for all, and the length of their longer side."""
 
@@ -57,7 +59,7 @@ class PathPhrases:
     scales: tuple[float, ...]
     """Of each phrase, normalised units."""
     scores: tuple[float, ...]
-    """Relevancy of each phrase to the scene: the top of its colours."""
+    """Relevancy of each phrase to the scene's most relevant point: the top of its colours."""
 
 
 def render_path(command: Render, model: Model, console: Console) -> dict[str, Any]:
@@ -199,7 +201,7 @@ def _fixed(command: Render, model: Model, path: CameraPath, folder: Path) -> tup
     if phrases is not None:
         given = None if command.scale is None else [command.scale] * len(phrases)
         answers = finish(model.answer(phrases, scales=given))
-        scales, scores = [own.scale for own in answers], [own.answer.relevancy for own in answers]
+        scales, scores = [own.scale for own in answers], [float(own.relevancy.max()) for own in answers]
     fixed = Fixed(request, scales, scores, _depth_range(model, path))
     write_fixed(place, fixed)
     return fixed, _asked(phrases, scales, scores)
@@ -225,11 +227,11 @@ def _table(model: Model, path: CameraPath) -> CameraTable:
 
 
 def _files(folder: Path, outputs: Sequence[str], number: int, npy: bool) -> dict[str, Path]:
-    """Files of one frame; those of raw maps have the suffix `.npy` in their key too."""
+    """Files of one frame; those of maps have the suffix `.npy` in their key too."""
     files = {name: folder / name / f"{number:05d}.png" for name in outputs}
     if npy:
-        raw = [name for name in outputs if name == "depth" or name.startswith("relevancy_")]
-        files |= {f"{name}.npy": folder / name / f"{number:05d}.npy" for name in raw}
+        maps = [name for name in outputs if parse(name)[0] in ("depth", "relevancy", "raw_relevancy")]
+        files |= {f"{name}.npy": folder / name / f"{number:05d}.npy" for name in maps}
     return files
 
 
@@ -248,7 +250,10 @@ class _Renderer:
         self.model, self.path, self.asked, self.outputs = model, path, asked, outputs
         self.depth_range = depth_range
         self.cameras = _table(model, path)
-        self.phrases = sorted({number for name in outputs if (number := parse(name)[1]) is not None})
+        self.phrases = sorted({number for kind, number in map(parse, outputs) if number is not None and kind != RAW})
+        self.raw_phrases = sorted(
+            {number for kind, number in map(parse, outputs) if number is not None and kind == RAW}
+        )
         self.bases: dict[str, PcaBasis] = {}
         if {"clip", "dino"} & set(outputs):
             self.bases = feature_bases(model.language, model.surface.latent)
@@ -258,7 +263,9 @@ class _Renderer:
     def write(self, number: int, files: dict[str, Path]) -> None:
         """Draw the outputs of a frame and write them."""
         picture = finish(self.model.radiance.render(self.cameras, number))
-        depth, relevancy = picture.depth / self.model.photos.unit, self._relevancy(number)
+        depth = picture.depth / self.model.photos.unit
+        relevancy = self._relevancy(number, self.phrases, picture.depth)
+        raw = self._relevancy(number, self.raw_phrases)
         features = {
             name: apply_pca_basis(basis, self._features(number, name).cpu())
             for name, basis in self.bases.items()
@@ -266,27 +273,29 @@ class _Renderer:
         }
         highest = {} if self.asked is None else dict(enumerate(self.asked.scores))
         maps = ViewMaps(
-            picture.colour, depth, picture.accumulation, relevancy, features, highest, self.depth_range
+            picture.colour, depth, picture.accumulation, relevancy, raw, features, highest, self.depth_range
         )  # fmt: skip
         for name, file in files.items():
             if name.endswith(".npy"):
-                phrase = parse(name.removesuffix(".npy"))[1]
-                array = (depth if phrase is None else relevancy[phrase]).cpu().numpy()
+                kind, phrase = parse(name.removesuffix(".npy"))
+                array = (depth if phrase is None else (raw if kind == RAW else relevancy)[phrase]).cpu().numpy()
                 write_atomically(file, lambda stream, array=array: np.save(stream, array))  # type: ignore[misc]
             else:
                 write_png(file, paint(name, maps)[0])
 
-    def _relevancy(self, number: int) -> dict[int, Float[Tensor, "height width"]]:
-        """Raw relevancy of the phrases that an output shows, by their number."""
-        if self.asked is None or not self.phrases:
+    def _relevancy(
+        self, number: int, shown: list[int], depth: Float[Tensor, "height width"] | None = None
+    ) -> dict[int, Float[Tensor, "height width"]]:
+        """Relevancy of the phrases that an output shows, by their number; raw where no depth is given."""
+        if self.asked is None or not shown:
             return {}
-        phrases, rows = self.asked.phrases, self.phrases
+        phrases, rows = self.asked.phrases, shown
         if phrases.exclusive:  # the others lead in places too
             rows = list(range(len(phrases)))
-        scales = [self.asked.scales[row] for row in rows]
-        maps = self.model.relevancy_maps(self.cameras, number, phrases.chosen(rows), scales)
+        chosen, scales = phrases.chosen(rows), [self.asked.scales[row] for row in rows]
+        maps = self.model.relevancy_maps(self.cameras, number, chosen, scales, depth, raw=depth is None)
         found = dict(zip(rows, maps, strict=True))
-        return {row: found[row] for row in self.phrases}
+        return {row: found[row] for row in shown}
 
     def _features(self, number: int, name: str) -> Float[Tensor, "height width channels"]:
         return self.model.render_features(self.path.cameras[number], dense=name == "dino")

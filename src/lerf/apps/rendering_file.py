@@ -13,7 +13,7 @@ from lerf.errors import ConfigError, RunError
 from lerf.files import write_json
 from lerf.run.differences import differences, listed
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file; frames of another one are not continued."""
 ELSEWHERE = "choose another folder, or delete this one"
 

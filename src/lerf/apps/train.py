@@ -22,7 +22,7 @@ from lerf.apps.sizes import size_text
 from lerf.apps.suggest import suggested
 from lerf.encoders.published import title_of
 from lerf.errors import ConfigError, SceneError
-from lerf.files import resolved
+from lerf.files import is_file, resolved
 from lerf.ranges import Count
 from lerf.run.make_settings import (
     changed,
@@ -33,6 +33,7 @@ from lerf.run.make_settings import (
     setting_values,
 )
 from lerf.run.settings import LanguageSource, PresetName, TrainSettings, optional
+from lerf.splats.names import is_splat_name
 
 HELP = ("-h", "--help")
 
@@ -55,6 +56,12 @@ class AheadOptions(StartOptions):
     device: str | None = None
     encoder: str | None = None
     language: LanguageSource | None = None
+    radiance: str | None = None
+
+    @property
+    def splat(self) -> str | None:
+        """The radiance, where it is a file of splats, which decides where language comes from."""
+        return self.radiance if self.radiance and is_splat_name(self.radiance) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +110,7 @@ class Train(Command, OfflineOption, PageOptions, TrainSettings, StartOptions, Ou
         """Settings, by the names of `setting_hints`, that differ from those that the preset or --config gives."""
         asked = {
             "device": self.device, "steps": self.steps, "encoder": self.encoder,
-            "language_source": self.language_source,
+            "language_source": self.language_source, "radiance_run": self.radiance_run if self.splat else None,
         }  # fmt: skip
         before, now = setting_values(_started(self.config, self.preset, asked)), setting_values(self.settings)
         return [name for name in now if now[name] != before[name]]
@@ -132,7 +139,10 @@ def defaults(arguments: Sequence[str]) -> Train:
         from lerf.run.device import choose_device
 
         device = choose_device(device)
-    asked = {"device": device, "steps": ahead.steps, "encoder": ahead.encoder, "language_source": ahead.language}
+    asked = {
+        "device": device, "steps": ahead.steps, "encoder": ahead.encoder, "language_source": ahead.language,
+        "radiance_run": ahead.splat,
+    }  # fmt: skip
     return Train(**vars(_started(ahead.config, ahead.preset or default_preset(device or "cpu"), asked)))
 
 
@@ -161,6 +171,7 @@ def run_of(config: Path) -> Path:
 def train(command: Train, console: Console) -> dict[str, Any]:
     """Train, then print the time of each stage."""
     from lerf.apps.estimate import training_needs
+    from lerf.evaluation.agreement import check_agreement
     from lerf.scenes.load import load_scene
     from lerf.stages.prepare import require_encoders
     from lerf.stages.train import train as run_training
@@ -189,19 +200,32 @@ def train(command: Train, console: Console) -> dict[str, Any]:
 
         page = TrainingPage(reporter, title=resolved(output).name, host=command.host, port=command.port)
         console.print(f"Watch it at {page.url}")
+    before, agreement = language_written(output), None
     try:
-        run = run_training(settings, output, offline=command.offline, reporter=page or reporter)
+        run = run_training(settings, output, offline=command.offline, reporter=page or reporter, scene=scene)
+        if language_written(output) != before:
+            agreement = check_agreement(output, settings, scene, command.offline)
     finally:
         reporter.close()
         if page is not None:
             page.close()
     timings = run.read_timings()
     seconds = ", ".join(f"{name} {value:.0f} s" for name, value in timings.seconds.items())
+    if agreement is not None:
+        console.print(agreement.sentence)
     console.print(
         f"Done: {seconds or 'nothing was left to do'}; peak memory {size_text(timings.peak_memory_bytes)}.\n"
         f"Ask it: {suggested('query', output, 'a phrase')}",
     )
-    return {"run": str(run.path), "encoder": settings.encoder, "dense": settings.dense, **timings.to_dict()}
+    told = None if agreement is None else agreement.to_dict()
+    facts = {"run": str(run.path), "encoder": settings.encoder, "dense": settings.dense}
+    return {**facts, "agreement": told, **timings.to_dict()}
+
+
+def language_written(run: Path) -> int | None:
+    """When the language of a run was written, nanoseconds; None where there is none."""
+    path = run / "language.safetensors"
+    return path.stat().st_mtime_ns if is_file(path) else None
 
 
 def encoder_line(settings: TrainSettings) -> str:

@@ -7,7 +7,7 @@ import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Console
 from tyro.conf import Positional, arg
@@ -20,6 +20,9 @@ from lerf.errors import LerfWarning, RunError
 from lerf.files import is_file, is_folder, resolved
 from lerf.ranges import Count
 from lerf.run.settings import optional
+
+if TYPE_CHECKING:
+    from lerf.viewer.capture_state import CaptureState
 
 OF_RUNS = ("index", "refine", "weights", "offline", "device")
 """Options that mean nothing of a capture."""
@@ -59,7 +62,7 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
     from lerf.viewer.address import require_viser
 
     require_viser()
-    served, encoder, lacking = _run_page(command) if command.is_run else _capture_page(command)
+    served, encoder, lacking = _run_page(command) if command.is_run else _capture_page(command, console)
     try:
         if encoder is not None:
             console.print(f"Encoder {title_of(encoder)}.")
@@ -100,9 +103,9 @@ def _run_page(command: View) -> tuple[Any, str | None, str]:
     return page, None if scene.model is None else scene.model.encoder.name, scene.lacking
 
 
-def _capture_page(command: View) -> tuple[Any, str | None, str]:
+def _capture_page(command: View, console: Console) -> tuple[Any, str | None, str]:
     """The page of a capture, which has no encoder, and what it lacks, in words."""
-    from lerf.scenes.inspection.fit import usable_points
+    from lerf.scenes.inspection.fit import notes_on, usable_points
     from lerf.scenes.load import find_poses, load_scene, pose_place
     from lerf.viewer.capture_page import CapturePage
     from lerf.viewer.capture_state import CaptureState
@@ -113,15 +116,27 @@ def _capture_page(command: View) -> tuple[Any, str | None, str]:
     only_with(command, OF_RUNS, False, "for a run, and this is a capture; give a run")
     scene = load_scene(path, missing=command.missing)
     points, trouble = usable_points(scene)
-    if trouble is not None:
-        warnings.warn(trouble, LerfWarning, stacklevel=2)
+    for note in notes_on(scene, points, trouble):
+        warnings.warn(note, LerfWarning, stacklevel=2)
     name = resolved(scene.root).name
     skip = ["--missing", command.missing] if command.missing != View.missing else []
     train = suggested("train", path, "--output", Path("runs") / name, *skip)
-    page = CapturePage(
-        CaptureState(scene, points, pose_place(path, scene), train), title=name, host=command.host, port=command.port
-    )
+    state = CaptureState(scene, points, pose_place(path, scene), train)
+    page = CapturePage(state, title=name, host=command.host, port=command.port)
+    _tell_verdict(state, console)
     return page, None, "" if points is not None else "The capture has no sparse points; cameras and photos are shown."
+
+
+def _tell_verdict(state: CaptureState, console: Console) -> None:
+    """Print what lerf info says of a capture as soon as it is known; the page opens meanwhile."""
+
+    def told(photo: int | None) -> None:
+        if photo is None:
+            found = state.findings
+            said = [state.trouble] if found is None else [found.verdict.sentence, *found.verdict.advice]
+            console.print("\n".join(said), markup=False, highlight=False)
+
+    state.listen(told)
 
 
 def _has_photos(path: Path) -> bool:

@@ -6,7 +6,11 @@ mean of the vectors of the classes and hypernyms whose names are closest to it i
 The original averages word vectors. They say little about absence ("bulldozer" is close to "bulldog"), so here
 
 - class vectors come from WordNet (`taxonomy.py`): unrelated classes are orthogonal, and a phrase that is matched to a
-  wrong class scores only where that class is seen;
+  wrong class scores only where that class is seen. Half of a class's squared length is an axis of its own, so that a
+  lemon is less than half an orange however close the two are in WordNet;
+- the sum of both has as many dimensions as there are classes. It is projected onto fewer at random (Johnson and
+  Lindenstrauss 1984), which moves every dot product a little. Principal axes would keep most of them better and lose
+  the difference of some siblings wholly: it is small families that they leave out;
 - one axis stands for *nothing in particular*. Every picture has a constant share of it, so the less sure the picture,
   the more it points along it; averaging embeddings that disagree moves them there as well. The words "object",
   "things", "stuff" and "texture" lie on it: they are the bar that a phrase must pass;
@@ -27,25 +31,34 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float16
+from jaxtyping import Bool, Float, Float16
 from torch import Tensor
 
 from lerf.encoders.efficientnet_lite import STRIDE, load_network
 from lerf.encoders.names import Names
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
+from lerf.encoders.rivals import NamedThings
 from lerf.encoders.taxonomy import CLASSES, load_taxonomy
 from lerf.errors import ConfigError
 
-CODE_VERSION = "conse-3"
+CODE_VERSION = "conse-4"
 """Part of the fingerprint: change it whenever image embeddings change."""
 AXES = 382
-"""Axes that the class vectors are reduced to."""
+"""Axes that the class vectors are projected onto."""
+SEED = 0
+"""Of that projection."""
+MEANT = 0.02
+"""Share of a phrase from which a node is one of its meanings."""
+RIDGE = 1.0
+"""Squared length of a phrase's vector that counts as much as an error of 1 in its dot product with one class."""
 SMALL_TILE = 0.3
 """Tile ratio up to which the dense pass uses the small window."""
+_CANONICAL = ("object", "things", "stuff", "texture", "auto")
+"""With what else is seen in the scene (`queries/rivals.py`)."""
 _RATIOS = (0.2, 0.27, 0.37, 0.5)
 DEFAULTS = {
-    "lite0": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.67),
-    "lite2": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.67),
+    "lite0": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.48, canonical=_CANONICAL),
+    "lite2": EncoderDefaults(_RATIOS, temperature=10.0, threshold=0.6, canonical=_CANONICAL),
 }
 """Threshold: the relevancy that parts present from absent phrases best on the calibration photos."""
 
@@ -56,6 +69,8 @@ class SpaceSettings:
 
     information_power: float = 2.0
     """Power of the information of WordNet nodes; above 1 kin are drawn apart."""
+    kinship: float = 0.5
+    """Share of a class's squared length that it has in common with its kin; the rest is its own."""
     doubt: float = 1.0
     """Length along the axis of nothing in particular; a sure picture has length 1 across it."""
     bar: float = 0.3
@@ -85,7 +100,7 @@ class Conse:
         self._network, sha = load_network(variant, weights, device)
         self._device = device
         table, digest = load_axes()
-        self._nodes = table.to(device)
+        self._classes, self._nodes = table.to(device), node_vectors(table)
         self.fingerprint = hashlib.sha256(f"{CODE_VERSION} {self.settings} {sha} {digest}".encode()).hexdigest()
         self._names: Names | None = None
 
@@ -97,14 +112,13 @@ class Conse:
         """
         refuse_blank(phrases)
         match = self._opened_names().match(list(phrases), self.settings.softness, self.settings.name_threshold)
-        means = match.weights @ self._nodes.cpu()
-        # A picture of an animal has a dot product with a hypernym of at most its length: 1 for a class, little for
-        # "animal". A wide phrase gets so much of the bar itself that it passes at the same probability as a narrow
-        # one. Lengths are averaged, not vectors: that a phrase is ambiguous among narrow meanings lowers no bar.
-        lengths = load_taxonomy().information.clamp(0.0, 1.0) ** (self.settings.information_power / 2)
-        reach = match.weights @ lengths
+        means = match.weights @ self._nodes.vectors
+        # A picture of an animal has a small dot product with "animal", whose vector has a little of each of them. A
+        # wide phrase gets so much of the bar itself that it passes at the same probability as a narrow one. What is
+        # averaged is reach, not vectors: that a phrase is ambiguous among narrow meanings lowers no bar.
+        reach = match.weights @ self._nodes.reach
         specific = (match.certainty * torch.sqrt(1.0 - match.generic))[:, None] * F.normalize(means, dim=-1)
-        share = torch.maximum(torch.sqrt(match.generic), 1.0 - reach)
+        share = torch.maximum(torch.sqrt(match.generic), (1.0 - reach).clamp_min(0.0))
         generic = (self.settings.bar * match.certainty * share)[:, None]
         known = specific.square().sum(dim=1, keepdim=True) + generic.square()
         unknown = torch.sqrt((1.0 - known).clamp_min(0.0))
@@ -126,6 +140,18 @@ class Conse:
         near = "; ".join(", ".join(names.nearest(words)) for words in asked)
         return f"The encoder {self.name} does not know {said}; the nearest names that it knows, in English: {near}"
 
+    def named_things(self) -> NamedThings:
+        """See `KnowsRivals.named_things`: the classes."""
+        names = tuple(lemmas[0] for lemmas in load_taxonomy().lemmas[:CLASSES])
+        return NamedThings(names, F.pad(self._classes, (0, 2)))
+
+    def akin(self, phrases: Sequence[str]) -> Bool[Tensor, "phrases names"]:
+        """See `KnowsRivals.akin`: the classes above, at or below the nodes that a phrase means."""
+        match = self._opened_names().match(list(phrases), self.settings.softness, self.settings.name_threshold)
+        above, meant = load_taxonomy().above, (match.weights >= MEANT).float()
+        related = above[:, :CLASSES] | above[:CLASSES].T
+        return meant @ related.float() > 0
+
     def _opened_names(self) -> Names:
         self._names = self._names or Names()
         return self._names
@@ -137,7 +163,7 @@ class Conse:
 
     def embed_logits(self, logits: Float[Tensor, "n 1000"]) -> Float[Tensor, "n width"]:
         """From the network's logits to the joint space."""
-        vectors = torch.softmax(logits, dim=-1) @ self._nodes[:CLASSES]
+        vectors = torch.softmax(logits, dim=-1) @ self._classes
         rest = vectors.new_tensor([self.settings.doubt, 0.0]).expand(len(vectors), 2)
         return F.normalize(torch.cat([vectors, rest], dim=1), dim=-1)
 
@@ -169,22 +195,51 @@ class Conse:
         return FeatureGrid(grid, dx / 2, dy / 2, dx, dy)
 
 
-@cache
-def load_axes() -> tuple[Float[Tensor, "nodes axes"], str]:
-    """Vectors of all nodes on `AXES` principal axes, and the SHA-256 of the file that holds them.
+@dataclass(frozen=True)
+class NodeVectors:
+    """What phrases are made of: the classes, then their hypernyms."""
 
-    They come from a file, not from a decomposition at run time: many singular values are equal, so the axes differ from
-    machine to machine, and an embedding stored on one would mean something else on another.
+    vectors: Float[Tensor, "nodes axes"]
+    """Of unit length."""
+    reach: Float[Tensor, " nodes"]
+    """Mean dot product of a node's vector with the vectors of the classes at or below it."""
+
+
+@cache
+def load_axes() -> tuple[Float[Tensor, "classes axes"], str]:
+    """Unit vectors of the classes on `AXES` axes, and the SHA-256 of the file that holds them.
+
+    They come from a file, not from random numbers at run time, which differ from version to version: an embedding
+    stored on one projection would mean something else on another.
     """
     data = files("lerf.encoders").joinpath("data").joinpath("conse_axes.npy").read_bytes()
     return torch.from_numpy(np.load(io.BytesIO(data))).float(), hashlib.sha256(data).hexdigest()
 
 
-def principal_axes(settings: SpaceSettings) -> Float16[np.ndarray, "nodes axes"]:
-    """What `data/conse_axes.npy` was made by: node vectors on the principal axes of the class vectors."""
-    vectors = load_taxonomy().vectors(settings.information_power)
-    _, _, axes = torch.linalg.svd(vectors[:CLASSES], full_matrices=False)
-    return (vectors @ axes[:AXES].T).numpy().astype(np.float16)
+def node_vectors(classes: Float[Tensor, "classes axes"]) -> NodeVectors:
+    """Vectors of all nodes. A hypernym's is that whose dot products with the classes come closest to 1 below it and to
+    0 elsewhere (ridge regression): a mean of the classes below would lean to its largest family and to their kin."""
+    below = load_taxonomy().above[:CLASSES].T.float()
+    normal = classes.T @ classes + RIDGE * torch.eye(classes.shape[1])
+    hypernyms = torch.linalg.solve(normal, (below[CLASSES:] @ classes).T).T
+    vectors = F.normalize(torch.cat([classes, hypernyms]), dim=1)
+    return NodeVectors(vectors, (vectors @ classes.T * below).sum(dim=1) / below.sum(dim=1))
+
+
+def class_vectors(settings: SpaceSettings) -> Float[Tensor, "classes classes"]:
+    """Unit vectors of the classes in as many dimensions, with the wanted dot products: `kinship` times the similarity
+    of WordNet, and 1 of each with itself."""
+    vectors = load_taxonomy().vectors(settings.information_power)[:CLASSES]
+    wanted = settings.kinship * (vectors @ vectors.T) + (1.0 - settings.kinship) * torch.eye(CLASSES)
+    values, axes = torch.linalg.eigh(wanted.double())
+    return F.normalize(axes * values.clamp_min(0.0).sqrt(), dim=1).float()
+
+
+def projected_classes(settings: SpaceSettings) -> Float16[np.ndarray, "classes axes"]:
+    """What `data/conse_axes.npy` was made by: class vectors on random orthonormal axes, made unit vectors again."""
+    normal = torch.randn(CLASSES, AXES, generator=torch.Generator().manual_seed(SEED))
+    axes = torch.linalg.qr(normal)[0]
+    return F.normalize(class_vectors(settings) @ axes, dim=1).numpy().astype(np.float16)
 
 
 def load(weights: Path | None = None, offline: bool = True, device: str = "cpu") -> Conse:

@@ -36,14 +36,20 @@ def pyramid_maps(
     store = build_pyramids([lambda: scene.pixels(photo)], model.encoder, device=model.device)
     table = PyramidTable.from_store(store, device=model.device)
     width, height = model.cameras.sizes[photo].tolist()
-    pixels = image_pixels(width, height, model.device)
-    best = torch.full((len(phrases.texts), len(pixels)), -torch.inf, device=model.device)
+    return table_maps(table, width, height, phrases).cpu()
+
+
+@torch.no_grad()
+def table_maps(table: PyramidTable, width: int, height: int, phrases: Phrases) -> Float[Tensor, "phrases height width"]:
+    """Relevancy at each pixel of the first photo of a table, for each phrase at the level that peaks highest."""
+    pixels = image_pixels(width, height, str(table.cells.device))
+    best = torch.full((len(phrases.texts), len(pixels)), -torch.inf, device=pixels.device)
     for level in range(len(table.ratios)):
         margins = _level_margins(table, level, pixels, phrases)
         higher = margins.amax(-1) > best.amax(-1)
         best[higher] = margins[higher]
     # As in `relevancy`, which grows with the margin.
-    return torch.sigmoid(phrases.temperature * best).view(-1, height, width).cpu()
+    return torch.sigmoid(phrases.temperature * best).view(-1, height, width)
 
 
 def _level_margins(
@@ -56,7 +62,7 @@ def _level_margins(
     """
     photo = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
     rows, weights = _four_corners(table, level, photo, pixels)
-    vectors = torch.cat([phrases.queries, phrases.canonical]).to(pixels.device)
+    vectors = phrases.vectors.to(pixels.device)
     cells = table.cells.float()
     products = F.embedding_bag(rows, cells @ vectors.T, mode="sum", per_sample_weights=weights)
     # The first and the last corner say which four cells they are.
@@ -64,9 +70,7 @@ def _level_margins(
     corners = cells[rows[first]]
     gram = torch.einsum("qid,qjd->qij", corners, corners)[quad]
     length = torch.einsum("pi,pij,pj->p", weights, gram, weights).clamp_min(1e-12).sqrt()
-    count = len(phrases.queries)
-    negative = products[:, count:].amax(-1, keepdim=True)
-    return ((products[:, :count] - negative) / length[:, None]).T
+    return phrases.odds((products / length[:, None]).T) / phrases.temperature
 
 
 def _four_corners(

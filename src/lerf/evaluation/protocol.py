@@ -18,6 +18,8 @@ from lerf.evaluation.truth import AnnotatedTruth, Question, SceneTruth, Target, 
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.queries.result import Answer
+from lerf.scenes.inspection.fit import usable_points
+from lerf.scenes.inspection.tracks import Tracks, tracks_of
 from lerf.scenes.scene import Scene
 from lerf.steps import finish
 
@@ -34,6 +36,25 @@ class EvalInputs:
     truth: SceneTruth | None
     other_maps: bool
     """Whether maps of another method are scored instead of the run's."""
+    capture: Scene | None = None
+    """Where the capture is read, if not where the run found it."""
+
+    @cached_property
+    def _points(self) -> tuple[Tracks | None, str | None]:
+        points, trouble = usable_points(self.capture or self.scene)
+        usable = points is not None and len(points) > 0
+        return tracks_of(self.scene, points) if usable and points is not None else None, trouble
+
+    @property
+    def tracks(self) -> Tracks | None:
+        """The capture's sparse points and who sees them; None where there are none that can be read."""
+        return self._points[0]
+
+    @property
+    def points_trouble(self) -> str | None:
+        """Why the capture's sparse points cannot be read, as the end of a sentence; None where that is not so."""
+        trouble = self._points[1]
+        return None if trouble is None else f"{trouble[:1].lower()}{trouble[1:].rstrip('.')}"
 
     @property
     def known(self) -> SceneTruth:

@@ -8,12 +8,15 @@ A report always holds:
     split             names of the held-out photos
 
 And where they apply:
+    depth_error_median, depth_error_p90, depth_points, depth_views   of `depth`: relative error over all points, and a
+                      row a photo
     psnr, ssim, lpips, views, left_out   of `colour`: means, one row a photo, and photos without a finite PSNR
     localisation      mean over queries, that is pairs of phrase and view; of `lerf-ovs` only where it is asked alone
     localisation_by_type, localisation_by_unseen   the same, split; "seen": phrases of the types that have unseen ones
     ovs_localisation, miou, miou_by_type   of `lerf-ovs`
     average_precision, precision_recall, at_threshold   of `existence`
     answered, point_accuracy, count_accuracy, extent_iou, part_scale_smaller   of `3d`
+    margin_sign, teacher_cosine   of `margin-sign`
     phrases           one row a phrase: text, type, unseen, present; scale, capture units; score, its relevancy to the
                       scene; views, where it was asked for; its mean of each score over them; the same in baseline_2d
     training_views    photos that were learnt from and yet scored, as LangSplat's protocol does with labelled ones
@@ -32,12 +35,15 @@ from pathlib import Path
 from typing import Any
 
 from lerf.errors import ConfigError, RunError, SceneError
+from lerf.evaluation.agreement import warn_of_little
 from lerf.evaluation.captures import check_cameras, check_photos, warn_of_changes
 from lerf.evaluation.colour import Colour
+from lerf.evaluation.depth import Depth
 from lerf.evaluation.existence import Existence
 from lerf.evaluation.localisation import LerfLocalisation
 from lerf.evaluation.lpips import Lpips
 from lerf.evaluation.map_sources import PyramidMaps, StoredMaps
+from lerf.evaluation.margin_sign import MarginSign
 from lerf.evaluation.ovs import LerfOvs
 from lerf.evaluation.points3d import Points3d
 from lerf.evaluation.protocol import (
@@ -58,9 +64,12 @@ from lerf.scenes.load import load_scene
 from lerf.scenes.scene import Scene
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {
-    protocol.name: protocol for protocol in (Colour(), LerfLocalisation(), LerfOvs(), Existence(), Points3d())
+    protocol.name: protocol
+    for protocol in (Colour(), Depth(), LerfLocalisation(), LerfOvs(), Existence(), Points3d(), MarginSign())
 }
 """All protocols by name, in the order of the report."""
+OF_RADIANCE = {"colour", "depth"}
+"""Protocols that ask the radiance alone."""
 BASELINE_STAGE = "2D baseline in views"
 
 
@@ -98,7 +107,9 @@ def evaluate(
         check_photos(capture, model.scene)
     if model.folder is not None:
         warn_of_changes(model.folder, model.scene, capture)
-    inputs = EvalInputs(model.scene, _known_truth(model, capture, labels, absent), maps is not None)
+        if maps is None:
+            warn_of_little(model.folder)
+    inputs = EvalInputs(model.scene, _known_truth(model, capture, labels, absent), maps is not None, capture)
     chosen = _choose(protocols, inputs)
     if lpips is not None and "colour" not in [protocol.name for protocol in chosen]:
         raise ConfigError("LPIPS weights have no effect without the protocol colour; choose it or leave them out.")
@@ -115,7 +126,7 @@ def _run_report(method: MeasuredRun) -> dict[str, Any]:
     report = _head(method)
     report["settings"] = _run_settings(model) | report["settings"]
     report |= _provenance(model) | _summaries(method, method.protocols)
-    if report["protocol"] == ["colour"]:
+    if OF_RADIANCE.issuperset(report["protocol"]):
         return report
     baseline = None
     if flat := _map_protocols(method):

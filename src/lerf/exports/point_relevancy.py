@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -19,8 +19,6 @@ from lerf.geometry.contraction import contract
 from lerf.language.protocol import Latent
 from lerf.model import Model
 from lerf.queries.answer import PhraseAnswer
-from lerf.queries.phrases import Phrases
-from lerf.queries.scales import at_equal_scales, relevancy_at
 from lerf.queries.surface import Surface
 from lerf.run.open_run import IndexUse
 
@@ -32,7 +30,7 @@ class PointRelevancy:
     answers: tuple[PhraseAnswer, ...]
     """Of the run's surface."""
     relevancy: Float[Tensor, "phrases points"]
-    """Raw, 0..1, at the scale of each answer."""
+    """0..1, at the scale of each answer, propagated along the surface."""
     named: Bool[Tensor, "phrases points"]
     """Whether a point belongs to an instance of a phrase."""
 
@@ -44,29 +42,26 @@ class PointRelevancy:
 def read_relevancy(
     model: Model,
     cloud: Cloud,
-    phrases: Phrases,
     answers: Sequence[PhraseAnswer],
     progress: Progress = _silent,
     index: IndexUse = "auto",
 ) -> PointRelevancy:
-    """Relevancy of phrases to a cloud's points as the photo that gave each sees it, and which points they name.
+    """Relevancy of phrases to a cloud's points, read from the surface next to each, and which points they name.
 
     Args:
         model: the run.
         cloud: the points.
-        phrases: embedded.
-        answers: to these phrases, from the run (`Model.answer`): their scales, and the instances that points belong to.
+        answers: to the phrases, from the run (`Model.answer`): their relevancy and instances.
         progress: hears of the points done.
         index: with which the answers were asked for: whose surface their instances are of.
     """
-    relevancy = torch.empty(len(phrases), len(cloud), device=cloud.positions.device)
-    groups = at_equal_scales([own.scale for own in answers])
-    for part, latent in _latents(model, cloud, progress, "relevancy"):
-        for scale, rows in groups.items():
-            relevancy[torch.tensor(rows)[:, None], part] = relevancy_at(
-                model.language, latent, phrases.chosen(rows), scale
-            )
     surface = model.surfaces.open(index)
+    relevancy = torch.empty(len(answers), len(cloud), device=cloud.positions.device)
+    refined = torch.stack([own.relevancy for own in answers])
+    for start in range(0, len(cloud), CHUNK):
+        part = slice(start, start + CHUNK)
+        relevancy[:, part] = surface.reader.near(cloud.positions[part]).read(refined)
+        progress("relevancy", min(start + CHUNK, len(cloud)), len(cloud))
     return PointRelevancy(tuple(answers), relevancy, named_points(cloud, surface, answers))
 
 
@@ -81,23 +76,32 @@ def _latents(model: Model, cloud: Cloud, progress: Progress, stage: str) -> Iter
 
 
 def named_points(cloud: Cloud, surface: Surface, answers: Sequence[PhraseAnswer]) -> Bool[Tensor, "phrases points"]:
-    """Which points each phrase names: those whose nearest point of the surface belongs to one of its instances.
+    """Which points each phrase names: those that belong to one of its instances (`instances_of`)."""
+    return instances_of(cloud.positions, surface, answers)[0] >= 0
+
+
+def instances_of(
+    positions: Float[Tensor, "points 3"], surface: Surface, answers: Sequence[PhraseAnswer]
+) -> tuple[Int[Tensor, "phrases points"], Bool[Tensor, " points"]]:
+    """Which instance of each phrase points of the normalised frame belong to, by its number among the answer's; -1 for
+    none: that of their nearest point of the surface. And whether a point has one.
 
     Nearest is in the contracted frame, and no further than the cells that join points into instances are large. So what
-    is cropped is what a query finds, whatever the density of the cloud.
+    is cropped is what a query finds, whatever the density of the points.
     """
     tree = cKDTree(surface.contracted.cpu().numpy())
     reach = max(surface.join_size, 1e-9)
-    _, nearest = tree.query(contract(cloud.positions).cpu().numpy(), distance_upper_bound=reach)
+    _, nearest = tree.query(contract(positions).cpu().numpy(), distance_upper_bound=reach)
     # A point without a neighbour within reach is said to be next to the one after the last.
     known, nearest = nearest < len(surface), np.minimum(nearest, len(surface) - 1)
-    named = torch.zeros(len(answers), len(cloud), dtype=torch.bool)
+    found = np.full((len(answers), len(positions)), -1)
     for row, own in enumerate(answers):
-        belongs = np.zeros(len(surface), bool)
-        for members in own.members:
-            belongs[members.cpu().numpy()] = True
-        named[row] = torch.from_numpy(belongs[nearest] & known)
-    return named.to(cloud.positions.device)
+        belongs = np.full(len(surface), -1)
+        # The first, which is the best, has what two claim.
+        for number, members in reversed(list(enumerate(own.members))):
+            belongs[members.cpu().numpy()] = number
+        found[row] = np.where(known, belongs[nearest], -1)
+    return torch.from_numpy(found).to(positions.device), torch.from_numpy(known).to(positions.device)
 
 
 @torch.no_grad()

@@ -28,14 +28,18 @@ class TracedRays:
     """Depth at which half of the light that stops has stopped; a mean would lie between the two sides of an edge."""
     median_position: Float[Tensor, "rays 3"]
     """The point at that depth."""
+    primitives: Int[Tensor, "rays samples"] | None = None
+    """Which thing of the radiance each sample is, such as the Gaussian of a splat; -1 for a sample without weight.
+    None where samples are of no things."""
 
     def __len__(self) -> int:
         return len(self.hit)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """All tensors that there are, by name."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
 
     def __getitem__(self, index: slice | Tensor) -> TracedRays:
         """Some of the rays, by slice, index or mask."""
@@ -44,7 +48,7 @@ class TracedRays:
     @staticmethod
     def joined(parts: Sequence[TracedRays]) -> TracedRays:
         """The rays of all parts, one part after the other."""
-        return TracedRays(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(TracedRays)})
+        return TracedRays(**{name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors})
 
     @staticmethod
     def at_points(points: Float[Tensor, "points 3"]) -> TracedRays:

@@ -10,9 +10,10 @@ The first backend in `PREFERENCE` that an operation has and that serves the tens
 the first call. `use("reference")` forces one backend, for tests, benchmarks and doubt. For `BRIEF` operations numba is
 not loaded where it is not yet.
 
-To add an operation: define it in `reference.py`, enter it in `OPERATIONS`, declare it below with `_operation`, and
-compare every other implementation with the definition, forward and backward, in `tests/kernels`. To add a backend:
-enter it in `PREFERENCE` and `SERVES`, and its functions, which have the signatures of `reference.py`, in `OPERATIONS`.
+To add an operation: define it in `reference.py` (those of splats are in `reference_splats.py`), enter it in
+`OPERATIONS`, declare it below with `_operation`, and compare every other implementation with the definition, forward
+and backward, in `tests/kernels`. To add a backend: enter it in `PREFERENCE` and `SERVES`, and its functions, which have
+the signatures of the definitions, in `OPERATIONS`.
 A function that cannot serve some call after all (no oneDNN, no rows) calls the definition.
 """
 
@@ -28,7 +29,17 @@ from typing import Any, Literal, TypeVar, cast, get_args
 from torch import Tensor
 
 from lerf.kernels.layout import GridLayout
-from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings, SparseRows
+from lerf.kernels.types import (
+    AdamStep,
+    FlatSplats,
+    GradientSink,
+    PointGrid,
+    ProposalSettings,
+    SparseRows,
+    SplatPicture,
+    SplatTrace,
+    SplatView,
+)
 
 Backend = Literal["reference", "torch", "cpu"]
 PREFERENCE: tuple[Backend, ...] = ("cpu", "torch", "reference")
@@ -50,6 +61,11 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "sparse_adam": {"reference": "reference:sparse_adam", "cpu": "cpu_adam:sparse_adam"},
     "propagate": {"reference": "reference:propagate", "torch": "chebyshev:propagate", "cpu": "cpu_rows:propagate"},
     "few_products": {"reference": "reference:few_products", "cpu": "cpu_rows:few_products"},
+    "nearest_points": {"reference": "reference:nearest_points", "cpu": "cpu_nearest:nearest_points"},
+    "project_splats": {"reference": "reference_splats:project_splats", "cpu": "cpu_splats:project_splats"},
+    "draw_splats": {"reference": "reference_splats:draw_splats", "cpu": "cpu_splats:draw_splats"},
+    "trace_splats": {"reference": "reference_splats:trace_splats", "cpu": "cpu_splats:trace_splats"},
+    "gather_splats": {"reference": "reference_splats:gather_splats", "cpu": "cpu_splats:gather_splats"},
 }
 """Module and function within this folder, by operation and backend."""
 BRIEF = frozenset({"propagate", "few_products"})
@@ -107,7 +123,9 @@ def _operation(of: int) -> Callable[[F], F]:
 
         @wraps(signature)
         def call(*arguments: Any, **named: Any) -> Any:
-            return implementation(name, backend_of(name, arguments[of]))(*arguments, **named)
+            tensor = arguments[of]
+            tensor = tensor.centres if isinstance(tensor, FlatSplats) else tensor
+            return implementation(name, backend_of(name, tensor))(*arguments, **named)
 
         return cast(F, call)
 
@@ -189,4 +207,36 @@ def propagate(own: Tensor, transition: SparseRows, restart: float, steps: int) -
 @_operation(of=0)
 def few_products(rows: Tensor, texts: Tensor) -> Tensor:
     """See `reference.few_products`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def project_splats(
+    means: Tensor, quaternions: Tensor, scales: Tensor, view: SplatView
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See `reference_splats.project_splats`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def draw_splats(flat: FlatSplats, width: int, height: int) -> SplatPicture:
+    """See `reference_splats.draw_splats`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def trace_splats(flat: FlatSplats, points: Tensor, heaviest: int) -> SplatTrace:
+    """See `reference_splats.trace_splats`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def gather_splats(flat: FlatSplats, width: int, height: int) -> Tensor:
+    """See `reference_splats.gather_splats`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def nearest_points(queries: Tensor, grid: PointGrid, reach: float, most: int) -> tuple[Tensor, Tensor]:
+    """See `reference.nearest_points`."""
     raise NotImplementedError

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from lerf.kernels.types import SparseRows
 
-LEFT_OUT = 1e-5
-"""Sum of the sizes of coefficients that are left out. The result differs from that of all steps by no more than this
-times the root mean square of what is propagated, both weighted by the points' degrees in the graph."""
+LEFT_OUT = 3e-4
+"""Sum of the sizes of coefficients that are left out, and of what makes up for them. The result differs from that of
+all steps by no more than this times the root mean square of what is propagated, both weighted by the points' degrees in
+the graph."""
 
 Turn = Callable[[Tensor, Tensor, Tensor, float, float], None]
 """`turn(before, now, total, factor, share)` makes before factor * T now - (factor - 1) * before, and adds share times
@@ -42,8 +43,10 @@ def coefficients(restart: float, steps: int, left_out: float = LEFT_OUT) -> tupl
         for degree in range(steps + 1)
     ]
     kept, rest = steps + 1, 0.0
-    while kept > 1 and rest + abs(found[kept - 1]) <= left_out:
+    while kept > 1 and rest + abs(found[kept - 1]) <= 0.5 * left_out:
         kept, rest = kept - 1, rest + abs(found[kept - 1])
+    # What is the same everywhere stays the same: the polynomials are 1 there, and so is their sum.
+    found[kept - 1] += 1.0 - math.fsum(found[:kept])
     return tuple(found[:kept])
 
 

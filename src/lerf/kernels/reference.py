@@ -9,12 +9,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Int32, UInt8
 from torch import Tensor
 
 from lerf.geometry.contraction import contract
 from lerf.kernels.layout import HASH_PRIMES, GridLayout
-from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings, SparseRows
+from lerf.kernels.types import AdamStep, GradientSink, PointGrid, ProposalSettings, SparseRows
+
+NEAREST_AT_ONCE = 1024
+"""Queries whose distances to all points are in memory together."""
 
 
 def hash_encode(
@@ -241,3 +244,23 @@ def few_products(rows: Float[Tensor, "rows width"], texts: Float[Tensor, "texts 
     """Dot products of many rows with few texts, a text after the other."""
     # In this order, as a product of few rows with many columns takes longer.
     return (rows @ texts.T).T.contiguous()
+
+
+def nearest_points(
+    queries: Float[Tensor, "queries 3"], grid: PointGrid, reach: float, most: int
+) -> tuple[Int32[Tensor, "queries most"], Float[Tensor, "queries most"]]:
+    """The nearest points of a grid to each query, nearest first: their numbers before they were sorted, and distances.
+
+    Only points nearer than `reach` are found; -1 and `reach` stand for those that are missing.
+    """
+    found = torch.full((len(queries), most), -1, dtype=torch.int32, device=queries.device)
+    apart = torch.full((len(queries), most), reach, device=queries.device)
+    count = min(most, len(grid.points))
+    for start in range(0, len(queries), NEAREST_AT_ONCE):
+        part = slice(start, start + NEAREST_AT_ONCE)
+        distances = torch.cdist(queries[part].float(), grid.points, compute_mode="donot_use_mm_for_euclid_dist")
+        values, places = distances.nan_to_num(nan=torch.inf).topk(count, dim=1, largest=False)
+        near = values < reach
+        found[part, :count] = torch.where(near, grid.order[places], -1)
+        apart[part, :count] = torch.where(near, values, reach)
+    return found, apart

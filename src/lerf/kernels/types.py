@@ -70,3 +70,71 @@ class SparseRows(NamedTuple):
     """Where the entries of each row begin, and at last how many entries there are."""
     columns: Int32[Tensor, " entries"]
     values: Float32[Tensor, " entries"]
+
+
+class PointGrid(NamedTuple):
+    """Points sorted by the cells of a grid that they lie in, z fastest."""
+
+    points: Float32[Tensor, "points 3"]
+    """In the order of their cells."""
+    order: Int32[Tensor, " points"]
+    """Number that each had before it was sorted."""
+    starts: Int32[Tensor, "x y z1"]
+    """First point of each cell along a row of z, and at last the point after the row's last one."""
+    low: Float32[Tensor, " 3"]
+    """Lower corner of the grid."""
+    side: float
+    """Of a cell."""
+
+
+class SplatView(NamedTuple):
+    """An ideal camera, as splats are projected into it. Its axes are x right, y down, z forwards."""
+
+    rotation: Float[Tensor, "3 3"]
+    """World to these axes."""
+    position: Float[Tensor, " 3"]
+    focal: tuple[float, float]
+    """In pixels."""
+    centre: tuple[float, float]
+    """Principal point in pixels."""
+    reach: tuple[float, float]
+    """Largest x / z and y / z that the picture shows; the projection is linearised no further out than 1.3 of it."""
+    near: float
+    """Gaussians whose mean is closer along the optical axis are not seen; units of the means."""
+
+
+class FlatSplats(NamedTuple):
+    """Gaussians on the plane of a picture, front to back. The density of one at an offset (dx, dy) from its centre is
+    exp(-(u^2 + v^2) / 2) with u = a dx + b dy and v = c dy."""
+
+    centres: Float[Tensor, "n 2"]
+    """Pixels (x, y); a pixel's centre is at +0.5."""
+    whitening: Float[Tensor, "n 3"]
+    """a, b, c."""
+    opacities: Float[Tensor, " n"]
+    """0..1, at the centre."""
+    colours: Float[Tensor, "n 3"]
+
+
+class SplatPicture(NamedTuple):
+    """What the pixels of a picture see."""
+
+    colour: Float[Tensor, "height width 3"]
+    """Without a background."""
+    transmittance: Float[Tensor, "height width"]
+    """Share of the light that nothing stopped."""
+    middle: Int32[Tensor, "height width"]
+    """The Gaussian at which half of the light has been stopped, as an index; -1 where less than half is."""
+
+
+class SplatTrace(NamedTuple):
+    """What points of a picture see."""
+
+    colour: Float[Tensor, "points 3"]
+    transmittance: Float[Tensor, " points"]
+    middle: Int32[Tensor, " points"]
+    """As in `SplatPicture`."""
+    indices: Int32[Tensor, "points heaviest"]
+    """The Gaussians that stop most of a point's light, heaviest first; -1 where there are no more."""
+    weights: Float[Tensor, "points heaviest"]
+    """Share of the light that each stops."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
@@ -47,12 +48,11 @@ class CellLookup:
 
 
 class CellLanguage:
-    """Implements `LanguageSource`: codes of cells composited along rays. It has no dense features.
+    """Implements `LanguageSource`: codes of cells composited along rays.
 
     Codes are of places, as embeddings at samples are, and are composited as such.
     """
 
-    dense_width = 0
     kept_code = 0
     rays_at_once = RAYS_AT_ONCE
 
@@ -60,14 +60,22 @@ class CellLanguage:
         """`samples` are the heaviest of a ray that are read."""
         self.index, self.samples = index, samples
         self.width = index.compressed.basis.shape[1]
+        self.dense_width = 0 if index.dense is None else len(index.dense.mean)
         self.scales: Float[Tensor, " scales"] = index.scales
         self.picture_samples: tuple[int, int | None] = (samples, None)
+        self._whole: Tensor | None = None
+        """Cells of the last latent that was found to be every cell once, in order, with light."""
         self._last: tuple[Tensor, float, Tensor] | None = None
         """Texts, scale, and the `_products` of these, which every part of a surface or picture asks for again."""
 
     @cached_property
     def _lookup(self) -> CellLookup:
         return CellLookup(self.index)
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        """Logarithms of the smallest and the largest scale."""
+        return math.log(float(self.scales[0])), math.log(float(self.scales[-1]))
 
     @cached_property
     def _every(self) -> Int[Tensor, " cells"]:
@@ -107,8 +115,14 @@ class CellLanguage:
             # No mixture: each ray has the cosine of its cell, however much light stops there.
             if share:
                 products = products / torch.linalg.vector_norm(self._codes_at(scale), dim=-1)
-            read = products if torch.equal(cells[:, 0], self._every) else products.index_select(1, cells[:, 0])
-            return read * (latent.tensors["weights"][:, 0] > 0)
+            if cells is self._whole:
+                return products
+            whole, lit = torch.equal(cells[:, 0], self._every), latent.tensors["weights"][:, 0] > 0
+            if whole and bool(lit.all()):
+                # Asked again, as phrases ask, that need not be found out again.
+                self._whole = cells
+                return products
+            return (products if whole else products.index_select(1, cells[:, 0])) * lit
         # The dot products of all cells with the texts are composited, which are shorter than their codes; the codes
         # themselves only where the length of a mixture is not known.
         if share == 0.0 and "lengths" in latent.tensors:
@@ -164,22 +178,26 @@ class CellLanguage:
         """See `LanguageSource.embed`."""
         return self.codes(latent, scale) @ self.index.compressed.basis
 
+    @torch.no_grad()
     def dense(self, latent: Latent) -> Float[Tensor, "rays dense"]:
-        """See `LanguageSource.dense`.
+        """See `LanguageSource.dense`: composited as embeddings are; zero where no cell is near.
 
         Raises:
-            QueryError: always.
+            QueryError: the index was made without a dense encoder.
         """
-        raise QueryError("The run's language is an index of cells, which holds no dense features.")
+        if self.index.dense is None:
+            raise QueryError("The run's language was made without a dense encoder and holds no dense features.")
+        light = latent.tensors["weights"].sum(-1, keepdim=True)
+        codes = self._composite(latent, self.index.dense.codes.float()) / light.clamp(min=1e-12)
+        return (codes @ self.index.dense.basis + self.index.dense.mean) * (light > 0)
 
     def _level(self, scale: float) -> tuple[int, float]:
         """The scale of the index below a scale, and the share of the next one in their logarithm."""
         last = len(self.scales) - 1
         if last == 0:
             return 0, 0.0
-        logs = self.scales.log()
-        wanted = torch.tensor(scale, device=logs.device).log()
-        where = float(((wanted - logs[0]) / (logs[-1] - logs[0])).clamp(0.0, 1.0)) * last
+        low, high = self._ends
+        where = min(max((math.log(scale) - low) / (high - low), 0.0), 1.0) * last
         # Rounding must not turn a scale of the index into a mixture.
         where = round(where) if abs(where - round(where)) < 1e-4 else where
         level = min(int(where), last)

@@ -23,8 +23,8 @@ from lerf.files import is_file
 from lerf.geometry.contraction import contract
 from lerf.tensor_files import TensorFile, write_tensors
 
-FORMAT = 1
-"""Version of the file. A reader refuses newer ones."""
+FORMAT = 2
+"""Version of the file; 2 may hold dense features. A reader refuses newer ones."""
 ENERGY = 0.999
 """Share of the embeddings' energy that the basis keeps, if `MAX_RANK` allows."""
 MAX_RANK = 64
@@ -35,6 +35,10 @@ FILE = "index.safetensors"
 CELLS = ("keys", "positions", "weights", "low", "high")
 COMPRESSED = ("basis", "codes", "norms")
 """Names of an index's tensors in files, with `scales`."""
+DENSE = ("dense_mean", "dense_basis", "dense_codes")
+"""Names of those of its dense features, where it has any."""
+DENSE_RANK, DENSE_ENERGY = 32, 0.95
+"""Most numbers of a dense feature that are kept, and the share of their variance that is enough."""
 SHORTEST = 1e-6
 """Of the norms of codes: nothing is divided by 0."""
 KEY_BITS = 20
@@ -46,7 +50,7 @@ LARGEST = 4.0
 """The side of the contracted cube."""
 AGAIN = "make it again with 'lerf bake'"
 
-Source = Literal["field", "lift"]
+Source = Literal["field", "lift", "gaussians"]
 CellSize = Annotated[float, msgspec.Meta(ge=SMALLEST, le=LARGEST)]
 Cosine = Annotated[float, msgspec.Meta(ge=-1.01, le=1.01)]
 """Rounding takes one of unit vectors a little beyond 1."""
@@ -57,15 +61,15 @@ class Provenance:
     """What an index was made from, and how."""
 
     source: Source
-    """From the trained language field, or from the photos' pyramids."""
+    """From the trained language field, from the photos' pyramids, or from these onto the Gaussians of a splat."""
     encoder: str
     """Name of the encoder."""
     fingerprint: str
     """Of the encoder."""
     checkpoint: str
-    """SHA-256 of the checkpoint that was baked: language of a field, radiance of a lift."""
+    """SHA-256 of the checkpoint that was baked: language of a field, radiance otherwise."""
     cell_size: CellSize
-    """Side of a cell in the contracted frame."""
+    """Side of a cell in the contracted frame; of Gaussians how far around them they answer."""
     cosine: Cosine | None = None
     """Mean cosine of its embeddings with what the language field renders (`bake.fidelity`); None without a field."""
     lowest_cosine: Cosine | None = None
@@ -83,11 +87,20 @@ class Compressed:
 
 
 @dataclass(frozen=True)
+class DenseCodes:
+    """Dense features of cells on one orthonormal basis about their mean."""
+
+    mean: Float[Tensor, " dense"]
+    basis: Float[Tensor, "rank dense"]
+    codes: Float16[Tensor, "cells rank"]
+
+
+@dataclass(frozen=True)
 class CellIndex:
-    """The occupied surface of a scene. Cells are sorted by key."""
+    """The occupied surface of a scene. Cells are sorted by key. The Gaussians of a splat are cells too."""
 
     keys: Int[Tensor, " cells"]
-    """`cell_keys` of the cells."""
+    """`cell_keys` of the cells; of Gaussians their numbers in the splat."""
     positions: Float[Tensor, "cells 3"]
     """Mean of the light that stops in each cell, normalised frame."""
     weights: Float[Tensor, " cells"]
@@ -100,6 +113,11 @@ class CellIndex:
     """Increasing, normalised units. Where a scale was not supervised, the code is that of the closest one that was."""
     compressed: Compressed
     provenance: Provenance
+    agreement: Float[Tensor, " cells"] | None = None
+    """Length of the mean of what the views say, unit embeddings, before it was made one: 1 where all say the same.
+    None where it is not known."""
+    dense: DenseCodes | None = None
+    """None where no dense encoder had a part in the index."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -151,6 +169,18 @@ def compress(
     return Compressed(basis, codes.view(*shape, rank), norms.view(shape))
 
 
+@torch.no_grad()
+def compress_dense(features: Float[Tensor, "cells dense"]) -> DenseCodes:
+    """Dense features on the axes of their largest variance: as few as keep `DENSE_ENERGY` of it."""
+    mean = features.mean(0)
+    centred = features - mean
+    values, vectors = torch.linalg.eigh((centred.T @ centred).double())
+    kept = values.flip(0).clamp(min=0.0).cumsum(0)
+    rank = min(int((kept < DENSE_ENERGY * kept[-1]).sum()) + 1, DENSE_RANK, features.shape[1])
+    basis = vectors.flip(1)[:, :rank].T.float().contiguous()
+    return DenseCodes(mean, basis, (centred @ basis.T).half())
+
+
 def save_index(index: CellIndex, path: Path) -> None:
     """Write an index in one move.
 
@@ -166,6 +196,10 @@ def index_state(index: CellIndex) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An index as named tensors and plain JSON values."""
     tensors = {name: getattr(index, name) for name in (*CELLS, "scales")}
     tensors |= {name: getattr(index.compressed, name) for name in COMPRESSED}
+    if index.agreement is not None:
+        tensors["agreement"] = index.agreement
+    if index.dense is not None:
+        tensors |= {name: getattr(index.dense, name.removeprefix("dense_")) for name in DENSE}
     return tensors, asdict(index.provenance)
 
 
@@ -187,20 +221,26 @@ def index_from_state(tensors: dict[str, Tensor], about: Any, where: str, remedy:
         raise RunError(f"{where} is damaged ({problem}); {remedy}.")
     rest = dict(tensors)
     compressed = Compressed(*(rest.pop(name) for name in COMPRESSED))
-    return CellIndex(**rest, compressed=compressed, provenance=provenance)
+    dense = DenseCodes(*(rest.pop(name) for name in DENSE)) if DENSE[0] in rest else None
+    return CellIndex(**rest, compressed=compressed, provenance=provenance, dense=dense)
 
 
 def _misfit(tensors: dict[str, Tensor]) -> str:
     """Why tensors are those of no index, in words; empty where they are."""
-    if set(tensors) != {*CELLS, "scales", *COMPRESSED}:
+    needed = {*CELLS, "scales", *COMPRESSED}
+    if set(tensors) - {"agreement"} not in (needed, {*needed, *DENSE}):
         return "a tensor is missing or one too many"
     if tensors["codes"].ndim != 3 or tensors["basis"].ndim != 2:
         return "its codes or its basis have another shape"
     (scales, count, rank), width = tensors["codes"].shape, tensors["basis"].shape[1]
-    shapes = dict.fromkeys(CELLS, (count,)) | {"positions": (count, 3), "scales": (scales,)}
+    shapes = dict.fromkeys((*CELLS, "agreement"), (count,)) | {"positions": (count, 3), "scales": (scales,)}
     shapes |= {"basis": (rank, width), "codes": (scales, count, rank), "norms": (scales, count)}
+    if DENSE[0] in tensors:
+        (own, features), parts = tensors["dense_basis"].shape if tensors["dense_basis"].ndim == 2 else (0, 0), DENSE
+        shapes |= dict(zip(parts, ((features,), (own, features), (count, own)), strict=True))
+    kinds = {"keys": torch.int64, "codes": torch.float16, "dense_codes": torch.float16}
     for name, tensor in tensors.items():
-        kind = {"keys": torch.int64, "codes": torch.float16}.get(name, torch.float32)
+        kind = kinds.get(name, torch.float32)
         if tensor.shape != shapes[name] or tensor.dtype != kind or 0 in tensor.shape:
             return f"{name} has {tensor.dtype} of shape {list(tensor.shape)}"
         if not bool(tensor.isfinite().all()):

@@ -17,7 +17,7 @@ from torch import Tensor
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.visibility import unoccluded
-from lerf.language.bake import SCALES, GatheredCells, assemble, default_cell_size, gather_cells
+from lerf.language.bake import SCALES, assemble, default_cell_size, gather_cells, with_dense
 from lerf.language.cells import CellIndex
 from lerf.language.protocol import candidate_scales
 from lerf.pyramids.lookup import PyramidTable
@@ -26,6 +26,8 @@ from lerf.radiance.surface import TracedSurface
 
 PIXELS_AT_ONCE = 32768
 """Cells of a photo, or of all photos, that are worked on at once: bounds the memory."""
+CELLS_AT_ONCE = 1 << 18
+"""Cells whose embeddings are looked up at once."""
 TOLERANCE = 0.05
 """Light within this share of a cell's depth belongs to it, as in `visibility.unoccluded`."""
 MIN_LIGHT = 0.1
@@ -66,6 +68,8 @@ class LiftInputs:
     """Heaviest samples of a ray."""
     encoder: ImageTextEncoder
     """Whose embeddings the pyramids hold."""
+    dense: PyramidTable | None = None
+    """Maps of a dense encoder, of the same photos; None leaves the index without dense features."""
 
     def scale_range(self, targets: PyramidTable) -> tuple[float, float]:
         """1st and 99th percentile of the tile heights that the photos show the surface in, normalised units."""
@@ -112,14 +116,15 @@ def lift(
         views.append(_observe(inputs, photo, cells.positions, factor.to(positions.device)))
         if progress:
             progress(len(views), len(inputs.train))
-    views = _without_outliers(views, cells, targets, (low_high[0] * low_high[1]) ** 0.5)
-    low, high = _ranges(views, cells, targets)
+    views = without_outliers(views, len(cells), targets, (low_high[0] * low_high[1]) ** 0.5)
+    low, high = ranges(views, len(cells), targets)
     asked = candidate_scales(low_high, scales).to(positions.device)
     embeddings = torch.empty(scales, len(cells), targets.width, dtype=torch.float16, device=positions.device)
     for row, scale in enumerate(asked):
         wanted = torch.minimum(torch.maximum(scale, low), high)
-        embeddings[row] = _mean(views, cells, targets, wanted)
-    return assemble(inputs.encoder, cells, embeddings, (low, high), asked, "lift", checkpoint)
+        embeddings[row] = F.normalize(sums_of_views(views, targets, wanted), dim=-1)
+    index = assemble(inputs.encoder, cells, embeddings, (low, high), asked, "lift", checkpoint)
+    return with_dense(index, cells, None if inputs.dense is None else mean_dense(views, len(cells), inputs.dense))
 
 
 @torch.no_grad()
@@ -154,29 +159,41 @@ def _view_features(
     return targets.interpolate(torch.full_like(view.cells, train_index), view.pixels, ratio, renormalise=True)
 
 
-def _mean(
-    views: list[Observations], cells: GatheredCells, targets: PyramidTable, wanted: Float[Tensor, " cells"]
+def sums_of_views(
+    views: list[Observations], targets: PyramidTable, wanted: Float[Tensor, " cells"]
 ) -> Float[Tensor, "cells width"]:
-    """Unit means of what the photos say under their light; zero where none sees the cell."""
-    sums = torch.zeros(len(cells), targets.width, device=wanted.device)
+    """Sums of the unit embeddings that the photos give, under their light; zero where none sees the cell."""
+    sums = torch.zeros(len(wanted), targets.width, device=wanted.device)
     for train_index, view in enumerate(views):
-        if len(view.cells):
-            sums.index_add_(0, view.cells, _view_features(view, train_index, targets, wanted) * view.light[:, None])
-    return F.normalize(sums, dim=-1)
+        for part in torch.arange(len(view.cells), device=wanted.device).split(CELLS_AT_ONCE):
+            own = view.take(part)
+            found = _view_features(own, train_index, targets, wanted)
+            sums.index_add_(0, own.cells, found * own.light[:, None])
+    return sums
 
 
-def _without_outliers(
-    views: list[Observations], cells: GatheredCells, targets: PyramidTable, scale: float
-) -> list[Observations]:
-    """Drop views of cells that disagree with the others about them, judged at one scale, which costs least."""
-    wanted = torch.full((len(cells),), scale, device=cells.positions.device)
-    mean = _mean(views, cells, targets, wanted)
-    cosines = torch.full((len(cells), len(views)), torch.nan, device=wanted.device)
+def mean_dense(views: list[Observations], count: int, maps: PyramidTable) -> Float[Tensor, "cells dense"]:
+    """Means of the dense features that the photos give `count` cells under their light; zero where none sees a cell."""
+    sums = torch.zeros(count, maps.width + 1, device=maps.cells.device)
     for train_index, view in enumerate(views):
         if len(view.cells):
-            cosines[view.cells, train_index] = (
-                _view_features(view, train_index, targets, wanted) * mean[view.cells]
-            ).sum(-1)
+            maps.load(train_index)
+            photo = torch.full_like(view.cells, train_index)
+            found = maps.interpolate(photo, view.pixels, torch.zeros_like(view.light))
+            sums.index_add_(0, view.cells, F.pad(found, (0, 1), value=1.0) * view.light[:, None])
+    return sums[:, :-1] / sums[:, -1:].clamp(min=1e-12)
+
+
+def without_outliers(views: list[Observations], count: int, targets: PyramidTable, scale: float) -> list[Observations]:
+    """Drop views of `count` cells that disagree with the others about them, judged at one scale, which costs least."""
+    wanted = torch.full((count,), scale, device=targets.cells.device)
+    mean = F.normalize(sums_of_views(views, targets, wanted), dim=-1)
+    cosines = torch.full((count, len(views)), torch.nan, device=wanted.device)
+    for train_index, view in enumerate(views):
+        for part in torch.arange(len(view.cells), device=wanted.device).split(CELLS_AT_ONCE):
+            own = view.take(part)
+            found = _view_features(own, train_index, targets, wanted)
+            cosines[own.cells, train_index] = (found * mean[own.cells]).sum(-1)
     drop = torch.cat([outliers(part) for part in cosines.split(PIXELS_AT_ONCE)])
     return [view.take(~drop[view.cells, train_index]) for train_index, view in enumerate(views)]
 
@@ -200,9 +217,9 @@ def outliers(cosines: Float[Tensor, "cells photos"]) -> Bool[Tensor, "cells phot
     return known & (count > 2) & (worst | apart)
 
 
-def _ranges(views: list[Observations], cells: GatheredCells, targets: PyramidTable) -> tuple[Tensor, Tensor]:
+def ranges(views: list[Observations], count: int, targets: PyramidTable) -> tuple[Tensor, Tensor]:
     """Smallest and largest tile height that the photos show each cell in, normalised units; inf and -inf if none."""
-    low = torch.full((len(cells),), torch.inf, device=cells.positions.device)
+    low = torch.full((count,), torch.inf, device=targets.cells.device)
     high = torch.full_like(low, -torch.inf)
     for view in views:
         low.scatter_reduce_(0, view.cells, view.unit * targets.ratios[0], "amin")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -62,4 +60,4 @@ class PerSampleLanguage(FieldLanguage):
 
 
 def _rays(latent: Latent) -> TracedRays:
-    return TracedRays(**{field.name: latent.tensors[field.name] for field in fields(TracedRays)})
+    return TracedRays(**latent.tensors)

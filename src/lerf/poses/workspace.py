@@ -24,7 +24,6 @@ from lerf.scenes.photos import WHITES, read_photo
 
 FOLDER = ".poses"
 STATE = "state.json"
-RESULTS = ("transforms.json", "poses.json")
 
 
 class Workspace:

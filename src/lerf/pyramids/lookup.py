@@ -176,6 +176,33 @@ class ResidentTable(PyramidTable):
         self.put(photo % self.cache_slots, photo, self.read(photo))
 
 
+def leading_basis(store: PyramidStore, rank: int, energy: float, device: str = "cpu") -> Float[Tensor, "rank width"]:
+    """The orthonormal basis that keeps the most of all embeddings of a store, that of their second moments.
+
+    It has as few vectors as keep a share `energy` of the sum of squares, at most `rank`.
+    """
+    moments = torch.zeros(store.width, store.width, dtype=torch.float64, device=device)
+    for photo in range(len(store)):
+        cells = torch.from_numpy(np.array(store.features(photo))).to(device).float()
+        moments += (cells.T @ cells).double()
+    values, vectors = torch.linalg.eigh(moments)
+    kept = values.flip(0).clamp(min=0.0).cumsum(0)
+    count = min(int((kept < energy * kept[-1]).sum()) + 1, rank, store.width)
+    return vectors.flip(1)[:, :count].T.float().contiguous()
+
+
+def projected_table(store: PyramidStore, basis: Float[Tensor, "rank width"], device: str = "cpu") -> PyramidTable:
+    """All photos of a store on a basis: a table whose embeddings are so much shorter that it fits into memory."""
+    parts = [
+        (torch.from_numpy(np.array(store.features(photo))).to(device).float() @ basis.T).half()
+        for photo in range(len(store))
+    ]
+    starts, shapes, origins, steps = _geometry(store.entries)
+    firsts = torch.tensor([0, *(len(part) for part in parts[:-1])]).cumsum(0)
+    geometry = (part.to(device) for part in (starts + firsts[:, None], shapes, origins, steps))
+    return PyramidTable(torch.cat(parts), torch.tensor(store.tile_ratios, device=device), *geometry)
+
+
 def open_photo_by_photo(store: PyramidStore, budget: int, device: str = "cpu") -> PyramidTable:
     """A table for work that goes from photo to photo (`load`): whole where it fits into `budget` bytes, else with one
     cache slot."""

@@ -14,18 +14,17 @@ from lerf.errors import RunError
 from lerf.geometry.extent import robust_extent
 from lerf.geometry.visibility import depth_at, unoccluded
 from lerf.queries.best_view import best_view
-from lerf.queries.exclusive import where_leading
 from lerf.queries.instances import answering_regions
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases, presence
+from lerf.queries.refined import TRAIN_AGAIN, relevancy_of_surface
 from lerf.queries.result import Answer, Geometry, Instance, Vector
-from lerf.queries.scales import at_equal_scales, choose_scales, relevancy_at
-from lerf.queries.surface import Surface
+from lerf.queries.scales import choose_scales
+from lerf.queries.surface import DepthMaps, Surface
 from lerf.steps import Steps, finish
 
-TOGETHER = 8
-"""Phrases whose relevancy is propagated together, in one step."""
-TRAIN_AGAIN = "its files are damaged or the training diverged: train again in a new folder"
+InPhoto = tuple[str | None, tuple[float, float] | None]
+"""Name of a photo and a pixel of its file, or neither."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,9 @@ class PhraseAnswer:
     scale: float
     """At which the phrase was asked, normalised units."""
     relevancy: Float[Tensor, " points"]
-    """Raw, of the surface's points at that scale."""
+    """Of the surface's points at that scale, propagated along the surface: what every picture shows."""
+    raw: Float[Tensor, " points"]
+    """The same as language has it, before the propagation."""
     members: tuple[Int[Tensor, " _members"], ...]
     """Points of each instance, as indices into the surface's."""
 
@@ -73,67 +74,43 @@ def answer_steps(
     Raises:
         RunError: nothing on the surface can answer, or what the run holds gives numbers that are not finite.
     """
-    answering = surface.answering
     wanted = settings.scales or (None,) * len(phrases)
     open_rows = [row for row, scale in enumerate(wanted) if scale is None]
     best = (yield from choose_scales(surface.scale_search, phrases.chosen(open_rows))) if open_rows else []
     found_scales = iter(best)
     scales = [next(found_scales) if scale is None else scale for scale in wanted]
-    relevancy: dict[int, Tensor] = {}
-    for scale, rows in at_equal_scales(scales).items():
-        found = relevancy_at(surface.language, surface.latent, phrases.chosen(rows), scale)
-        found = torch.where(answering, found, 0.0)
-        if not bool(found.isfinite().all()):
-            raise RunError(f"The run's language gives relevancies that are not finite; {TRAIN_AGAIN}.")
-        relevancy |= dict(zip(rows, found, strict=True))
-        yield
-    if phrases.exclusive:
-        together = torch.stack([relevancy[row] for row in range(len(phrases))])
-        relevancy = dict(enumerate(where_leading(together, surface.graph.propagate(together))))
-        yield
-    scores = [presence(relevancy[row]) for row in range(len(phrases))]
-    present = [row for row, score in enumerate(scores) if score >= settings.threshold]
-    propagated: dict[int, Tensor] = {}
-    for start in range(0, len(present), TOGETHER):
-        rows = present[start : start + TOGETHER]
-        moved = surface.graph.propagate(torch.stack([relevancy[row] for row in rows]))
-        propagated |= dict(zip(rows, moved, strict=True))
-        yield
+    relevancy = yield from relevancy_of_surface(surface, phrases, scales)
     answers = []
     for row, text in enumerate(phrases.texts):
-        own = PhraseAnswer(Answer(text, scores[row]), scales[row], relevancy[row], ())
-        if row in propagated:
-            own = _located(surface, own, propagated[row], cameras, settings.threshold)
+        raw, refined = relevancy.raw[row], relevancy.refined[row]
+        own = PhraseAnswer(Answer(text, presence(raw)), scales[row], refined, raw, ())
+        if own.answer.relevancy >= settings.threshold:
+            own = _located(surface, own, cameras, settings.threshold)
         known = phrases.known[row] if phrases.known else None
         answers.append(replace(own, answer=replace(own.answer, known=known)))
         yield
     return answers
 
 
-def _located(
-    surface: Surface,
-    own: PhraseAnswer,
-    propagated: Float[Tensor, " points"],
-    cameras: PhotoCameras,
-    threshold: float,
-) -> PhraseAnswer:
+def _located(surface: Surface, own: PhraseAnswer, cameras: PhotoCameras, threshold: float) -> PhraseAnswer:
     """The answer to a phrase that is present, with its instances."""
-    relevancy, score = own.relevancy, own.answer.relevancy
-    regions = answering_regions(surface.contracted, relevancy, score, threshold, surface.join_size, propagated)
+    raw, score = own.raw, own.answer.relevancy
+    regions = answering_regions(surface.contracted, raw, score, threshold, surface.join_size, own.relevancy)
     # Where only scattered points pass, the best of them is the answer.
-    best = relevancy.argmax()
+    best = raw.argmax()
     found = [(region.best, region.indices) for region in regions] or [(int(best), best[None])]
     scales = surface.latent[torch.tensor([at for at, _ in found])].nearest_scale(own.scale).tolist()
+    views = _best_views(surface.positions[[at for at, _ in found]], surface.depth_maps, cameras)
     instances = tuple(
-        Instance(float(relevancy[at]), _geometry(surface, at, members, scale, cameras))
-        for (at, members), scale in zip(found, scales, strict=True)
+        Instance(float(raw[at]), _geometry(surface, at, members, scale, cameras, view))
+        for (at, members), scale, view in zip(found, scales, views, strict=True)
     )
     answer = replace(own.answer, geometry=instances[0].geometry, instances=instances)
     return replace(own, answer=answer, members=tuple(members for _, members in found))
 
 
 def _geometry(
-    surface: Surface, best: int, members: Int[Tensor, " members"], scale: float, cameras: PhotoCameras
+    surface: Surface, best: int, members: Int[Tensor, " members"], scale: float, cameras: PhotoCameras, view: InPhoto
 ) -> Geometry:
     """A region in the capture frame, with the photo that shows its best point best; `scale` in normalised units."""
     position, to_capture = surface.positions[best], cameras.scene.similarity.inverse()
@@ -141,37 +118,35 @@ def _geometry(
     captured = torch.from_numpy(to_capture.apply_points(surface.positions[members].cpu().numpy()))
     point = to_capture.apply_points(position.cpu().numpy()[None])[0]
     low, high = robust_extent(captured, torch.from_numpy(point))
-    view, pixel = _best_view(surface, position, cameras)
     extent = (_vector(low.numpy()), _vector(high.numpy()))
     numbers = (*_vector(point), *extent[0], *extent[1], scale / cameras.unit)
     if not all(map(math.isfinite, numbers)):
         raise RunError(f"The run's frame puts an answer at no finite place; {TRAIN_AGAIN}.")
-    return Geometry(_vector(point), scale / cameras.unit, extent, view, pixel)
+    return Geometry(_vector(point), scale / cameras.unit, extent, *view)
 
 
-def _best_view(
-    surface: Surface, position: Float[Tensor, " 3"], cameras: PhotoCameras
-) -> tuple[str | None, tuple[float, float] | None]:
-    """Name of the training photo that shows a point best, and the pixel of the original file; None where none does."""
+def _best_views(positions: Float[Tensor, "points 3"], depth_maps: DepthMaps, cameras: PhotoCameras) -> list[InPhoto]:
+    """For each point the name of the training photo that shows it best, and the pixel of the original file; None and
+    None where none does."""
     scene, table = cameras.scene, cameras.table
     photos = list(scene.train)
     pixels, depths, surfaces = [], [], []
     for photo, (width, height) in zip(photos, table.sizes[photos].tolist(), strict=True):
-        pixel, depth = table.project(photo, position[None])
+        pixel, depth = table.project(photo, positions)
         pixels.append(pixel)
         depths.append(depth)
-        surfaces.append(depth_at(surface.depth_maps[photo], (width, height), pixel))
-    pixel, depth = torch.cat(pixels), torch.cat(depths)
-    visible = unoccluded(depth, torch.cat(surfaces))
-    found = best_view(pixel, depth, visible, table.sizes[photos].float(), table.focal[photos, 1])
-    if found is None:
-        return None, None
-    photo = photos[found.photo]
-    x, y = scene.to_original_pixel(photo, *found.pixel)
-    if not (math.isfinite(x) and math.isfinite(y)):
-        # The lens bends the point out of the original file.
-        return None, None
-    return scene.photos[photo].name, (float(x), float(y))
+        surfaces.append(depth_at(depth_maps[photo], (width, height), pixel))
+    pixel, depth, surface = torch.stack(pixels), torch.stack(depths), torch.stack(surfaces)
+    sizes, focal = table.sizes[photos].float(), table.focal[photos, 1]
+    views: list[InPhoto] = []
+    for number in range(len(positions)):
+        visible = unoccluded(depth[:, number], surface[:, number])
+        found = best_view(pixel[:, number], depth[:, number], visible, sizes, focal)
+        x, y = (math.nan, math.nan) if found is None else scene.to_original_pixel(photos[found.photo], *found.pixel)
+        # The lens may bend the point out of the original file.
+        seen = found is not None and math.isfinite(x) and math.isfinite(y)
+        views.append((scene.photos[photos[found.photo]].name, (float(x), float(y))) if found and seen else (None, None))
+    return views
 
 
 def _vector(values: np.ndarray) -> Vector:

@@ -2,26 +2,112 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lerf.geometry.camera_table import CameraTable
+from lerf.geometry.camera_table import CameraTable, image_pixels
 from lerf.queries.exclusive import where_leading
+from lerf.queries.near import Near
 from lerf.queries.phrases import Phrases
+from lerf.queries.refined import relevancy_of_surface
 from lerf.queries.scales import at_equal_scales, relevancy_at
-from lerf.rendering.view_cache import ViewCache
+from lerf.queries.surface import Surface
+from lerf.radiance.protocol import Radiance
+from lerf.rendering.view_cache import ViewCache, camera_key
 from lerf.steps import Steps
+
+BUDGET = 256_000_000
+"""Bytes of what is remembered of views; one that is larger is remembered alone."""
+PIXELS_AT_ONCE = 1 << 17
+"""Of a picture, looked up in one step."""
+
+
+def near_pixels(
+    surface: Surface, cameras: CameraTable, index: int, depth: Float[Tensor, "height width"]
+) -> Steps[Near]:
+    """The points of a surface next to what each pixel of a camera shows, row by row; none where nothing stands.
+
+    Args:
+        surface: that is read.
+        cameras: table that `index` counts in.
+        index: the camera.
+        depth: of its picture, along the optical axis, normalised units; NaN where nothing stands.
+    """
+    height, width = depth.shape
+    pixels, flat, parts = image_pixels(width, height, depth.device), depth.flatten(), []
+    for start in range(0, len(flat), PIXELS_AT_ONCE):
+        some = pixels[start : start + PIXELS_AT_ONCE]
+        rays = cameras.rays(torch.full((len(some),), index, device=depth.device), some)
+        distance = flat[start : start + PIXELS_AT_ONCE] / rays.axis_cosine
+        parts.append(surface.reader.near(rays.origins + rays.directions * distance[:, None]))
+        yield
+    return Near(torch.cat([part.points for part in parts]), torch.cat([part.shares for part in parts]))
+
+
+@torch.no_grad()
+def read_maps(
+    near: Near, refined: Float[Tensor, "phrases points"], size: tuple[int, int], exclusive: bool = False
+) -> Float[Tensor, "phrases height width"]:
+    """Relevancy of phrases over a picture, from that of the points of the surface.
+
+    It is 0 where nothing stands, and where no training photo saw a surface within reach.
+
+    Args:
+        near: of the pixels.
+        refined: of the surface's points.
+        size: width and height of the picture.
+        exclusive: whether it is 0 as well where another phrase has more.
+    """
+    maps = near.read(refined)
+    maps = where_leading(maps) if exclusive else maps
+    return maps.reshape(len(refined), size[1], size[0])
+
+
+class NearCache:
+    """Where the pixels of the views looked at last read a surface, within `budget` bytes."""
+
+    def __init__(self, radiance: Radiance, budget: int = BUDGET) -> None:
+        self.radiance, self.budget = radiance, budget
+        self._kept: OrderedDict[bytes, tuple[Surface, Near]] = OrderedDict()
+
+    def near(
+        self, surface: Surface, cameras: CameraTable, index: int, depth: Float[Tensor, "height width"] | None = None
+    ) -> Steps[Near]:
+        """As `near_pixels`; the view is rendered where its depth is not given and it is not remembered."""
+        key = camera_key(cameras, index)
+        if key in self._kept and self._kept[key][0] is surface:
+            self._kept.move_to_end(key)
+            return self._kept[key][1]
+        if depth is None:
+            depth = (yield from self.radiance.render(cameras, index)).depth
+        near = yield from near_pixels(surface, cameras, index, depth)
+        self._kept[key] = surface, near
+        while sum(held.bytes for _, held in self._kept.values()) > self.budget and len(self._kept) > 1:
+            self._kept.popitem(last=False)
+        return near
 
 
 @torch.no_grad()
 def relevancy_maps(
+    surface: Surface, near: Near, size: tuple[int, int], phrases: Phrases, scales: Sequence[float]
+) -> Steps[Float[Tensor, "phrases height width"]]:
+    """Relevancy of phrases over a picture, each at its scale (normalised units): that of the surface, which queries are
+    answered from, where each pixel looks; arguments as in `read_maps`."""
+    relevancy = yield from relevancy_of_surface(surface, replace(phrases, exclusive=False), scales)
+    return read_maps(near, relevancy.refined, size, phrases.exclusive)
+
+
+@torch.no_grad()
+def raw_relevancy_maps(
     views: ViewCache, cameras: CameraTable, index: int, phrases: Phrases, scales: Sequence[float]
 ) -> Steps[Float[Tensor, "phrases height width"]]:
-    """Raw relevancy of phrases, each at its scale (normalised units); 0 where nothing stands or no photo supervised,
-    and of exclusive phrases where another leads."""
+    """Relevancy of phrases as language has it along a camera's rays, each at its scale (normalised units); 0 where
+    nothing stands or no photo supervised, and of exclusive phrases where another leads."""
     width, height = cameras.sizes[index].tolist()
     maps = torch.empty(len(phrases), height * width, device=cameras.positions.device)
     groups = [(rows, phrases.chosen(rows), scale) for scale, rows in at_equal_scales(scales).items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from lerf.encoders.known import known_phrases
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import EncoderError, QueryError
-from lerf.queries.relevancy import LARGEST_TEMPERATURE
+from lerf.queries.relevancy import LARGEST_TEMPERATURE, odds_of_cosines
+from lerf.queries.rivals import AUTO, Rivals, SceneSearch, rivals_in
 
 PEAK_SHARE = 1e-3
 """A scale's peak is the mean over this share of the points: one stray point must not choose the scale."""
@@ -38,20 +39,29 @@ class Phrases:
 
     exclusive: bool = False
     """Whether every place answers only the phrase that leads there (`lerf.queries.exclusive`)."""
+    rivals: Rivals | None = None
+    """What else is seen in the scene, which phrases must beat too."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @cached_property
     def vectors(self) -> Float[Tensor, "texts width"]:
-        """Phrases, then canonical phrases: the order of `relevancy_of_cosines`."""
-        return torch.cat([self.queries, self.canonical])
+        """Phrases, then canonical phrases, then rivals: the order of `odds`."""
+        return torch.cat([self.queries, self.canonical, *([] if self.rivals is None else [self.rivals.vectors])])
+
+    def odds(self, cosines: Float[Tensor, "texts points"]) -> Float[Tensor, "phrases points"]:
+        """Logarithmic odds of relevancy from the cosines of `vectors` with embeddings."""
+        count = len(self) + len(self.canonical)
+        odds = odds_of_cosines(cosines[:count], len(self), self.temperature)
+        return odds if self.rivals is None else self.rivals.limit(odds, cosines, self.temperature)
 
     def chosen(self, rows: Sequence[int]) -> Phrases:
         """Some of the phrases, in the order of `rows`, against the same canonical ones."""
         texts = tuple(self.texts[row] for row in rows)
         known = tuple(self.known[row] for row in rows) if self.known else ()
-        return replace(self, texts=texts, queries=self.queries[list(rows)], known=known)
+        rivals = None if self.rivals is None else self.rivals.chosen(rows)
+        return replace(self, texts=texts, queries=self.queries[list(rows)], known=known, rivals=rivals)
 
 
 def embed_phrases(
@@ -61,8 +71,12 @@ def embed_phrases(
     temperature: float,
     device: str = "cpu",
     exclusive: bool = False,
+    scene: Callable[[], SceneSearch] | None = None,
 ) -> Phrases:
     """Embed phrases and the canonical phrases that they must beat; phrases that the encoder cannot read warn.
+
+    `auto` among the canonical phrases stands for what else is seen in the scene, and alone for the encoder's own
+    canonical phrases beside that.
 
     Raises:
         QueryError: an empty phrase, no canonical phrase, or a temperature that is not positive.
@@ -73,15 +87,21 @@ def embed_phrases(
         raise QueryError(
             f"The temperature must be a positive number of at most {LARGEST_TEMPERATURE:g}, not {temperature}."
         )
+    plain = [text for text in negatives if text != AUTO] or [t for t in encoder.defaults.canonical if t != AUTO]
     known = known_phrases(encoder, cleaned)
-    embedded = encoder.encode_text([*cleaned, *negatives]).to(device)
+    embedded = encoder.encode_text([*cleaned, *plain]).to(device)
     if not bool(embedded.isfinite().all()):
         raise EncoderError(
             f"The encoder '{encoder.name}' embeds phrases as numbers that are not finite; its weights are damaged: "
             "fetch them again."
         )
-    count = len(cleaned)
-    return Phrases(tuple(cleaned), embedded[:count], embedded[count:], temperature, tuple(negatives), known, exclusive)
+    queries, bar = embedded[: len(cleaned)], embedded[len(cleaned) :]
+    rivals, told = None, plain
+    if AUTO in negatives:
+        if scene is None:
+            raise QueryError(f"'{AUTO}' among the canonical phrases needs a scene to look at; leave it out.")
+        rivals, told = rivals_in(scene, encoder, cleaned, queries, bar), [*plain, AUTO]
+    return Phrases(tuple(cleaned), queries, bar, temperature, tuple(told), known, exclusive, rivals)
 
 
 def clean_phrases(phrases: str | Sequence[object]) -> list[str]:

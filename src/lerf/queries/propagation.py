@@ -1,10 +1,11 @@
-"""Label propagation of relevancy along a surface, so that an instance ends where its surface turns.
+"""Label propagation of relevancy along a surface, so that an answer ends where its thing ends.
 
 A tile sees more than the thing in its middle, so relevancy fades over a thing's outline instead of ending there. Points
-on one smooth piece of surface mostly belong to one thing; where a thing stands on another the surface turns. Relevancy
-is therefore propagated on a graph of neighbouring points, fast between points whose normals are alike and slowly
-between others: label propagation with restart (Zhou et al. 2003, "Learning with local and global consistency", section
-2, with a transition matrix whose rows sum to 1).
+on one smooth piece of surface that look alike mostly belong to one thing; where a thing stands on another the surface
+turns, and what it looks like changes. Relevancy is therefore propagated on a graph of neighbouring points, fast between
+points whose normals and dense features are alike and slowly between others: label propagation with restart (Zhou et al.
+2003, "Learning with local and global consistency", section 2, with a transition matrix whose rows sum to 1). Dense
+features are what regularises a trained field; here they do so for any language that has them.
 """
 
 from __future__ import annotations
@@ -13,22 +14,30 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int32
 from torch import Tensor
 
 from lerf import kernels
 from lerf.geometry.normals import normals_of_neighbours
 from lerf.kernels.types import SparseRows
 
-NEIGHBOURS = 24
-"""Of a point in the graph."""
+NEIGHBOURS = 16
+"""Of a point in the graph; those that have it among theirs are added."""
 TURN = 0.1
-"""Affinity falls to 1/e where 1 - |cosine between normals| is so large."""
-RESTART, STEPS = 0.1, 20
-"""Share of a point's own relevancy at every step of the propagation, and the steps. All chosen on generated scenes
-(seeds 201 to 206)."""
+"""Affinity falls to 1/e where 1 - |cosine between normals| is so large. Chosen on generated scenes (seeds 201 to
+206)."""
+UNLIKE = 0.2
+"""Affinity falls to 1/e where 1 - cosine between dense features, less their mean over the surface, is so large."""
+RESTART, STEPS = 0.05, 50
+"""Share of a point's own relevancy at every step of the propagation, and the steps. These, `NEIGHBOURS` and `UNLIKE`
+were chosen on generated scenes (seeds 201, 202)."""
 FLOOR = 1e-4
 """Affinity across any turn."""
+MORTON_BITS = 10
+"""Of each coordinate in the order of the points."""
+AT_ONCE = 4096
+"""Points whose neighbours' features are compared at once: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +45,25 @@ class SurfaceGraph:
     """Neighbouring points of a surface and the transition matrix between them."""
 
     transition: SparseRows
-    """[points, points]: affinities, which are symmetric, over the sums of their rows."""
+    """[points, points]: affinities, which are symmetric, over the sums of their rows. Its points are in `order`."""
+    order: Int32[Tensor, " points"]
+    """The points in an order in which neighbours stand close together, so that a product reads memory in order."""
 
     def __len__(self) -> int:
         return len(self.transition.starts) - 1
 
     @classmethod
-    def of(cls, points: Float[Tensor, "points 3"]) -> SurfaceGraph:
+    def of(
+        cls, points: Float[Tensor, "points 3"], features: Float[Tensor, "points channels"] | None = None
+    ) -> SurfaceGraph:
         """The graph of points on surfaces, in any frame; in the contracted one they are about evenly spaced.
 
-        Points that are not finite have no neighbours.
+        Args:
+            points: those that are not finite have no neighbours.
+            features: dense features of the points, of any length; by default normals alone say what is alike.
         """
-        count, finite = len(points), points.isfinite().all(dim=-1).cpu().numpy()
-        index, positions = np.flatnonzero(finite), points.cpu().numpy()[finite].astype(np.float64)
+        count, finite = len(points), points.isfinite().all(dim=-1).cpu()
+        positions = points.cpu().double()[finite].numpy()
         near = min(NEIGHBOURS, len(positions) - 1)
         if near < 1:
             return cls.alone(count)
@@ -56,33 +71,41 @@ class SurfaceGraph:
         from scipy.sparse import csr_matrix, diags
         from scipy.spatial import cKDTree
 
-        others = cKDTree(positions).query(positions, k=near + 1)[1][:, 1:]
+        place = morton_order(positions)
+        index = np.concatenate([np.flatnonzero(finite.numpy())[place], np.flatnonzero(~finite.numpy())])
+        positions, met = positions[place], len(place)
+        others = cKDTree(positions).query(positions, k=near + 1, workers=-1)[1][:, 1:]
         normals = normals_of_neighbours(positions[others])
-        alike = np.abs(np.einsum("pi,pni->pn", normals, normals[others]))
-        affinity = (np.exp((alike - 1.0) / TURN) + FLOOR).astype(np.float32)
-        rows, columns = np.repeat(index, near), index[others].ravel()
-        graph = csr_matrix((affinity.ravel(), (rows, columns)), shape=(count, count))
-        graph = graph.maximum(graph.T) + diags((~finite).astype(np.float32))
+        unlike = (1.0 - np.abs(np.einsum("pi,pni->pn", normals, normals[others]))) / TURN
+        if features is not None:
+            unlike += _unlike(features.cpu()[torch.from_numpy(index[:met])], torch.from_numpy(others)) / UNLIKE
+        affinity = (np.exp(-unlike) + FLOOR).astype(np.float32)
+        rows = np.repeat(np.arange(met), near)
+        graph = csr_matrix((affinity.ravel(), (rows, others.ravel())), shape=(count, count))
+        graph = graph.maximum(graph.T) + diags((np.arange(count) >= met).astype(np.float32))
         graph = (diags(1.0 / np.asarray(graph.sum(axis=1)).ravel()) @ graph).tocsr()
         kinds = (np.int32, np.int32, np.float32)
         parts = (graph.indptr, graph.indices, graph.data)
-        return cls(SparseRows(*(torch.from_numpy(p.astype(k)) for p, k in zip(parts, kinds, strict=True))))
+        transition = SparseRows(*(torch.from_numpy(p.astype(k)) for p, k in zip(parts, kinds, strict=True)))
+        return cls(transition, torch.from_numpy(index.astype(np.int32)))
 
     @classmethod
     def alone(cls, count: int) -> SurfaceGraph:
         """Points without neighbours."""
         own = torch.arange(count + 1, dtype=torch.int32)
-        return cls(SparseRows(own, own[:-1], torch.ones(count)))
+        return cls(SparseRows(own, own[:-1], torch.ones(count)), own[:-1])
 
     @classmethod
     def checked(cls, count: int, tensors: dict[str, Tensor]) -> SurfaceGraph:
-        """The graph of so many points from the tensors of a file, by the names of `SparseRows`.
+        """The graph of so many points from the tensors of a file, by `tensors`.
 
         Raises:
             ValueError: they are those of no transition matrix.
             TypeError: there are others.
+            KeyError: one is missing.
         """
-        transition = SparseRows(**tensors)
+        order = tensors["order"]
+        transition = SparseRows(**{name: tensor for name, tensor in tensors.items() if name != "order"})
         starts, columns, values = transition
         kinds = [(tensor.dtype, tensor.ndim) for tensor in transition]
         if kinds != [(torch.int32, 1), (torch.int32, 1), (torch.float32, 1)] or len(starts) != count + 1:
@@ -95,11 +118,44 @@ class SurfaceGraph:
         sums = torch.segment_reduce(values, "sum", offsets=starts.long())
         if not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
             raise ValueError("rows that do not sum to 1")
-        return cls(transition)
+        if order.dtype != torch.int32 or not torch.equal(order.sort().values, torch.arange(count, dtype=torch.int32)):
+            raise ValueError("an order that is not one of the points")
+        return cls(transition, order)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors, by name."""
+        return {**self.transition._asdict(), "order": self.order}
 
     def propagate(self, relevancy: Float[Tensor, "*phrases points"]) -> Float[Tensor, "*phrases points"]:
         """Relevancy of each point after `STEPS` steps, computed on its logarithmic odds, which are a difference of
         cosines times the temperature; of several phrases together for little more than of one."""
-        own = torch.logit(torch.atleast_2d(relevancy.float()).T.cpu(), eps=1e-6)
-        moved = kernels.propagate(own, self.transition, RESTART, STEPS)
-        return torch.sigmoid(moved.T.to(relevancy.device)).reshape(relevancy.shape)
+        order = self.order.long()
+        own = torch.logit(torch.atleast_2d(relevancy.float()).cpu()[:, order].T.contiguous(), eps=1e-6)
+        moved = torch.empty_like(own)
+        moved[order] = torch.sigmoid(kernels.propagate(own, self.transition, RESTART, STEPS))
+        return moved.T.to(relevancy.device).reshape(relevancy.shape)
+
+
+def morton_order(points: Float[np.ndarray, "points 3"]) -> np.ndarray:
+    """Order of points along a Z-order curve (Morton 1966): what is close in space is mostly close in it."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    cells = ((points - low) / np.maximum(high - low, 1e-12) * ((1 << MORTON_BITS) - 1)).astype(np.int64)
+    keys = np.zeros(len(points), np.int64)
+    for bit in range(MORTON_BITS):
+        for axis in range(3):
+            keys |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
+    return np.argsort(keys, kind="stable")
+
+
+def _unlike(features: Float[Tensor, "points channels"], others: Tensor) -> Float[np.ndarray, "points neighbours"]:
+    """1 - cosine between the features of points and of their neighbours, less the mean of all; 0 where a point has no
+    features."""
+    known = (features != 0).any(-1)
+    centred = torch.where(known[:, None], features - features[known].mean(0), 0.0)
+    unit = F.normalize(centred.float(), dim=-1)
+    parts = [
+        1.0 - torch.einsum("pc,pnc->pn", unit[start : start + AT_ONCE], unit[others[start : start + AT_ONCE]])
+        for start in range(0, len(unit), AT_ONCE)
+    ]
+    return torch.where(known[:, None] & known[others], torch.cat(parts), 0.0).double().numpy()

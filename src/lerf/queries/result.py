@@ -154,7 +154,7 @@ class View:
     picture: ColourPicture
     """Its depth in capture units."""
     relevancy: dict[str, Float[Tensor, "height width"]]
-    """Raw relevancy 0..1 at the phrase's scale; 0 where nothing stands."""
+    """0..1, at the phrase's scale, propagated along the surface; 0 where nothing stands."""
     scales: dict[str, float]
     """Capture units."""
 

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from lerf import kernels
 from lerf.language.protocol import LanguageSource, Latent
-from lerf.queries.phrases import Phrases, peak, smallest_as_good
-from lerf.queries.relevancy import odds_of_cosines, relevancy_of_cosines
+from lerf.queries.phrases import PEAK_POINTS, Phrases, peak, smallest_as_good
 from lerf.steps import Steps
 
 KEPT_BYTES = 256_000_000
 """Codes of all scales are kept for the next phrase if they take no more."""
+LOOKS = 3
+"""Scales at which a scene is searched for all names, evenly spaced."""
+TEXTS_AT_ONCE = 128
 
 
 class ScaleSearch:
@@ -37,6 +39,24 @@ class ScaleSearch:
             self._codes[scale] = self.language.codes(self.latent, scale).half()
         return kernels.few_products(self._codes[scale].float(), self.language.project(texts))
 
+    @torch.no_grad()
+    def peaks(
+        self, texts: Float[Tensor, "texts width"], canonical: Float[Tensor, "canonical width"]
+    ) -> Float[Tensor, " texts"]:
+        """For each text its highest margin over the canonical ones anywhere, in cosines: the mean over the
+        `PEAK_POINTS` best points, at the best of `LOOKS` scales."""
+        scales, best = self.language.scales.tolist(), torch.full((len(texts),), -torch.inf, device=texts.device)
+        lost = ~self.latent.supported
+        for scale in {scales[(2 * look + 1) * len(scales) // (2 * LOOKS)] for look in range(LOOKS)}:
+            for start in range(0, len(texts), TEXTS_AT_ONCE):
+                part = slice(start, start + TEXTS_AT_ONCE)
+                cosines = self.cosines(torch.cat([texts[part], canonical]), scale)
+                margins = cosines[: -len(canonical)] - cosines[-len(canonical) :].amax(dim=0)
+                points = min(PEAK_POINTS, margins.shape[-1])
+                found = margins.masked_fill_(lost, -torch.inf).topk(points, dim=-1).values.mean(dim=-1)
+                best[part] = torch.maximum(best[part], found)
+        return best
+
 
 @torch.no_grad()
 def choose_scales(search: ScaleSearch, phrases: Phrases) -> Steps[list[float]]:
@@ -52,7 +72,7 @@ def choose_scales(search: ScaleSearch, phrases: Phrases) -> Steps[list[float]]:
     scales, peaks, unsupported = search.language.scales, [], ~search.latent.supported
     for scale in scales.tolist():
         cosines = search.cosines(phrases.vectors, scale)
-        odds = odds_of_cosines(cosines, len(phrases), phrases.temperature)
+        odds = phrases.odds(cosines)
         peaks.append(peak(odds.masked_fill_(unsupported, -torch.inf)))
         yield
     best: list[float] = scales[smallest_as_good(torch.stack(peaks, dim=-1)).cpu()].tolist()
@@ -69,7 +89,7 @@ def relevancy_at(
     for start in range(0, max(len(latent), 1), language.rays_at_once):
         part = latent[start : start + language.rays_at_once] if len(latent) > language.rays_at_once else latent
         cosines = language.cosines(part, phrases.vectors, scale)
-        parts.append(relevancy_of_cosines(cosines, len(phrases), phrases.temperature) * part.supported)
+        parts.append(torch.sigmoid(phrases.odds(cosines)) * part.supported)
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 

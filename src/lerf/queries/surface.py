@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from lerf.geometry.extent import robust_diagonal
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.cell_language import CellLanguage
 from lerf.language.protocol import LanguageSource, Latent
+from lerf.queries.known_relevancy import KnownRelevancy
+from lerf.queries.near import PointReader
 from lerf.queries.propagation import SurfaceGraph
 from lerf.queries.scales import ScaleSearch
 from lerf.radiance.surface import TracedSurface
@@ -78,6 +81,16 @@ class Surface:
         return max(JOIN_SHARE * robust_diagonal(self.contracted), self.least_cell, SMALLEST)
 
     @cached_property
+    def reader(self) -> PointReader:
+        """What the points say of places between them, no further than the cells that join points are large."""
+        return PointReader(self.contracted, self.join_size)
+
+    @cached_property
+    def known(self) -> KnownRelevancy:
+        """Relevancy of the phrases asked last."""
+        return KnownRelevancy()
+
+    @cached_property
     def scale_search(self) -> ScaleSearch:
         """What scales are chosen on."""
         return ScaleSearch(self.language, self.latent)
@@ -86,13 +99,20 @@ class Surface:
 def surface_of_rays(traced: TracedSurface, language: LanguageSource) -> Surface:
     """The surface that photos see, with what a language reads there."""
     latent = language.for_many_phrases(language.encode(traced.rays))
-    return Surface(
-        traced.rays, language, latent, SurfaceGraph.of(contract(traced.rays.median_position)), traced.depth_maps
-    )
+    graph = SurfaceGraph.of(contract(traced.rays.median_position), dense_features(language, latent))
+    return Surface(traced.rays, language, latent, graph, traced.depth_maps)
 
 
 def surface_of_cells(language: CellLanguage, depth_maps: DepthMaps) -> Surface:
     """The cells of an index as a surface: each is a ray that stops in it."""
-    rays = TracedRays.at_points(language.index.positions)
-    graph = SurfaceGraph.of(contract(language.index.positions))
-    return Surface(rays, language, language.encode_cells(), graph, depth_maps, language.index.provenance.cell_size)
+    rays, latent = TracedRays.at_points(language.index.positions), language.encode_cells()
+    graph = SurfaceGraph.of(contract(language.index.positions), dense_features(language, latent))
+    return Surface(rays, language, latent, graph, depth_maps, language.index.provenance.cell_size)
+
+
+def dense_features(language: LanguageSource, latent: Latent) -> Float[Tensor, "rays dense"] | None:
+    """Dense features along all rays of a surface, on the CPU; None where the language has none."""
+    if not language.dense_width:
+        return None
+    starts = range(0, max(len(latent), 1), language.rays_at_once)
+    return torch.cat([language.dense(latent[start : start + language.rays_at_once]).cpu() for start in starts])

@@ -2,7 +2,8 @@
 
 rgb, depth, accumulation    of the radiance
 clip, dino                  embeddings and dense features in the colours of one basis for the scene
-relevancy_i                 of phrase i, raw unless the display says otherwise
+relevancy_i                 of phrase i, propagated along the surface, in the display's range
+raw_relevancy_i             of phrase i as language has it along each pixel's ray
 centred_i                   2 r - 1 on the map's range 0..1, so that all below the tie is darkest
 composited_i                relevancy over the colours where it is above a threshold
 """
@@ -30,7 +31,8 @@ from lerf.rendering.colour_maps import (
 )
 
 PLAIN = ("rgb", "depth", "accumulation", "clip", "dino")
-OF_PHRASES = ("relevancy", "centred", "composited")
+OF_PHRASES = ("relevancy", "centred", "composited", "raw_relevancy")
+"""Kinds of outputs of a phrase."""
 Picture = Float[Tensor, "height width 3"]
 
 
@@ -64,11 +66,13 @@ class ViewMaps:
     """Along the optical axis, capture units; NaN where nothing stands."""
     accumulation: Float[Tensor, "height width"]
     relevancy: Mapping[int, Float[Tensor, "height width"]] = field(default_factory=dict)
-    """Raw, by number of the phrase."""
+    """By number of the phrase, 0..1."""
+    raw_relevancy: Mapping[int, Float[Tensor, "height width"]] = field(default_factory=dict)
+    """As language has it, before it is propagated along the surface."""
     features: Mapping[str, Float[Tensor, "height width 3"]] = field(default_factory=dict)
     """Pictures of `clip` and `dino` (`rendering.pca`)."""
     highest: Mapping[int, float] = field(default_factory=dict)
-    """Raw relevancy that the top of the colours stands for, by phrase, so that equal colours mean equal things in every
+    """Relevancy that the top of the colours stands for, by phrase, so that equal colours mean equal things in every
     view; of a phrase without, the highest of the view."""
     depth_range: tuple[float, float] | None = None
     """Depths at the ends of the colour map; by default the 1st and 99th percentile of the view."""
@@ -113,10 +117,11 @@ def paint(name: str, maps: ViewMaps, display: Display | None = None) -> tuple[Pi
         return maps.features[kind], None
     if phrase is None:
         return maps.colour, None
-    raw, highest = maps.relevancy[phrase].detach().float().cpu(), maps.highest.get(phrase)
+    found = maps.raw_relevancy if kind == "raw_relevancy" else maps.relevancy
+    raw, highest = found[phrase].detach().float().cpu(), maps.highest.get(phrase)
     if kind == "centred":
         return map_colours(centred(raw), display.colormap), Legend("relevancy, centred", 0.0, 1.0, display.colormap)
-    if kind == "relevancy":
+    if kind in ("relevancy", "raw_relevancy"):
         return relevancy_colours(raw, display, highest)
     shown, legend = relevancy_colours(raw, _composited(display), highest)
     return composite(maps.colour.detach().float().cpu(), shown, raw, display), legend

@@ -42,7 +42,7 @@ class ViewCache:
 
     def parts(self, cameras: CameraTable, index: int) -> Iterator[ViewPart]:
         """The parts of a view in order, remembered or traced; a view is kept when all of it was asked for."""
-        key = _camera_key(cameras, index)
+        key = camera_key(cameras, index)
         if key in self._kept:
             self._kept.move_to_end(key)
             yield from self._kept[key]
@@ -71,7 +71,7 @@ class ViewCache:
         return ViewPart(rays.hit, self.language.encode(rays))
 
 
-def _camera_key(cameras: CameraTable, index: int) -> bytes:
+def camera_key(cameras: CameraTable, index: int) -> bytes:
     """Everything that decides a camera's rays."""
     held = (
         cameras.positions, cameras.rotations, cameras.focal, cameras.centre, cameras.sizes, cameras.lens,

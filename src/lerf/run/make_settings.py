@@ -16,6 +16,7 @@ from lerf.files import resolved
 from lerf.run.checks import OPTION_NAMES, check_value, hints_of, option
 from lerf.run.nerfstudio_run import is_nerfstudio_run
 from lerf.run.settings import PRESETS, Preset, PresetName, TrainSettings
+from lerf.splats.names import is_splat_name
 
 ALIASES = {
     "estimator": "language.estimator",
@@ -69,7 +70,7 @@ def preset_settings(preset: str, *, data: str = "", device: str = "cpu") -> Trai
         data=data,
         preset=typing.cast(PresetName, preset),
         encoder=chosen.encoder,
-        dense="none" if chosen.language_source == "lift" else chosen.dense,
+        dense=chosen.dense,
         features=_features(chosen, chosen.encoder),
         border="edge",
         tile_ratios=None,
@@ -94,6 +95,7 @@ def changed(settings: TrainSettings, overrides: Mapping[str, Any]) -> TrainSetti
     """
     given = {_full_name(name, value): value for name, value in overrides.items()}
     steps = given.pop("steps", None)
+    given = {**_of_radiance(given), **given}
     values = {**({} if steps is None else _steps(settings, steps)), **_of_encoder(settings, given), **given}
     hints = setting_hints()
     values = {name: _converted(value, hints[name]) for name, value in values.items()}
@@ -128,12 +130,23 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
             )
         if part == "radiance_training" and settings.radiance_run:
             raise ConfigError(f"{option(name)} is for a radiance in training; leave it or --radiance out.")
+        if part == "radiance" and settings.splat is not None:
+            raise ConfigError(f"{option(name)} is for a hash grid, which a splat is not; leave it or --radiance out.")
         if lift and part in ("language", "language_training") and name not in of_lift:
             raise ConfigError(f"{option(name)} is for a language field; leave it out, or give --language field.")
         if name in ("language.dense_hidden", "language_training.dense_weight") and not regulariser:
             raise ConfigError(f"{option(name)} is for a dense regulariser; leave it out, or name one with --dense.")
+        if name == "mask_crops" and settings.masks is None:
+            raise ConfigError("--mask-crops is for masks; leave it out, or give --masks their folder.")
         if name == "radiance_training.pose_rate" and not settings.radiance_training.refine_poses:
             raise ConfigError(f"{option(name)} is for correcting poses; leave it out, or give --refine-poses.")
+        if name in ("radiance_training.point_rays", "radiance_training.point_weight") and (
+            settings.radiance_training.points != "surfaces"
+        ):
+            raise ConfigError(
+                f"{option(name)} is for rays through sparse points; leave it out, or give --radiance-training.points "
+                "surfaces."
+            )
         if name == "radiance_training.distortion_ramp" and not settings.radiance_training.distortion:
             raise ConfigError(f"{option(name)} fades in a loss of no weight; leave it or that weight of 0 out.")
 
@@ -148,7 +161,9 @@ def completed(settings: TrainSettings) -> TrainSettings:
         settings,
         data=str(resolved(Path(settings.data))),
         weights=absolute(settings.weights),
+        masks=absolute(settings.masks),
         radiance_run=absolute(settings.radiance_run),
+        radiance_transforms=absolute(settings.radiance_transforms),
         tile_ratios=None if settings.tile_ratios is None else tuple(sorted(map(float, settings.tile_ratios))),
     )
 
@@ -199,19 +214,23 @@ def _steps(settings: TrainSettings, steps: Any) -> dict[str, Any]:
     }
 
 
-def _of_encoder(settings: TrainSettings, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What follows where an encoder or the source of language is given: the regulariser and the mode of features.
+def _of_radiance(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows where a splat is the radiance: language is lifted onto its Gaussians."""
+    radiance = given.get("radiance_run")
+    return {"language_source": "lift"} if isinstance(radiance, (str, Path)) and is_splat_name(radiance) else {}
 
-    A lift has no regulariser. A field has the one that its encoder brings, so that whoever has the one has the other,
-    or else the preset's; one that is left out stays so.
+
+def _of_encoder(settings: TrainSettings, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows where an encoder or the source of language is given: the dense encoder and the mode of features.
+
+    It is the one that the encoder brings, so that whoever has the one has the other, or else the preset's; one that is
+    left out stays so.
     """
     preset = PRESETS[settings.preset]
     encoder, source = (given.get(name, getattr(settings, name)) for name in ("encoder", "language_source"))
     new_source, new_encoder = source != settings.language_source, encoder != settings.encoder
     values: dict[str, Any] = {}
-    if source == "lift":
-        values["dense"] = "none"
-    elif isinstance(encoder, str) and (new_source or (new_encoder and settings.dense != "none")):
+    if isinstance(encoder, str) and (new_source or (new_encoder and settings.dense != "none")):
         values["dense"] = COMPANIONS.get(family_of(encoder), preset.dense)
     if new_encoder and isinstance(encoder, str):
         values["features"] = _features(preset, encoder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,18 +22,24 @@ from lerf.language.cell_language import CellLanguage
 from lerf.language.cells import FILE, CellIndex, index_from_state, load_index
 from lerf.language.deferred import DeferredLanguage
 from lerf.language.field import LanguageField
+from lerf.language.gaussian_language import GaussianLanguage
 from lerf.language.per_sample import PerSampleLanguage
 from lerf.language.protocol import LanguageSource
+from lerf.radiance.hash_grid.config import RadianceConfig
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
 from lerf.radiance.nerfacto.config import NerfactoConfig
 from lerf.radiance.nerfacto.layout import check_tensors
 from lerf.radiance.nerfacto.radiance import NerfactoRadiance
 from lerf.radiance.protocol import Radiance
+from lerf.radiance.splats.gaussians import Gaussians
+from lerf.radiance.splats.radiance import SplatRadiance
+from lerf.radiance.splats.state import SPLAT, splats_from_state
 from lerf.run.differences import Difference
 from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
+from lerf.splats.splats import Splats
 
 IndexUse = Literal["auto", "require", "ignore"]
 """Whether a query answers from the baked index: where a fresh one is there, always, or never."""
@@ -39,9 +47,21 @@ USES: tuple[IndexUse, ...] = ("auto", "require", "ignore")
 TRAIN_AGAIN = "delete it and run 'lerf train' again"
 NERFACTO = "nerfacto"
 """Fact of a radiance that nerfstudio trained: its `NerfactoConfig`, and the capture frame to that of its training."""
-BAKED_FROM = {"field": "language.safetensors", "lift": "radiance.safetensors"}
+BAKED_FROM = {
+    "field": "language.safetensors", "lift": "radiance.safetensors", "gaussians": "radiance.safetensors",
+}  # fmt: skip
 """Checkpoint whose hash an index carries."""
+BOUNDS = "bounds"
+"""Fact of a radiance: near and far, normalised units, where sparse points gave them."""
 Width = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
+_Distance = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+
+
+class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Near and far of a radiance, normalised units."""
+
+    near: _Distance
+    far: _Distance
 
 
 class _Widths(msgspec.Struct):
@@ -57,13 +77,61 @@ def open_radiance(folder: RunFolder, settings: TrainSettings, scene: Scene, devi
     Raises:
         RunError: missing or unfinished.
     """
+    if is_splat(folder):
+        return SplatRadiance(Gaussians.of(open_splats(folder).moved(scene.similarity), device))
+    if NERFACTO in (folder.read_facts("radiance") or {}):
+        return _nerfacto(folder, scene, device)
+    return HashGridRadiance(open_radiance_field(folder, settings, scene, device))
+
+
+def is_splat(folder: RunFolder) -> bool:
+    """Whether a run's radiance is a splat; False where there is none yet.
+
+    Raises:
+        RunError: its checkpoint is damaged.
+    """
+    return SPLAT in (folder.read_facts("radiance") or {})
+
+
+def open_splats(folder: RunFolder) -> Splats:
+    """The splat of a run, in the capture frame.
+
+    Raises:
+        RunError: missing or damaged, or the run's radiance is none.
+    """
+    tensors, facts = folder.load_stage("radiance")
+    if SPLAT not in facts:
+        raise RunError(
+            f"The radiance of {folder.path} is no splat; give a run that 'lerf train --radiance' made of one."
+        )
+    return splats_from_state(tensors, facts[SPLAT], str(folder.path / "radiance.safetensors"), TRAIN_AGAIN)
+
+
+def open_radiance_field(folder: RunFolder, settings: TrainSettings, scene: Scene, device: str) -> RadianceField:
+    """The field of a run's finished radiance.
+
+    Raises:
+        RunError: missing, unfinished or damaged.
+    """
     tensors, facts = folder.load_stage("radiance")
     _check_finished(folder, "radiance", facts)
-    if NERFACTO in facts:
-        return _nerfacto(folder, tensors, facts[NERFACTO], scene, device)
-    sizes = settings.radiance.for_background(scene.background)
+    sizes = with_bounds(settings.radiance.for_background(scene.background), facts, str(folder.path))
     field = folder.restore_field("radiance", lambda: RadianceField(sizes, len(scene.train)), tensors)
-    return HashGridRadiance(typing.cast(RadianceField, field.to(device).eval()))
+    return typing.cast(RadianceField, field.to(device).eval())
+
+
+def with_bounds(sizes: RadianceConfig, facts: Mapping[str, Any], where: str) -> RadianceConfig:
+    """Sizes with the near and far that sparse points gave a radiance, as its checkpoint's facts have them.
+
+    Raises:
+        RunError: they are no distances.
+    """
+    if BOUNDS not in facts:
+        return sizes
+    bounds = converted(facts[BOUNDS], Bounds, where, error=RunError, remedy=TRAIN_AGAIN)
+    if bounds.near >= bounds.far:
+        raise RunError(f"The radiance of {where} begins behind its end; {TRAIN_AGAIN}.")
+    return replace(sizes, near=bounds.near, far=bounds.far)
 
 
 def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> LanguageSource:
@@ -75,7 +143,9 @@ def open_language(folder: RunFolder, settings: TrainSettings, device: str) -> La
     tensors, facts = folder.load_stage("language")
     _check_finished(folder, "language", facts)
     if "index" in facts:
-        return CellLanguage(_lifted_index(folder, tensors, facts, device), settings.language.samples)
+        index = _lifted_index(folder, tensors, facts, device)
+        kind = GaussianLanguage if index.provenance.source == "gaussians" else CellLanguage
+        return kind(index, settings.language.samples)
     path = str(folder.path / "language.safetensors")
     widths = converted(facts, _Widths, path, error=RunError, remedy=TRAIN_AGAIN)
     field = folder.restore_field(
@@ -134,9 +204,10 @@ def open_index(folder: Path | None, encoder: ImageTextEncoder, device: str, use:
     return index
 
 
-def _nerfacto(
-    folder: RunFolder, tensors: dict[str, Tensor], fact: dict[str, Any], scene: Scene, device: str
-) -> NerfactoRadiance:
+def _nerfacto(folder: RunFolder, scene: Scene, device: str) -> NerfactoRadiance:
+    tensors, facts = folder.load_stage("radiance")
+    _check_finished(folder, "radiance", facts)
+    fact = facts[NERFACTO]
     path = str(folder.path / "radiance.safetensors")
     config = converted(fact.get("config"), NerfactoConfig, path, error=RunError, remedy=TRAIN_AGAIN)
     check_tensors(tensors, config, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
@@ -12,13 +13,16 @@ from tyro.conf import Positional, arg
 from lerf.errors import ConfigError
 from lerf.language.config import LanguageConfig
 from lerf.radiance.hash_grid.config import RadianceConfig
-from lerf.ranges import Count, Positive, Range
+from lerf.ranges import ADDED, Count, Positive, Range
 from lerf.run.checks import OPTION_NAMES, check_fields, check_value, hints_of
+from lerf.splats.names import is_splat_name
 from lerf.training.schedules import LanguageTraining, RadianceTraining
 
 LanguageSource = Literal["field", "lift"]
 Missing = Literal["refuse", "skip"]
 """As in `lerf.scenes.listing`, which imports numpy; help need not wait for that."""
+RadianceFrame = Literal["capture", "nerfstudio"]
+"""Frames that the file of a splat may be in."""
 PresetName = Literal["lerf-cpu", "lerf-demo", "lerf-lite", "lerf", "lerf-big"]
 
 
@@ -29,7 +33,7 @@ class Preset:
     encoder: str
     """Image-text encoder where none is asked for."""
     dense: str
-    """Dense regulariser where none is asked for, nor an encoder that brings one (`encoders/published.py`)."""
+    """Dense encoder where none is asked for, nor an encoder that brings one (`encoders/published.py`)."""
     features: Literal["tiles", "dense"] | None = None
     """How CLIP and its kin make pyramids where nothing is asked for; None leaves it to them, and they cut tiles."""
     radiance: RadianceConfig = field(default_factory=RadianceConfig)
@@ -45,14 +49,14 @@ _NERFACTO = RadianceConfig(
     levels=16, log2_entries=19, finest=2048, hidden=64, geometry=15, colour_hidden=64, shading="per-sample", samples=48,
     render_samples=96, bins=256,
 )  # fmt: skip
-_NERFACTO_TRAINING = RadianceTraining(steps=30_000)
+_NERFACTO_TRAINING = RadianceTraining(steps=30_000, points="surfaces")
 
 PRESETS: dict[PresetName, Preset] = {
     "lerf-cpu": Preset(
         encoder="openclip",
         dense="dino",
         features="dense",
-        radiance_training=RadianceTraining(steps=3000),
+        radiance_training=RadianceTraining(steps=3000, points="surfaces"),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),
@@ -61,7 +65,7 @@ PRESETS: dict[PresetName, Preset] = {
     "lerf-demo": Preset(
         encoder="mini",
         dense="mini-map",
-        radiance_training=RadianceTraining(steps=1200, distortion_ramp=(200, 500), anneal_steps=100),
+        radiance_training=RadianceTraining(steps=1200, distortion_ramp=(200, 500), anneal_steps=100, points="surfaces"),
         language=LanguageConfig(
             grids=((8, 16, 256),), features=4, log2_entries=16, hidden=128, layers=2, dense_hidden=64, samples=8
         ),
@@ -101,8 +105,6 @@ answers better than a trained field (`docs/quality.md`)."""
 
 MEMORY = 4.0
 """Gigabytes that photos, and later features, may take unless the user says."""
-ADDED = {"added": True}
-"""Marks a setting that older runs do not have; they were made with its default."""
 
 
 def optional(metavar: str | None = None, name: str | None = None) -> Any:
@@ -131,19 +133,32 @@ class TrainSettings:
     encoder: Annotated[str, arg(metavar="ENCODER")]
     """Image-text encoder."""
     dense: Annotated[str, arg(metavar="ENCODER")]
-    """Dense regulariser of a language field, or none."""
+    """Dense encoder that regularises a language field and says along a surface what belongs together, or none."""
     features: Annotated[Literal["tiles", "dense"] | None, optional()]
     """Pyramid tile by tile, or by passes over the whole photo, the default of mini, conse and of lerf-cpu with CLIP."""
     border: Literal["edge", "zero"]
     """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
     tile_ratios: Annotated[tuple[float, ...] | None, optional("RATIO [RATIO ...]")]
     """Tile heights over the photo's height; by default the encoder's own."""
+    masks: Annotated[str | None, optional("DIR")] = field(default=None, metadata=ADDED)
+    """Folder of masks of things in the photos (docs/masks.md): where a photo has some they are embedded in place of
+    tiles, each at its own size."""
+    mask_crops: Literal["black", "blur", "context", "pool"] = field(default="black", metadata=ADDED)
+    """Only with --masks, what is around a thing when it is embedded: nothing, its blurred surroundings or what is
+    there; or the mean of the tiles under it."""
     language_source: Annotated[LanguageSource, arg(name=OPTION_NAMES["language_source"])] = field(
         default="field", metadata=ADDED
     )
     """Train a language field, or lift the photos' embeddings onto the surface in seconds, without a gradient step."""
     radiance_run: Annotated[str | None, optional("RUN", OPTION_NAMES["radiance_run"])]
-    """Run whose finished radiance is used as it is, or a nerfacto run of nerfstudio; only language is trained."""
+    """Run whose finished radiance is used as it is, a nerfacto run of nerfstudio, or a file of Gaussian splats (.ply,
+    .splat, .spz, .sog); only language is made."""
+    radiance_frame: RadianceFrame = field(default="capture", metadata=ADDED)
+    """Frame of the splat's file: the capture's, or that in which nerfstudio trains on the capture, as splatfacto
+    exports it."""
+    radiance_transforms: Annotated[str | None, optional("FILE")] = field(default=None, metadata=ADDED)
+    """With --radiance-frame nerfstudio, dataparser_transforms.json of the nerfstudio run; by default the one beside the
+    splat, or else the frame of nerfstudio's default settings."""
     device: Annotated[str, arg(metavar="DEVICE", help_behavior_hint="(default: cuda where there is one, else cpu)")]
     """cpu or cuda."""
     downscale: Annotated[Count | None, optional()]
@@ -172,10 +187,19 @@ class TrainSettings:
         check_ratios(self.tile_ratios)
         if self.radiance_training.refine_poses and self.radiance_run:
             raise ConfigError("--refine-poses moves cameras with a radiance in training; leave it out with --radiance.")
-        if self.language_source == "lift":
-            for name, given in (("dense", self.dense != "none"), ("estimator", self.language.estimator != "deferred")):
-                if given:
-                    raise ConfigError(f"--{name} is for a language field; leave it out, or give --language field.")
+        if self.radiance_frame != "capture" and self.splat is None:
+            raise ConfigError("--radiance-frame is for a file of splats; leave it out, or give one with --radiance.")
+        if self.radiance_transforms and self.radiance_frame != "nerfstudio":
+            raise ConfigError(
+                "--radiance-transforms tells a frame of nerfstudio; give --radiance-frame nerfstudio too."
+            )
+        if self.language_source == "lift" and self.language.estimator != "deferred":
+            raise ConfigError("--estimator is for a language field; leave it out, or give --language field.")
+
+    @property
+    def splat(self) -> Path | None:
+        """The file of splats that is the radiance; None where that is trained or another run's."""
+        return Path(self.radiance_run) if self.radiance_run and is_splat_name(self.radiance_run) else None
 
     @property
     def memory_bytes(self) -> int:

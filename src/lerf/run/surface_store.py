@@ -25,7 +25,7 @@ from lerf.run.folder import FORMAT
 from lerf.steps import Steps
 from lerf.tensor_files import TensorFile, write_tensors
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of what is in the file, which is a stage's checkpoint for the run; of another version it is made again."""
 FILE, CELLS_FILE = "surface.safetensors", "surface_cells.safetensors"
 
@@ -72,7 +72,7 @@ def _write(path: Path, key: dict[str, str], surface: Surface, facts: dict[str, A
     own = {name: tensor for name, tensor in surface.latent.tensors.items() if name not in shared}
     tensors |= {f"latent.{name}": tensor for name, tensor in own.items()}
     tensors |= {"low": surface.latent.low, "high": surface.latent.high}
-    tensors |= {f"graph.{name}": tensor for name, tensor in surface.graph.transition._asdict().items()}
+    tensors |= {f"graph.{name}": tensor for name, tensor in surface.graph.tensors.items()}
     tensors |= {f"depth.{photo}": depth for photo, depth in surface.depth_maps.items()}
     about = {"sources": key, "shared": shared, "least_cell": surface.least_cell, "layout": LAYOUT, "finished": True}
     # As a stage's checkpoint (`run/folder.py`).

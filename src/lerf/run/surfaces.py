@@ -18,7 +18,7 @@ from lerf.queries.answer import PhraseAnswer
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases
 from lerf.queries.result import IndexNote
-from lerf.queries.scales import relevancy_at
+from lerf.queries.scales import ScaleSearch, relevancy_at
 from lerf.queries.surface import Surface, surface_of_cells, surface_of_rays
 from lerf.radiance.protocol import Radiance
 from lerf.radiance.surface import trace_surface
@@ -50,6 +50,10 @@ class Surfaces:
     def open(self, use: IndexUse = "auto") -> Surface:
         """Who answers; see `open_steps`."""
         return finish(self.open_steps(use))
+
+    def search(self) -> ScaleSearch:
+        """What tells how well the scene shows texts."""
+        return self.open().scale_search
 
     def open_steps(self, use: IndexUse = "auto") -> Steps[Surface]:
         """The cells of the baked index where it is used, else the run's language; a step is a photo that is traced.

@@ -13,6 +13,7 @@ from torch import Tensor
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.errors import SceneError
 from lerf.files import require_writable
+from lerf.masks.store import EmbeddedMasks
 from lerf.pyramids.manifest import FOLDER, cache_root
 from lerf.pyramids.plan import PyramidOptions, dense_fingerprint, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
@@ -21,6 +22,7 @@ from lerf.run.report import reported
 from lerf.run.settings import check_border
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import capture_fingerprint
+from lerf.stages.mask_targets import embedded_masks, masks_fingerprint, masks_of, told
 from lerf.stages.prepare import note_reduced
 from lerf.stages.stage import Context
 
@@ -32,6 +34,8 @@ class TrainingPyramids:
     image_text: PyramidStore
     dense: PyramidStore | None
     """The dense regulariser's maps."""
+    masks: list[EmbeddedMasks | None] | None
+    """Masks of the photos with their embeddings; None where nobody asked for any."""
     pixel_factors: Float[Tensor, "photos 2"]
     """Size of the photos that were embedded over that of the scene's, (x, y)."""
 
@@ -56,20 +60,32 @@ class FeatureStage:
     def decided_by(self, context: Context) -> dict[str, Any]:
         settings = context.settings
         others = dense_fingerprint(context.encoder, mode_in_use(context.encoder, settings.features))
-        return ({} if others is None else {"dense_features": others}) | {
-            "capture": capture_fingerprint(context.scene),
-            "downscale": settings.downscale,
-            "encoder": context.encoder.fingerprint,
-            "dense": context.dense.fingerprint if context.dense else None,
-            "features": settings.features,
-            "border": settings.border,
-            "tile_ratios": settings.tile_ratios,
-        }
+        masks = {}
+        if settings.masks is not None:
+            content = masks_fingerprint(masks_of(context.scene, settings))
+            masks = {"masks": content, "mask_crops": settings.mask_crops}
+        return (
+            ({} if others is None else {"dense_features": others})
+            | masks
+            | {
+                "capture": capture_fingerprint(context.scene),
+                "downscale": settings.downscale,
+                "encoder": context.encoder.fingerprint,
+                "dense": context.dense.fingerprint if context.dense else None,
+                "features": settings.features,
+                "border": settings.border,
+                "tile_ratios": settings.tile_ratios,
+            }
+        )
 
     def check(self, context: Context) -> None:
-        """Refuse features that the encoder cannot make, and a cache that cannot be written."""
+        """Refuse features that the encoder cannot make, masks that are not there, a cache that cannot be written."""
         check_border(mode_in_use(context.encoder, context.settings.features), context.settings.border)
         require_writable(cache_root() / FOLDER, "set LERF_CACHE to another folder")
+        if context.settings.masks is not None:
+            said = told(masks_of(context.scene, context.settings), context.settings.masks)
+            if said is not None:
+                context.reporter.note(said)
 
     def run(self, context: Context) -> None:
         sharp = context.originals or context.scene
@@ -81,7 +97,9 @@ class FeatureStage:
             note_reduced(context.reporter, error)
             sharp = context.scene
             stores = _stores(context, sharp)
-        self._pyramids = TrainingPyramids(*stores, _pixel_factors(sharp, context.scene, context.settings.device))
+        self._pyramids = TrainingPyramids(
+            *stores, _masks(context, sharp), _pixel_factors(sharp, context.scene, context.settings.device)
+        )
 
 
 def _stores(context: Context, scene: Scene) -> tuple[PyramidStore, PyramidStore | None]:
@@ -91,6 +109,16 @@ def _stores(context: Context, scene: Scene) -> tuple[PyramidStore, PyramidStore 
     image_text = _store(context, photos, context.encoder, options)
     dense = None if context.dense is None else _store(context, photos, context.dense, PyramidOptions())
     return image_text, dense
+
+
+def _masks(context: Context, scene: Scene) -> list[EmbeddedMasks | None] | None:
+    """Masks of the photos and what the encoder says of them."""
+    settings, reporter = context.settings, context.reporter
+    if settings.masks is None:
+        return None
+    files = masks_of(context.scene, settings)
+    with reported(reporter, f"masks ({context.encoder.name})", len(files)) as progress:
+        return embedded_masks(TrainingPhotos(scene), files, context.encoder, settings, settings.device, progress)
 
 
 def _store(

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lerf.ranges import ADDED
 from lerf.run.differences import differences
-from lerf.run.settings import ADDED, to_plain
+from lerf.run.settings import to_plain
 from lerf.scenes.scene import Scene
 
 DIGITS = 24

@@ -13,6 +13,7 @@ from lerf.run.folder import StageName
 from lerf.run.report import reported
 from lerf.stages.features import FeatureStage
 from lerf.stages.keys import settings_part
+from lerf.stages.mask_targets import with_masks
 from lerf.stages.radiance import TrainedRadiance, open_radiance
 from lerf.stages.stage import Context
 from lerf.stages.steps import resume_trainer, run_steps, save_trained
@@ -48,7 +49,8 @@ class LanguageFieldStage:
     def run(self, context: Context) -> None:
         settings, pyramids = context.settings, self.features.pyramids
         stores = [pyramids.image_text] + ([pyramids.dense] if pyramids.dense else [])
-        targets, *others = open_tables(stores, settings.memory_bytes, settings.device)
+        tiles, *others = open_tables(stores, settings.memory_bytes, settings.device)
+        targets = tiles if pyramids.masks is None else with_masks(tiles, pyramids.masks, settings.device)
         dense = others[0] if others else None
         pool = _drawn_pool(context, open_radiance(context))
         field = _new_field(context, pool, targets, dense)
@@ -57,7 +59,7 @@ class LanguageFieldStage:
         aligned = RayPool(pool.rays, pool.train_index, pixels, pool.height_per_depth)
         trainer = LanguageTrainer(
             field, settings.language_training, aligned, targets, dense, settings.seed + 3,
-            _resident_rays(context, pool, [targets, *others]),
+            _resident_rays(context, pool, [tiles, *others]),
         )  # fmt: skip
         resume_trainer(context, self.name, trainer)
         facts = {"width": targets.width, "dense_width": dense.width if dense else 0}

@@ -8,10 +8,13 @@ from lerf.files import sha256_of
 from lerf.language.cells import index_state
 from lerf.language.lift import LiftInputs, lift
 from lerf.pyramids.lookup import open_photo_by_photo
+from lerf.radiance.splats.radiance import SplatRadiance
 from lerf.radiance.surface import trace_surface
 from lerf.run.folder import StageName
 from lerf.run.report import reported
 from lerf.stages.features import FeatureStage
+from lerf.stages.gaussian_lift import lift_splat
+from lerf.stages.mask_targets import with_masks
 from lerf.stages.radiance import open_radiance
 from lerf.stages.stage import Context
 from lerf.steps import finish
@@ -37,10 +40,17 @@ class LanguageLiftStage:
     def run(self, context: Context) -> None:
         settings, pyramids = context.settings, self.features.pyramids
         radiance, samples = open_radiance(context), settings.language.samples
+        if isinstance(radiance.source, SplatRadiance):
+            lift_splat(context, self.name, radiance, pyramids)
+            return
         train = radiance.scene.train
-        targets = open_photo_by_photo(pyramids.image_text, settings.memory_bytes, settings.device)
+        budget = settings.memory_bytes
+        targets = open_photo_by_photo(pyramids.image_text, budget, settings.device)
+        dense = None if pyramids.dense is None else open_photo_by_photo(pyramids.dense, budget, settings.device)
+        if pyramids.masks is not None:
+            targets = with_masks(targets, pyramids.masks, settings.device)
         surface = finish(trace_surface(radiance.source, radiance.cameras, train, samples))
-        inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder)
+        inputs = LiftInputs(surface, radiance.source, radiance.cameras, train, samples, context.encoder, dense)
         with reported(context.reporter, self.name, len(train)) as progress:
             checkpoint = sha256_of(context.run.path / "radiance.safetensors")
             index = lift(inputs, targets, checkpoint, pixel_factors=pyramids.pixel_factors, progress=progress)

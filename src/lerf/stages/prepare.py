@@ -37,9 +37,17 @@ FINGERPRINTS = ("encoder_fingerprint", "dense_fingerprint")
 
 
 def open_context(
-    settings: TrainSettings, run: RunFolder, *, offline: bool, reporter: Reporter, save_seconds: float
+    settings: TrainSettings,
+    run: RunFolder,
+    *,
+    offline: bool,
+    reporter: Reporter,
+    save_seconds: float,
+    scene: Scene | None = None,
 ) -> Context:
     """Read the capture and load the encoders; nothing is written but weights that are fetched.
+
+    `scene` is the capture where it has been loaded as the settings say: the headers of many photos take a while.
 
     Raises:
         SceneError: bad capture.
@@ -47,8 +55,9 @@ def open_context(
     """
     weights = Path(settings.weights) if settings.weights else None
     require_encoders(settings, offline, reporter)
-    with reported_if_slow(reporter, READING) as progress:
-        scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
+    if scene is None:
+        with reported_if_slow(reporter, READING) as progress:
+            scene = load_scene(settings.data, settings.downscale, settings.missing, progress)
     for note in fit_notes(scene):
         warnings.warn(note, LerfWarning, stacklevel=2)
     return Context(

@@ -18,14 +18,15 @@ from lerf.run.capture_record import changes, record_of_run
 from lerf.run.differences import differences, listed
 from lerf.run.folder import RunFolder, StageName
 from lerf.run.nerfstudio_run import is_nerfstudio_run
-from lerf.run.open_run import NERFACTO
-from lerf.run.open_run import open_radiance as opened_radiance
+from lerf.run.open_run import NERFACTO, is_splat
+from lerf.run.open_run import open_radiance as open_source
 from lerf.run.report import reported
 from lerf.run.settings import to_plain
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import capture_fingerprint, settings_part
 from lerf.stages.nerfacto import lent_nerfacto, note_unused
 from lerf.stages.refined_poses import apply_refined_poses, new_pose_refinement
+from lerf.stages.sparse_prior import SparsePrior, sparse_prior
 from lerf.stages.stage import Context
 from lerf.stages.steps import resume_trainer, run_steps, save_trained
 from lerf.training.checkpoint import trained_state
@@ -66,8 +67,9 @@ class RadianceStage:
             apply_refined_poses(context, tensors)
             context.save_stage(self.name, tensors, facts)
             return
+        points = sparse_prior(context)
         pixels = _decoded(context)
-        trainer = self._trainer(context)
+        trainer = self._trainer(context, points)
         resume_trainer(context, self.name, trainer)
 
         def step() -> dict[str, float]:
@@ -76,19 +78,19 @@ class RadianceStage:
             values["psnr"] = -10.0 * math.log10(max(values.pop("colour_loss"), 1e-10))
             return values
 
-        run_steps(context, self.name, trainer, step, context.settings.radiance_training.steps)
+        run_steps(context, self.name, trainer, step, context.settings.radiance_training.steps, points.facts)
         pixels.release()
         # The scene comes first: a run whose radiance is finished has the cameras that belong to it.
         apply_refined_poses(context, trained_state(trainer))
-        save_trained(context, self.name, trainer)
+        save_trained(context, self.name, trainer, points.facts)
 
-    def _trainer(self, context: Context) -> RadianceTrainer:
+    def _trainer(self, context: Context, points: SparsePrior) -> RadianceTrainer:
         settings, scene = context.settings, context.scene
         torch.manual_seed(settings.seed)
-        field = RadianceField(settings.radiance.for_background(scene.background), len(scene.train))
+        field = RadianceField(points.sizes, len(scene.train))
         field = field.to(settings.device)
         poses = new_pose_refinement(scene, settings.device) if settings.radiance_training.refine_poses else None
-        return RadianceTrainer(field, settings.radiance_training, settings.seed, poses)
+        return RadianceTrainer(field, settings.radiance_training, settings.seed, poses, points.rays)
 
 
 def _decoded(context: Context) -> PixelPool:
@@ -149,6 +151,6 @@ def open_radiance(context: Context) -> TrainedRadiance:
         RunError: missing, unfinished or damaged.
     """
     run, settings = context.run, context.settings
-    source = opened_radiance(run, settings, context.scene, settings.device)
-    scene = apply_refined_poses(context, run.load_stage("radiance")[0])
+    source = open_source(run, settings, context.scene, settings.device)
+    scene = context.scene if is_splat(run) else apply_refined_poses(context, run.load_stage("radiance")[0])
     return TrainedRadiance(source, scene, camera_table(scene, settings.device))

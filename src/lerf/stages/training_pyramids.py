@@ -20,6 +20,8 @@ from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
+from lerf.stages.features import TrainingPhotos
+from lerf.stages.mask_targets import embedded_masks, masks_of, with_masks
 from lerf.stages.originals import read_originals
 
 
@@ -69,7 +71,11 @@ def training_pyramids(
         [sharp.camera.width / photo.camera.width, sharp.camera.height / photo.camera.height]
         for sharp, photo in zip(theirs, ours, strict=True)
     ]
-    return open_photo_by_photo(store, settings.memory_bytes, device), torch.tensor(factors)
+    table = open_photo_by_photo(store, settings.memory_bytes, device)
+    if settings.masks is not None:
+        masks = embedded_masks(TrainingPhotos(capture), masks_of(capture, settings), encoder, settings, device)
+        table = with_masks(table, masks, device)
+    return table, torch.tensor(factors)
 
 
 def _as_used(settings: TrainSettings) -> Scene:

@@ -35,3 +35,19 @@ def huber(
 def squared_error(predicted: Float[Tensor, "rays width"], target: Float[Tensor, "rays width"]) -> Float[Tensor, ""]:
     """Squared error summed over channels, mean over rays: the loss of the dense regulariser."""
     return F.mse_loss(predicted, target, reduction="sum") / len(predicted)
+
+
+OUTLIERS = 0.02
+"""Share of sparse points that are believed to be wrong: a ray that cannot end at its point costs no more than that."""
+
+
+def stopping(
+    before: Float[Tensor, " rays"], inside: Float[Tensor, " rays"], confidence: Float[Tensor, " rays"]
+) -> Float[Tensor, ""]:
+    """Mean surprise that rays end where they do, -log of its likelihood, weighted by confidence.
+
+    A ray ends in a box with the likelihood exp(-before) (1 - exp(-inside)), of the optical depths before the box and in
+    it (the likelihood of Deng et al. 2022, "Depth-supervised NeRF").
+    """
+    likelihood = torch.exp(-before) * -torch.expm1(-inside)
+    return -(confidence * torch.log(likelihood + OUTLIERS)).mean()

@@ -16,6 +16,7 @@ from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.pose_refinement import PoseRefinement
 from lerf.training import losses
 from lerf.training.optimiser import SparseAdam, exponential_decay
+from lerf.training.point_rays import PIECES_BEFORE, PointRays
 from lerf.training.schedules import RadianceTraining
 
 LARGEST_TENSOR = 1 << 24
@@ -40,9 +41,16 @@ class RadianceTrainer:
     """Holds the optimiser state and the random generator, so that a saved trainer continues exactly."""
 
     def __init__(
-        self, field: RadianceField, config: RadianceTraining, seed: int, poses: PoseRefinement | None = None
+        self,
+        field: RadianceField,
+        config: RadianceTraining,
+        seed: int,
+        poses: PoseRefinement | None = None,
+        points: PointRays | None = None,
     ) -> None:
+        """`points` are rays that must end where they say, besides showing the photos' colours."""
         self.field, self.config, self.poses = field, config, poses
+        self.points = None if points is None else points.beyond(field.config.near)
         self.generator = torch.Generator().manual_seed(seed)
         self.table = SparseAdam(field.grid)
         networks = [p for p in field.parameters() if p is not field.grid.table and p is not field.log_gain]
@@ -66,6 +74,9 @@ class RadianceTrainer:
         c, step, field = self.config, self.step_count, self.field
         batch = draw(c.rays, self.generator)
         rays = self.poses(batch.rays, batch.train_index) if self.poses else batch.rays
+        if c.level_share:
+            # From the step alone, so that a training that goes on does what one without a break does.
+            field.open_levels(min(step / (c.level_share * c.steps), 1.0))
         if step % c.grid_every == 0:
             field.refresh_density_grid(c.grid_cells, c.grid_decay, self.generator)
         jitter = torch.rand(len(batch.rays), generator=self.generator).to(batch.colours.device)
@@ -88,7 +99,9 @@ class RadianceTrainer:
             # Corrected poses are shared by all parts.
             loss.backward(retain_graph=self.poses is not None and number < len(parts) - 1)
             colour_loss += share * float(part_loss.detach())
-            seen.append((out.positions.detach(), out.densities.detach()))
+            seen.append((out.positions.detach().flatten(0, 1), out.densities.detach().flatten()))
+        if self.points is not None and len(self.points):
+            seen.append(self._end_at_points(self.points))
         positions, densities = (torch.cat(each) for each in zip(*seen, strict=True))
         field.note_densities(positions, densities, c.sample_decay)
         rate = exponential_decay(step, c.steps, c.rate, c.final_rate, warmup=50)
@@ -99,6 +112,16 @@ class RadianceTrainer:
         self.dense.zero_grad(set_to_none=True)
         self.step_count += 1
         return {"colour_loss": colour_loss, "rays": float(len(batch.rays))}
+
+    def _end_at_points(self, points: PointRays) -> tuple[Tensor, Tensor]:
+        """Add the gradient of rays that must end at points; their samples and densities, without gradients."""
+        c = self.config
+        drawn = points.draw(c.point_rays, self.field.config.near, self.generator)
+        density = self.field.density(drawn.positions.reshape(-1, 3))[0].view_as(drawn.lengths)
+        depths = density * drawn.lengths
+        before, inside = depths[:, :PIECES_BEFORE].sum(-1), depths[:, PIECES_BEFORE:].sum(-1)
+        (c.point_weight * losses.stopping(before, inside, drawn.confidence)).backward()
+        return drawn.positions.flatten(0, 1), density.detach().flatten()
 
 
 def _parts(rays: int, numbers: int, device: torch.device) -> list[slice]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from lerf.ranges import Count, NotNegative, NotNegativeCount, Positive, Share
+from lerf.ranges import ADDED, Count, NotNegative, NotNegativeCount, Positive, Range, Share
+
+UseOfPoints = Literal["none", "bounds", "surfaces"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class RadianceTraining:
     """Also correct the training cameras' poses by small motions."""
     pose_rate: NotNegative = 0.05
     """Learning rate of the pose corrections as a share of the table's."""
+    level_share: Annotated[float, Range(0, 0.9)] = field(default=0.0, metadata=ADDED)
+    """Share of the steps during which levels of the hash grid come in, coarse ones first; 0 has all at once."""
+    points: UseOfPoints = field(default="none", metadata=ADDED)
+    """What the capture's sparse 3D points are for, where it has any: none, near and far, or also where rays end."""
+    point_rays: Count = field(default=256, metadata=ADDED)
+    """Rays of a step that must end at sparse points."""
+    point_weight: NotNegative = field(default=1e-2, metadata=ADDED)
+    """Weight of the loss on rays that must end at sparse points."""
 
 
 @dataclass(frozen=True)

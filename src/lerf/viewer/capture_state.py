@@ -1,6 +1,6 @@
 """What all pages of a capture look at: its cameras, its sparse points, small copies of its photos, and what was found.
 
-Small copies are decoded, and the capture is inspected, on a thread of their own that begins when the first page opens.
+Small copies are decoded, and the capture is inspected, on a thread of their own that begins with the first listener.
 """
 
 from __future__ import annotations

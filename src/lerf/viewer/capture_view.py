@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
 
 from lerf.geometry.camera import Camera
 from lerf.viewer.backdrop import backdrop
 from lerf.viewer.capture_layout import layout_of
-from lerf.viewer.capture_state import CaptureState
+from lerf.viewer.capture_state import CaptureState, camera_positions
 from lerf.viewer.flights import Flights, calling
 from lerf.viewer.geometry import Pose, wxyz_of
 
@@ -24,6 +25,10 @@ BEHIND_ALL = 160.0
 """Depth of a photo behind the points; the page cannot show more than 167."""
 JPEG_QUALITY = 85
 BACKDROP_ROWS = 720
+LARGEST_DISC = 0.015
+"""Size of a point over its distance from the nearest photo's place: larger ones would hide what that photo shows."""
+SHELLS = 9
+"""Groups of points, each half as far from the nearest photo as the one before; of a group all have one size."""
 THROUGH = 0.4
 """Size of points over what is asked for, while the page looks through a photo."""
 
@@ -38,7 +43,8 @@ class CaptureView(Flights):
         self._frusta: dict[int, Any] = {}
         self._lines: list[Any] = []
         self._ground: list[Any] = []
-        self._cloud: Any = None
+        self._clouds: list[tuple[Any, float]] = []
+        """Groups of points, and how large those of a group may be."""
         self._entered: int | None = None
         self._photos_visible = self._points_visible = self._ground_visible = True
         self._point_size = self.layout.point
@@ -79,11 +85,17 @@ class CaptureView(Flights):
 
     def _draw_points(self) -> None:
         cloud = self.state.cloud
-        if cloud is not None:
-            self._cloud = self.client.scene.add_point_cloud(
-                "/capture/points", cloud.points, cloud.colours, point_size=self.layout.point, point_shape="circle",
+        if cloud is None:
+            return
+        shell = shells_of(cloud.points, camera_positions(self.state.scene), self.layout.reach)
+        for number in np.unique(shell).tolist():
+            own, largest = shell == number, LARGEST_DISC * self.layout.reach * 0.5**number
+            handle = self.client.scene.add_point_cloud(
+                f"/capture/points/{number}", cloud.points[own], cloud.colours[own],
+                point_size=min(self.layout.point, largest), point_shape="circle",
                 precision="float32", point_shading="flat",
             )  # fmt: skip
+            self._clouds.append((handle, largest))
 
     def _draw_ground(self) -> None:
         (x, y, _), side, height = self.layout.middle, 2.4 * self.layout.reach, self.layout.ground
@@ -150,9 +162,9 @@ class CaptureView(Flights):
                 handle.visible = self._photos_visible and not through
             for handle in self._ground:
                 handle.visible = self._ground_visible and not through
-            if self._cloud is not None:
-                self._cloud.visible = self._points_visible
-                self._cloud.point_size = self._point_size * (THROUGH if through else 1.0)
+            for handle, largest in self._clouds:
+                handle.visible = self._points_visible
+                handle.point_size = min(self._point_size * (THROUGH if through else 1.0), largest)
 
     def set_size(self, factor: float) -> None:
         """How large frusta are, over half the distance from one to the next."""
@@ -204,6 +216,16 @@ class CaptureView(Flights):
 
     def show_keyframes(self, poses: Sequence[tuple[Float[np.ndarray, "3 4"], float, float]]) -> None:
         """A page of a capture records no path."""
+
+
+def shells_of(
+    points: Float[np.ndarray, "points 3"], cameras: Float[np.ndarray, "cameras 3"], reach: float
+) -> Int[np.ndarray, " points"]:
+    """Of each point the number n of its group: `reach` / 2^n or more from any camera, or n is the last."""
+    nearest = np.asarray(cKDTree(cameras).query(points)[0])
+    number = np.ceil(-np.log2(np.maximum(nearest / reach, 2.0**-SHELLS)))
+    shells: Int[np.ndarray, " points"] = np.clip(number, 0, SHELLS - 1).astype(np.int64)
+    return shells
 
 
 def frustum_depth(camera: Camera, size: float) -> float:

@@ -123,9 +123,9 @@ class Drawer:
         colours, legend = torch.from_numpy(points.colours), None
         if phrase is not None and asked is not None and phrase < len(asked.states):
             state = asked.states[phrase]
-            raw = torch.from_numpy(self.scene.point_relevancy(state))
-            shown, legend = relevancy_colours(raw, display, state.highest)
-            colours = composite(colours, shown, raw, display) if kind == "composited" else shown
+            values = torch.from_numpy(self.scene.point_relevancy(state, raw=kind == "raw_relevancy"))
+            shown, legend = relevancy_colours(values, display, state.highest)
+            colours = composite(colours, shown, values, display) if kind == "composited" else shown
         elif kind in ("clip", "dino") and self.scene.model is not None:
             colours = torch.from_numpy(self.scene.feature_points[kind])
         return Drawn(to_bytes(colours), legend, None, True)
@@ -168,7 +168,8 @@ class Drawer:
         kind, phrase = parse(display.output)
         if phrase is not None and asked is not None and phrase < len(asked.states):
             state = asked.states[phrase]
-            return (asked.key, state.answer.text, state.scale) in frame.scored
+            name = asked.key, state.answer.text, state.scale
+            return ("raw", *name) in frame.raw if kind == "raw_relevancy" else name in frame.scored
         return kind not in ("clip", "dino") or kind in frame.features
 
     def _paint(
@@ -177,20 +178,25 @@ class Drawer:
         """The picture that the display asks for, and its legend; colours where there is nothing to show of a phrase."""
         output, model = display.output, self.scene.model
         kind, phrase = parse(output)
-        relevancy, highest = {}, {}
+        relevancy, raw, highest = {}, {}, {}
         if phrase is not None:
             if asked is None or phrase >= len(asked.states) or model is None:
                 output = "rgb"
             else:
-                yield from frames.score(model.views, frame, asked.phrases, asked.scales, asked.key)
                 state = asked.states[phrase]
-                relevancy[phrase] = frame.scored[asked.key, state.answer.text, state.scale]
                 highest[phrase] = state.highest
+                if kind == "raw_relevancy":
+                    yield from frames.score_raw(model.views, frame, asked.phrases, phrase, state.scale, asked.key)
+                    raw[phrase] = next(iter(frame.raw.values()))
+                else:
+                    surface = yield from self.scene.surface()
+                    yield from frames.score(surface, frame, asked.phrases, asked.scales, asked.key)
+                    relevancy[phrase] = frame.scored[asked.key, state.answer.text, state.scale]
         elif kind in ("clip", "dino") and not (yield from self._add_features(frame, kind)):
             output = "rgb"
         picture = frame.picture
         depth = picture.depth / self.scene.unit
-        maps = ViewMaps(picture.colour, depth, picture.accumulation, relevancy, frame.features, highest)
+        maps = ViewMaps(picture.colour, depth, picture.accumulation, relevancy, raw, frame.features, highest)
         painted, legend = paint(output, maps, display)
         return to_bytes(painted), legend
 

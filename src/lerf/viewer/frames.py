@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from lerf.geometry.camera import Camera
 from lerf.geometry.camera_table import CameraTable
-from lerf.queries.maps import relevancy_maps
+from lerf.queries.maps import near_pixels, raw_relevancy_maps, relevancy_maps
+from lerf.queries.near import Near
 from lerf.queries.phrases import Phrases
+from lerf.queries.surface import Surface
 from lerf.radiance.protocol import ColourPicture, Radiance
 from lerf.rendering.view_cache import ViewCache
 from lerf.steps import Steps
@@ -30,7 +32,11 @@ class Frame:
     """Normalised frame."""
     picture: ColourPicture
     scored: dict[Any, Float[Tensor, "_height _width"]] = field(default_factory=dict)
-    """Raw relevancy by phrase and settings."""
+    """Relevancy by phrase and settings."""
+    raw: dict[Any, Float[Tensor, "_height _width"]] = field(default_factory=dict)
+    """Raw relevancy of the phrase that it was asked for last."""
+    near: Near | None = None
+    """The surface's points next to what its pixels show, once relevancy was asked for."""
     features: dict[str, Float[Tensor, "_height _width 3"]] = field(default_factory=dict)
     """Pictures of the embeddings (`clip`) and of the dense features (`dino`)."""
 
@@ -52,16 +58,27 @@ def render_frame(radiance: Radiance, camera: Camera, device: str, samples: int |
     return Frame(camera, (yield from radiance.render(table, 0, samples)))
 
 
-def score(views: ViewCache, frame: Frame, phrases: Phrases, scales: Sequence[float], key: Any) -> Steps[None]:
-    """Relevancy of phrases at their scales (normalised units), kept in the frame under (key, text, scale)."""
+def score(surface: Surface, frame: Frame, phrases: Phrases, scales: Sequence[float], key: Any) -> Steps[None]:
+    """Relevancy of phrases at their scales (normalised units), kept in the frame under (key, text, scale).
+
+    Where the pixels read the surface is found out once a frame.
+    """
     wanted = {(key, text, scale): row for row, (text, scale) in enumerate(zip(phrases.texts, scales, strict=True))}
     # Only what this picture is asked now is kept: one map a phrase, not one for every scale that was ever tried.
     frame.scored = {name: value for name, value in frame.scored.items() if name in wanted}
-    missing = {name: row for name, row in wanted.items() if name not in frame.scored}
-    if missing:
-        if phrases.exclusive:  # each depends on all
-            missing = wanted
-        rows = list(missing.values())
-        chosen, at = phrases.chosen(rows), [scales[row] for row in rows]
-        maps = yield from relevancy_maps(views, frame.cameras, 0, chosen, at)
-        frame.scored.update(zip(missing, maps, strict=True))
+    if wanted.keys() <= frame.scored.keys():
+        return
+    if frame.near is None:
+        frame.near = yield from near_pixels(surface, frame.cameras, 0, frame.picture.depth)
+    maps = yield from relevancy_maps(surface, frame.near, frame.size, phrases, scales)
+    frame.scored.update(zip(wanted, maps, strict=True))
+
+
+def score_raw(views: ViewCache, frame: Frame, phrases: Phrases, row: int, scale: float, key: Any) -> Steps[None]:
+    """Raw relevancy of one of the phrases at its scale, kept in the frame under ("raw", key, text, scale); of exclusive
+    phrases it is that of the phrase alone."""
+    name = ("raw", key, phrases.texts[row], scale)
+    if name not in frame.raw:
+        alone = replace(phrases.chosen([row]), exclusive=False)
+        maps = yield from raw_relevancy_maps(views, frame.cameras, 0, alone, [scale])
+        frame.raw = {name: maps[0]}

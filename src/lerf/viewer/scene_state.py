@@ -24,8 +24,7 @@ from lerf.loading import load
 from lerf.model import Model
 from lerf.queries.phrases import Phrases
 from lerf.queries.result import Answer
-from lerf.queries.scales import relevancy_at
-from lerf.queries.surface import DepthMaps
+from lerf.queries.surface import DepthMaps, Surface
 from lerf.radiance.protocol import Radiance
 from lerf.radiance.surface import TracedSurface, trace_surface
 from lerf.rendering.features import feature_bases, surface_features
@@ -34,7 +33,7 @@ from lerf.run.device import choose_device
 from lerf.run.folder import RunFolder
 from lerf.run.open_run import IndexUse, open_radiance
 from lerf.scenes.scene import Scene
-from lerf.steps import Steps
+from lerf.steps import Steps, finish
 from lerf.viewer.frames import MOVING_SAMPLES
 from lerf.viewer.jobs import Urgency
 from lerf.viewer.words import in_words
@@ -70,9 +69,11 @@ class PhraseState:
     automatic: bool
     """Whether the scale was chosen here and not by the page."""
     highest: float
-    """Raw relevancy of the most relevant point of the scene."""
+    """Relevancy of the most relevant point of the scene."""
     relevancy: Float[Tensor, " points"]
-    """Raw, of the points of the surface that answers."""
+    """Of the points of the surface that answers, propagated along it."""
+    raw: Float[Tensor, " points"]
+    """The same before the propagation."""
 
 
 class SceneState:
@@ -180,14 +181,24 @@ class SceneState:
         scales = [None if scale is None else scale / self.unit for scale in given]
         found = yield from self.model.answer(phrases, threshold, scales, self._use)
         return [
-            PhraseState(own.answer, own.scale, scale is None, float(own.relevancy.max()), own.relevancy)
+            PhraseState(own.answer, own.scale, scale is None, float(own.relevancy.max()), own.relevancy, own.raw)
             for own, scale in zip(found, given, strict=True)
         ]
 
-    def point_relevancy(self, state: PhraseState) -> Float32[np.ndarray, " points"]:
-        """Raw relevancy of the points shown; 0 where nothing answers."""
+    def surface(self) -> Steps[Surface]:
+        """The surface that answers phrases.
+
+        Raises:
+            QueryError: the run has no language.
+        """
+        if self.model is None:
+            raise QueryError(self.lacking)
+        return (yield from self.model.surfaces.open_steps(self._use))
+
+    def point_relevancy(self, state: PhraseState, raw: bool = False) -> Float32[np.ndarray, " points"]:
+        """Relevancy of the points shown, or what it was before the propagation; 0 where nothing answers."""
         assert self.points is not None
-        scores = state.relevancy
+        scores = state.raw if raw else state.relevancy
         if self.points.answering is not None:
             scores = torch.where(self.points.answering >= 0, scores[self.points.answering], 0.0)
         return scores.cpu().numpy().astype(np.float32)
@@ -213,14 +224,10 @@ class SceneState:
         }
 
     def pick(
-        self,
-        origin: Float[np.ndarray, " 3"],
-        direction: Float[np.ndarray, " 3"],
-        phrases: Phrases | None = None,
-        scales: Sequence[float] = (),
+        self, origin: Float[np.ndarray, " 3"], direction: Float[np.ndarray, " 3"], states: Sequence[PhraseState] = ()
     ) -> tuple[Float[np.ndarray, " 3"] | None, list[float]]:
-        """What a ray of the normalised frame meets, in that frame, and the relevancy of phrases there at their scales;
-        None and nothing when it meets nothing."""
+        """What a ray of the normalised frame meets, in that frame, and the relevancy of phrases there; None and nothing
+        when it meets nothing."""
         table = CameraTable.from_cameras([_camera_along(origin, direction)], device=self.device, are_photos=False)
         pixel = torch.full((1, 2), 0.5, device=self.device)
         index = torch.zeros(1, dtype=torch.int64, device=self.device)
@@ -229,10 +236,9 @@ class SceneState:
         if not bool(rays.hit):
             return None, []
         found = []
-        if phrases is not None and language is not None:
-            latent = language.encode(rays)
-            for row, scale in enumerate(scales):
-                found.append(float(relevancy_at(language, latent, phrases.chosen([row]), scale)))
+        if states:
+            near = finish(self.surface()).reader.near(rays.median_position)
+            found = near.read(torch.stack([state.relevancy for state in states]))[:, 0].tolist()
         return rays.median_position[0].cpu().double().numpy(), found
 
     def to_capture(self, point: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:

@@ -296,8 +296,7 @@ class Session:
 
     def _pick(self, origin: Any, direction: Any) -> Iterator[Urgency]:
         asked = self.asked
-        scales = asked.scales if asked else []
-        point, scores = self.scene.pick(origin, direction, asked.phrases if asked else None, scales)
+        point, scores = self.scene.pick(origin, direction, asked.states if asked else ())
         texts = asked.phrases.texts if asked else ()
         ranked = sorted(zip(texts, scores, strict=False), key=lambda pair: -pair[1])
         self.view.show_picked(point)

@@ -94,7 +94,11 @@ def usable_points(scene: Scene) -> tuple[SparsePoints | None, str | None]:
 
 def fit_notes(scene: Scene) -> tuple[str, ...]:
     """What there is to tell of a capture's sparse points: that poses do not fit them, or that they cannot be read."""
-    points, note = usable_points(scene)
+    return notes_on(scene, *usable_points(scene))
+
+
+def notes_on(scene: Scene, points: SparsePoints | None, note: str | None) -> tuple[str, ...]:
+    """The same of what `usable_points` gave."""
     if points is None or len(points) == 0:
         return () if note is None else (note,)
     tracks = tracks_of(scene, points)

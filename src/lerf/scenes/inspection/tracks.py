@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from lerf.geometry.bounds import LARGEST_COORDINATE
 from lerf.scenes.finder import as_written, normal_name, stem_of
 from lerf.scenes.scene import Scene
 from lerf.scenes.sparse_points import SparsePoints
+
+MEASURING = 8
+"""Every so-manieth point is left out of training, so that it can measure the depth that was learnt."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,8 @@ class Tracks:
     """... and the point."""
     place: Float[np.ndarray, "pairs 2"] | None
     """... and where in the photo it was seen, x and y over width and height; None where not known."""
+    errors: Float[np.ndarray, " points"] | None = None
+    """Of each point the mean reprojection error that the capture states, pixels; None where it states none."""
 
     def __len__(self) -> int:
         return len(self.points)
@@ -43,6 +48,12 @@ def spread(values: Int[np.ndarray, " values"], most: int) -> Int[np.ndarray, " c
     return values[np.arange(most) * len(values) // most]
 
 
+def left_for_measuring(points: int) -> Bool[np.ndarray, " points"]:
+    """Which of so many points training leaves out; the others measure nothing that it has not learnt from."""
+    chosen: Bool[np.ndarray, " points"] = np.arange(points) % MEASURING == 0
+    return chosen
+
+
 def tracks_of(scene: Scene, points: SparsePoints) -> Tracks:
     """What of the points is of use: those that are numbers, and observations by photos that are in the scene.
 
@@ -50,8 +61,9 @@ def tracks_of(scene: Scene, points: SparsePoints) -> Tracks:
     """
     sound = (np.abs(points.positions) <= LARGEST_COORDINATE).all(1)
     positions = scene.similarity.apply_points(points.positions[sound])
+    errors = None if points.errors is None else points.errors[sound]
     if points.observations is None:
-        return Tracks(positions, None, None, None)
+        return Tracks(positions, None, None, None, errors)
     photo_of = np.append(photos_named(scene, points.names), -1)
     point_of = np.append(np.where(sound, np.cumsum(sound) - 1, -1), -1)
     point, photo = points.observations.T
@@ -60,7 +72,8 @@ def tracks_of(scene: Scene, points: SparsePoints) -> Tracks:
     known = np.flatnonzero((point >= 0) & (photo >= 0))
     _, first = np.unique(point[known] * len(scene) + photo[known], return_index=True)
     used = known[first]
-    return Tracks(positions, photo[used], point[used], None if points.places is None else points.places[used])
+    places = None if points.places is None else points.places[used]
+    return Tracks(positions, photo[used], point[used], places, errors)
 
 
 def photos_named(scene: Scene, names: Sequence[str]) -> Int[np.ndarray, " names"]:
