@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from nerfacto_files import PHOTOS, write_checkpoint, write_run
@@ -41,6 +42,14 @@ def test_the_newest_checkpoint_is_read(folder, tmp_path):
     first = read_checkpoint(read_nerfstudio_run(folder))
     assert first.step == 59
     assert first.tensors["field.embedding_appearance.embedding.weight"].shape[0] == PHOTOS
+
+
+def test_what_was_allowed_before_stays_allowed(folder):
+    run = read_nerfstudio_run(folder)
+    with torch.serialization.safe_globals([np.dtype]):
+        read_checkpoint(run)
+        assert torch.serialization.get_safe_globals() == [np.dtype]
+    assert np.dtype not in torch.serialization.get_safe_globals()
 
 
 class Touch:

@@ -17,7 +17,8 @@ from lerf.geometry.traced_rays import TracedRays
 from lerf.language.field import LanguageField
 from lerf.language.protocol import LanguageSource, middle_scale
 from lerf.queries.phrases import Phrases
-from lerf.queries.scales import at_equal_scales, choose_scales, relevancy_at
+from lerf.queries.refined import relevancy_of_surface
+from lerf.queries.scales import choose_scales
 from lerf.queries.surface import Surface, surface_of_rays
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.surface import TracedSurface
@@ -68,22 +69,26 @@ def read_view(
     language: LanguageField,
     answers: Answers,
     rays: RayBundle,
+    points: Float[Tensor, "rays 3"],
     phrases: Phrases | None,
     scales: list[float],
 ) -> dict[str, Float[Tensor, "rays channels"]]:
-    """Outputs of language along rays: `clip` and `dino` as colours, and the raw `relevancy_i` of phrases.
+    """Outputs of language along rays: `clip` and `dino` as colours, and the `relevancy_i` of phrases.
+
+    Relevancy is that of the surface, which every camera reads where it looks (`queries.maps`).
 
     Args:
         radiance, language: the fields.
-        answers: whose colours are used.
+        answers: whose surface and colours are used.
         rays: of a view, in any order.
+        points: where they stop, normalised frame; not finite where nothing stands.
         phrases: None for no relevancy.
         scales: of the phrases, normalised units.
     """
-    source = source_of(language)
+    source, surface = source_of(language), answers.surface
     heaviest, samples = source.picture_samples
-    groups = [(rows, phrases.chosen(rows), scale) for scale, rows in at_equal_scales(scales).items()] if phrases else []
     middle, parts = middle_scale(source), []
+    of_points = None if phrases is None else finish(relevancy_of_surface(surface, phrases, scales)).refined
     for start in range(0, len(rays), size := rays_at_once(rays.origins.device, samples)):
         some = rays[start : start + size]
         traced = radiance.sample_rays(some, samples).traced(some, heaviest)
@@ -91,9 +96,9 @@ def read_view(
         found = {"clip": _colours(answers.bases["clip"], source.embed(latent, middle), traced.hit)}
         if "dino" in answers.bases:
             found["dino"] = _colours(answers.bases["dino"], source.dense(latent), traced.hit)
-        for rows, together, scale in groups:
-            relevancy = relevancy_at(source, latent, together, scale) * traced.hit
-            found |= {f"relevancy_{row}": own[:, None] for row, own in zip(rows, relevancy, strict=True)}
+        if of_points is not None:
+            relevancy = surface.reader.near(points[start : start + size]).read(of_points)
+            found |= {f"relevancy_{row}": own[:, None] for row, own in enumerate(relevancy)}
         parts.append(found)
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 

@@ -284,7 +284,10 @@ class LerfModel(Model):
         phrases = controls.phrases(encoder, encoder.defaults.temperature, str(self.device))
         given = float(controls.scale.value) * float(self.frame.scale)
         scales = [] if phrases is None else answers.scales(phrases) if given <= 0 else [given] * len(phrases)
-        found = read_view(self.radiance, self.language, answers, rays, phrases, scales)
+        stops = (outputs["depth"] * self.frame.scale).reshape(-1, 1).to(rays.origins)
+        stands = outputs["accumulation"].reshape(-1, 1).to(stops) >= 0.5
+        points = torch.where(stands, rays.origins + rays.directions * stops, torch.nan)
+        found = read_view(self.radiance, self.language, answers, rays, points, phrases, scales)
         shown = {name: value.view(*shape, -1).to(outputs["rgb"]) for name, value in found.items()}
         return paint_relevancy(
             {**outputs, **shown}, len(scales), float(controls.threshold.value), bool(controls.stretched.value)

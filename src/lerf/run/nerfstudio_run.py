@@ -134,9 +134,12 @@ def _unpickled(path: Path) -> Any:
 
     scalar = np.float64(0).__reduce__()[0]
     # numpy 2 moved the function; files have either name.
-    numbers = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    numbers: list[Any] = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    numbers += [np.dtype, type(np.dtype("f8")), type(np.dtype("f4"))]
+    # What others have allowed in this process would be forbidden again after the block.
+    known = torch.serialization.get_safe_globals()
     try:
-        with torch.serialization.safe_globals([*numbers, np.dtype, type(np.dtype("f8")), type(np.dtype("f4"))]):
+        with torch.serialization.safe_globals([each for each in numbers if each not in known]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # whatever a damaged file makes of torch, zipfile and pickle
         said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
