@@ -34,3 +34,24 @@ def write_small_capture(folder: Path, every: int = 5, reduction: int = 4) -> Pat
             photo.resize((document["w"], document["h"]), Image.Resampling.BOX).save(folder / name, quality=95)
     (folder / "transforms.json").write_text(json.dumps(document))
     return folder
+
+
+def write_mixed_capture(folder: Path) -> Path:
+    """The same with masks, which leave out the upper rows, and with every second photo half as large."""
+    write_small_capture(folder)
+    document = json.loads((folder / "transforms.json").read_text())
+    intrinsics = {key: document.pop(key) for key in SCALED}
+    (folder / "masks").mkdir()
+    for number, frame in enumerate(document["frames"]):
+        factor = 1 + number % 2
+        frame |= {key: type(value)(value / factor) for key, value in intrinsics.items()}
+        size = frame["w"], frame["h"]
+        with Image.open(folder / frame["file_path"]) as photo:
+            reduced = photo.resize(size, Image.Resampling.BOX)
+        reduced.save(folder / frame["file_path"], quality=95)
+        mask = Image.new("L", size, 255)
+        mask.paste(0, (0, 0, size[0], size[1] // 4))
+        frame["mask_path"] = f"masks/{Path(frame['file_path']).stem}.png"
+        mask.save(folder / frame["mask_path"])
+    (folder / "transforms.json").write_text(json.dumps(document))
+    return folder

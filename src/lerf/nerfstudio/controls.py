@@ -42,7 +42,9 @@ class Controls(nn.Module):
         if self._embedded[:2] != (texts, canonical):
             found = None
             try:
-                if texts:
+                if texts and not canonical:
+                    CONSOLE.print("lerf: LERF Canonical is empty; give phrases that the others must beat.")
+                elif texts:
                     found = embed_phrases(encoder, texts, canonical, temperature, device)
             except LerfError as error:
                 CONSOLE.print(f"lerf: {error}")
