@@ -9,8 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from nerfstudio.cameras.rays import RayBundle as TheirRays
-from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
+from nerfstudio.data.datamanagers.base_datamanager import (
+    VanillaDataManager,
+    VanillaDataManagerConfig,
+    variable_res_collate,
+)
 from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.data.pixel_samplers import PixelSampler
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
@@ -68,6 +73,13 @@ class LerfDataManager(VanillaDataManager):
     config: LerfDataManagerConfig
     clip: PyramidTable | None = None
     dino: PyramidTable | None = None
+
+    def _get_pixel_sampler(self, dataset: InputDataset, num_rays_per_batch: int) -> PixelSampler:
+        """See `VanillaDataManager._get_pixel_sampler`; nerfstudio 1.1.5 cannot draw by rejection where masks have
+        several sizes, so that pixels are then drawn from a list of those that take part."""
+        if self.config.collate_fn is variable_res_collate:
+            self.config.pixel_sampler.rejection_sample_mask = False
+        return super()._get_pixel_sampler(dataset, num_rays_per_batch)
 
     def read_pyramids(self, encoder: ImageTextEncoder, dense: DenseEncoder | None, device: str) -> None:
         """Embed the training photos, or find them in the cache; without this no language is trained.
