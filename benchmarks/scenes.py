@@ -34,8 +34,8 @@ VIEWS, HELD_OUT, SPP = 60, 8, 12
 VARIANTS: dict[str, dict[str, Any]] = {
     "one tile height": {"tile_ratios": (0.16,)},
     "true masks": {"masks": True},
-    "true masks, blurred around": {"masks": True, "mask_crops": "blur"},
-    "true masks, tiles pooled": {"masks": True, "mask_crops": "pool"},
+    "true masks, crops": {"masks": True, "mask_crops": "black"},
+    "true masks, crops with blurred surroundings": {"masks": True, "mask_crops": "blur"},
     "trained field": {"language": "field"},
     "trained field without dense regulariser": {"language": "field", "dense": "none"},
     "trained field with one tile height": {"language": "field", "tile_ratios": (0.16,)},

@@ -125,7 +125,7 @@ def test_what_is_refused(drawn_run, tmp_path, capsys):
     assert "must end in .ply" in refused(capsys, "export", drawn_run, tmp_path / "out.obj")
     assert "--query" in refused(capsys, *export, "--crop")
     assert "--what cloud" in refused(capsys, *export, "--what", "mesh", "--embeddings")
-    assert "nothing to crop to" in refused(capsys, *export, "--crop", "--query", "purple")
+    assert "nothing to cut out" in refused(capsys, *export, "--crop", "--query", "purple")
     assert "threshold" in refused(capsys, *export, "--query", "red", "--threshold", "2")
     assert "less than one" in refused(capsys, "export", drawn_run, out, "--points", "3")
     assert "reach" in refused(capsys, *export, "--reach", "-1")

@@ -143,9 +143,9 @@ class TrainSettings:
     masks: Annotated[str | None, optional("DIR")] = field(default=None, metadata=ADDED)
     """Folder of masks of things in the photos (docs/masks.md): where a photo has some they are embedded in place of
     tiles, each at its own size."""
-    mask_crops: Literal["black", "blur", "context", "pool"] = field(default="black", metadata=ADDED)
-    """Only with --masks, what is around a thing when it is embedded: nothing, its blurred surroundings or what is
-    there; or the mean of the tiles under it."""
+    mask_crops: Literal["pool", "black", "blur", "context"] = field(default="pool", metadata=ADDED)
+    """Only with --masks, what a thing is embedded by: the tiles under it, or its crop with nothing around it, with its
+    blurred surroundings or with what is there."""
     language_source: Annotated[LanguageSource, arg(name=OPTION_NAMES["language_source"])] = field(
         default="field", metadata=ADDED
     )
