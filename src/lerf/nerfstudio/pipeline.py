@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Type  # noqa: UP035 - as nerfstudio annotates its configurations
 
+import torch
 from nerfstudio.cameras.rays import RayBundle as TheirRays
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
@@ -49,7 +50,7 @@ class LerfPipeline(VanillaPipeline):
     def __init__(
         self,
         config: LerfPipelineConfig,
-        device: str,
+        device: torch.device | str,
         test_mode: Literal["test", "val", "inference"] = "val",
         world_size: int = 1,
         local_rank: int = 0,
