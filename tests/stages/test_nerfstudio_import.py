@@ -85,6 +85,13 @@ def test_what_cannot_be_imported(theirs, drawn_run, drawn, order, tiny, tmp_path
     other = Path(shutil.copytree(theirs, tmp_path / "other"))
     (other / "config.yml").write_text((theirs / "config.yml").read_text().replace("LerfModel ''", "Other ''"))
     refused(other, "no run of this package's plug-in")
+    turned = Path(shutil.copytree(theirs, tmp_path / "turned"))
+    config = (theirs / "config.yml").read_text()
+    assert config.count("    preset:") == 1
+    (turned / "config.yml").write_text(
+        config.replace("    preset:", "    camera_optimizer: {mode: SE3}\n    preset:")
+    )
+    refused(turned, "in the mode SE3")
     moved = Path(shutil.copytree(drawn.folder, tmp_path / "moved"))
     document = json.loads((moved / "transforms.json").read_text())
     for number, frame in enumerate(document["frames"]):

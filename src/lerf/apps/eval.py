@@ -27,9 +27,9 @@ class Eval(RunOptions):
     """Measure a run on its held-out views: their colour, their depth where the capture has sparse
     points and, where the truth is known, its answers to phrases."""
 
-    protocol: Annotated[tuple[ProtocolName, ...], arg(help_behavior_hint="")] = ()
-    """What to measure; by default all that the scene allows: always colour, depth where it has sparse points,
-    all of a generated scene."""
+    protocol: Annotated[tuple[ProtocolName, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")] = ()
+    """What to measure: colour, depth, lerf-localisation, lerf-ovs, existence, 3d, margin-sign; by default all that the
+    scene allows: always colour, depth where it has sparse points, all of a generated scene."""
     labels: Annotated[Path | None, optional("DIR")] = None
     """Folder of truth: LangSplat's label files, box files, or a generated scene; by default the capture's own."""
     maps: Annotated[Path | None, optional("DIR")] = None

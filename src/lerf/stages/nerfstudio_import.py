@@ -65,6 +65,12 @@ def import_run(
         raise RunError(
             f"{checkpoint.path} has no language yet: train on, or with an earlier --pipeline.model.language-start."
         )
+    optimiser = run.model.get("camera_optimizer")
+    if isinstance(optimiser, Mapping) and optimiser.get("mode") == "SE3":
+        raise RunError(
+            f"{run.folder / CONFIG} corrects poses in the mode SE3, which is not read: train with "
+            "--pipeline.model.camera-optimizer.mode SO3xR3, or off."
+        )
     folder = RunFolder(output)
     if os.path.lexists(output) and any(Path(output).iterdir()):
         raise RunError(f"{output} is not empty; choose another --output.")
