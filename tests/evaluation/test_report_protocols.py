@@ -307,7 +307,7 @@ def test_label_files(model: Model, tmp_path: Path) -> None:
     folder = tmp_path / "label" / "here"
     assert other_categories(folder) == ["purple", "Red"]
     report = evaluate(model, labels=folder)
-    assert report["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence"]
+    assert report["protocol"] == ["colour", "lerf-localisation", "lerf-ovs", "existence", "margin-sign"]
     assert report["settings"]["localisation_rule"] == "boxes"
     assert report["training_views"] == ["images/0003.png"]
     # LangSplat scores all labelled frames, LERF's localisation only the held-out one.

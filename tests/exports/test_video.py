@@ -61,3 +61,14 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         write_video(tmp_path / "file" / "out.mp4", pictures(1), 24.0)
+
+
+def test_the_same_pictures_are_the_same_bytes(tmp_path):
+    """Several threads of the encoder would write others in one case of ten."""
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (24, 64, 3), dtype=np.uint8) for _ in range(12)]
+    written = set()
+    for _ in range(40):
+        write_video(tmp_path / "video.mp4", iter(pictures), 12.0)
+        written.add((tmp_path / "video.mp4").read_bytes())
+    assert len(written) == 1

@@ -47,7 +47,7 @@ def kept(views: ViewCache, cameras: CameraTable) -> list[int]:
     found = []
     for photo in range(len(cameras)):
         before, keys = len(traced), list(views._kept)
-        if module._camera_key(cameras, photo) in keys:
+        if module.camera_key(cameras, photo) in keys:
             list(views.parts(cameras, photo))
             assert len(traced) == before
             found.append(photo)

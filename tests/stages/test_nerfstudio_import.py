@@ -88,9 +88,7 @@ def test_what_cannot_be_imported(theirs, drawn_run, drawn, order, tiny, tmp_path
     turned = Path(shutil.copytree(theirs, tmp_path / "turned"))
     config = (theirs / "config.yml").read_text()
     assert config.count("    preset:") == 1
-    (turned / "config.yml").write_text(
-        config.replace("    preset:", "    camera_optimizer: {mode: SE3}\n    preset:")
-    )
+    (turned / "config.yml").write_text(config.replace("    preset:", "    camera_optimizer: {mode: SE3}\n    preset:"))
     refused(turned, "in the mode SE3")
     moved = Path(shutil.copytree(drawn.folder, tmp_path / "moved"))
     document = json.loads((moved / "transforms.json").read_text())

@@ -27,7 +27,7 @@ OF_PRESETS = {
     "lerf-lite": ("openclip", "dino", "tiles"),
     "lerf": ("openclip", "dino", "tiles"),
     "lerf-big": ("openclip-l", "dino", "tiles"),
-    "lerf-demo": ("mini", None, "dense"),
+    "lerf-demo": ("mini", "mini-map", "dense"),
 }
 """Encoder, regulariser and how the pyramid is made."""
 CONSE = "or give --encoder conse, which knows what ImageNet has names for, and their kin."
@@ -214,7 +214,7 @@ def test_an_encoder_brings_its_regulariser(tmp_path):
     assert of(encoder="mini", preset="lerf") == ("mini", "mini-map", None)
     assert of(encoder="conse", dense="dino") == ("conse", "dino", None)
     assert of(encoder="conse", dense="none") == ("conse", "none", None)
-    assert of(encoder="conse", language="lift") == ("conse", "none", None)
+    assert of(encoder="conse", language="lift") == ("conse", "conse-mid", None)
     assert of(encoder="hf:someone/siglip") == ("hf:someone/siglip", "dino", "dense")
     assert of(encoder="openclip+templates") == ("openclip+templates", "dino", "dense")
     assert of(encoder="openclip:ViT-B-32/laion2b") == ("openclip:ViT-B-32/laion2b", "dino", None)

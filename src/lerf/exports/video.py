@@ -50,7 +50,8 @@ def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]
         # By name, not through the file object: to move its index to the front, the muxer reads the file again.
         with av.open(file.name, "w", format="mp4", options={"movflags": "faststart"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(frames_a_second).limit_denominator(10_000))
-            stream.pix_fmt, stream.options = "yuv420p", {"crf": str(QUALITY)}
+            # Several threads now and then write other bytes for the same pictures.
+            stream.pix_fmt, stream.options = "yuv420p", {"crf": str(QUALITY), "threads": "1"}
             first = None
             for picture in frames:
                 even = np.pad(picture, [(0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)], mode="edge")
