@@ -274,6 +274,7 @@ def test_cameras_points_and_ground_are_shown_and_hidden(opened, served):
 def test_a_click_on_next_flies_into_a_photo_and_a_drag_leaves_it(opened, served):
     page, session, scene = opened.page, opened.session, served.state.scene
     wait_for(lambda: served.state.ready, "the small copies")
+    still(page)  # A page that is still opening tells where its camera stands, which leaves the photo again.
     page.get_by_role("button", name="Next").click()
     wait_for(lambda: session.view.has_backdrop, "the photo")
     assert session.photo == 0
