@@ -13,7 +13,7 @@ from torch import Tensor
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.errors import SceneError
 from lerf.files import require_writable
-from lerf.masks.store import EmbeddedMasks
+from lerf.masks.store import EmbeddedMasks, embed_masks
 from lerf.pyramids.manifest import FOLDER, cache_root
 from lerf.pyramids.plan import PyramidOptions, dense_fingerprint, mode_in_use
 from lerf.pyramids.store import PyramidStore, build_pyramids
@@ -22,7 +22,7 @@ from lerf.run.report import reported
 from lerf.run.settings import check_border
 from lerf.scenes.scene import Scene
 from lerf.stages.keys import capture_fingerprint
-from lerf.stages.mask_targets import embedded_masks, masks_fingerprint, masks_of, told
+from lerf.stages.mask_targets import masks_fingerprint, masks_of, told
 from lerf.stages.prepare import note_reduced
 from lerf.stages.stage import Context
 
@@ -118,7 +118,10 @@ def _masks(context: Context, scene: Scene) -> list[EmbeddedMasks | None] | None:
         return None
     files = masks_of(context.scene, settings)
     with reported(reporter, f"masks ({context.encoder.name})", len(files)) as progress:
-        return embedded_masks(TrainingPhotos(scene), files, context.encoder, settings, settings.device, progress)
+        return embed_masks(
+            TrainingPhotos(scene), files, context.encoder, settings.mask_crops, progress=progress,
+            device=settings.device,
+        )  # fmt: skip
 
 
 def _store(

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lerf.encoders.protocols import ImageTextEncoder
 from lerf.masks.embed import pool_tiles
 from lerf.masks.mask_files import MaskFile, find_masks
 from lerf.masks.masked_table import MaskedTable, masked_table
-from lerf.masks.store import EmbeddedMasks, embed_masks
+from lerf.masks.store import EmbeddedMasks
 from lerf.pyramids.lookup import PyramidTable
-from lerf.pyramids.store import PhotoSource
 from lerf.run.settings import TrainSettings
 from lerf.scenes.scene import Scene
-
-DIGITS = 24
+from lerf.stages.keys import DIGITS
 
 
 def masks_of(scene: Scene, settings: TrainSettings) -> list[MaskFile | None]:
@@ -45,18 +40,6 @@ def told(files: list[MaskFile | None], folder: str) -> str | None:
     return f"{missing} of {len(files)} training photos have no masks in {folder}: tiles stand in." if missing else None
 
 
-def embedded_masks(
-    photos: PhotoSource,
-    files: list[MaskFile | None],
-    encoder: ImageTextEncoder,
-    settings: TrainSettings,
-    device: str,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[EmbeddedMasks | None]:
-    """`masks.store.embed_masks` as the settings say."""
-    return embed_masks(photos, files, encoder, settings.mask_crops, progress=progress, device=device)
-
-
 def with_masks(
     tiles: PyramidTable,
     embedded: list[EmbeddedMasks | None],
@@ -74,5 +57,4 @@ def with_masks(
             features.append(rows if rows is None or basis is None else (rows.float() @ basis.cpu().T).half())
     masks = [None if own is None else own.masks for own in embedded]
     sizes = [(1, 1) if own is None else own.size for own in embedded]
-    with torch.no_grad():
-        return masked_table(tiles, masks, sizes, features, device)
+    return masked_table(tiles, masks, sizes, features, device)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import RunError, SceneError
+from lerf.masks.store import embed_masks
 from lerf.pyramids.lookup import PyramidTable, open_photo_by_photo
 from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
@@ -21,7 +22,7 @@ from lerf.run.settings import TrainSettings
 from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
 from lerf.stages.features import TrainingPhotos
-from lerf.stages.mask_targets import embedded_masks, masks_of, with_masks
+from lerf.stages.mask_targets import masks_of, with_masks
 from lerf.stages.originals import read_originals
 
 
@@ -73,7 +74,9 @@ def training_pyramids(
     ]
     table = open_photo_by_photo(store, settings.memory_bytes, device)
     if settings.masks is not None:
-        masks = embedded_masks(TrainingPhotos(capture), masks_of(capture, settings), encoder, settings, device)
+        masks = embed_masks(
+            TrainingPhotos(capture), masks_of(capture, settings), encoder, settings.mask_crops, device=device
+        )
         table = with_masks(table, masks, device)
     return table, torch.tensor(factors)
 
