@@ -10,8 +10,17 @@ from lerf.errors import QueryError
 from lerf.geometry.camera_table import image_pixels
 from lerf.geometry.contraction import contract
 from lerf.model import Model
-from lerf.queries.maps import NearCache, feature_map, near_pixels, raw_relevancy_maps, relevancy_maps
+from lerf.queries.maps import (
+    AROUND_SHARE,
+    NearCache,
+    feature_map,
+    near_pixels,
+    raw_relevancy_maps,
+    relevancy_maps,
+    with_surroundings,
+)
 from lerf.queries.near import NEAREST, SOFTEN
+from lerf.queries.refined import relevancy_of_surface
 from lerf.queries.relevancy import relevancy
 from lerf.queries.scales import relevancy_at
 from lerf.rendering.view_cache import ViewCache
@@ -67,6 +76,8 @@ def test_maps_are_what_the_surface_says_next_to_each_pixel(model, analytic_captu
     maps = finish(relevancy_maps(model.surface, near, tuple(depth.shape[::-1]), phrases, scales))
     owners = analytic_capture.owners(PHOTO)
     assert torch.equal(maps[:, owners == SKY], torch.zeros(2, int((owners == SKY).sum())))
+    read = near.read(finish(relevancy_of_surface(model.surface, phrases, scales)).refined).view_as(maps)
+    torch.testing.assert_close(maps, with_surroundings(read, depth.isfinite()))
     # By hand: the four nearest points by their distances, in logarithmic odds.
     surface = model.surface
     found = torch.stack([surface.graph.propagate(one) for one in raw_of(model, phrases, scales)])
@@ -84,7 +95,29 @@ def test_maps_are_what_the_surface_says_next_to_each_pixel(model, analytic_captu
         odds = (torch.logit(found[:, near], eps=1e-6) * share / share.sum()).sum(-1)
         expected = torch.sigmoid(odds) if len(near) else torch.zeros(2)
         # Where relevancy is next to nothing its odds are a matter of rounding.
-        torch.testing.assert_close(maps[:, pixel // width, pixel % width], expected, atol=3e-3, rtol=0)
+        torch.testing.assert_close(read[:, pixel // width, pixel % width], expected, atol=3e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "reach"), [(20, 1), (240, 2), (600, 5)])
+def test_surroundings_are_the_seen_pixels_around(height, reach) -> None:
+    generator = torch.Generator().manual_seed(height)
+    maps, seen = torch.rand(2, height, 15, generator=generator), torch.rand(height, 15, generator=generator) < 0.6
+    mixed = with_surroundings(maps, seen)
+    for y, x in ((0, 0), (height - 1, 14), (height // 2, 7), (3, 11), (height - 2, 0)):
+        window = slice(max(y - reach, 0), y + reach + 1), slice(max(x - reach, 0), x + reach + 1)
+        for own, result in zip(maps, mixed, strict=True):
+            around = torch.logit(own[window][seen[window]]).mean()
+            expected = torch.sigmoid((1 - AROUND_SHARE) * torch.logit(own[y, x]) + AROUND_SHARE * around)
+            torch.testing.assert_close(result[y, x], expected if seen[y, x] else torch.tensor(0.0), atol=1e-4, rtol=0)
+
+
+def test_of_an_even_thing_the_inside_is_most_relevant() -> None:
+    """Reading order alone would decide, and take its rim."""
+    maps = torch.full((1, 240, 320), 0.2)
+    maps[:, 50:70, 80:110] = 0.9
+    peak = divmod(int(with_surroundings(maps, torch.ones(240, 320, dtype=torch.bool)).argmax()), 320)
+    assert 52 <= peak[0] < 68
+    assert 82 <= peak[1] < 108
 
 
 def raw_of(model: Model, phrases, scales) -> torch.Tensor:

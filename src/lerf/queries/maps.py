@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lerf.geometry.camera_table import CameraTable, image_pixels
@@ -25,6 +26,10 @@ BUDGET = 256_000_000
 """Bytes of what is remembered of views; one that is larger is remembered alone."""
 PIXELS_AT_ONCE = 1 << 17
 """Of a picture, looked up in one step."""
+AROUND = 1 / 120
+"""How far around a pixel its surroundings reach, as a share of the picture's height."""
+AROUND_SHARE = 0.3
+"""What they count."""
 
 
 def near_pixels(
@@ -55,7 +60,8 @@ def read_maps(
 ) -> Float[Tensor, "phrases height width"]:
     """Relevancy of phrases over a picture, from that of the points of the surface.
 
-    It is 0 where nothing stands, and where no training photo saw a surface within reach.
+    It is 0 where nothing stands, and where no training photo saw a surface within reach. Relevancy is about even on a
+    thing's points, and pixels beside a rim read them as well: see `with_surroundings`.
 
     Args:
         near: of the pixels.
@@ -63,9 +69,32 @@ def read_maps(
         size: width and height of the picture.
         exclusive: whether it is 0 as well where another phrase has more.
     """
-    maps = near.read(refined)
-    maps = where_leading(maps) if exclusive else maps
-    return maps.reshape(len(refined), size[1], size[0])
+    seen = (near.shares.sum(-1) > 0).reshape(size[1], size[0])
+    maps = with_surroundings(near.read(refined).reshape(len(refined), size[1], size[0]), seen)
+    return where_leading(maps) if exclusive else maps
+
+
+def with_surroundings(
+    maps: Float[Tensor, "phrases height width"], seen: Bool[Tensor, "height width"]
+) -> Float[Tensor, "phrases height width"]:
+    """Relevancy whose logarithmic odds are mixed with their mean over the pixels around, so that a thing is most
+    relevant where it surrounds the pixel, and not on its rim.
+
+    Args:
+        maps: relevancy in 0..1.
+        seen: the pixels that have one; only these count.
+    """
+    reach = max(round(AROUND * maps.shape[1]), 1)
+    odds = torch.where(seen, torch.logit(maps, eps=1e-6), 0.0)
+    around = box_sum(odds, reach) / box_sum(seen[None].to(odds), reach).clamp(min=1.0)
+    return torch.sigmoid(torch.lerp(odds, around, AROUND_SHARE)) * seen
+
+
+def box_sum(values: Float[Tensor, "maps height width"], reach: int) -> Float[Tensor, "maps height width"]:
+    """Sum over the square that reaches so many pixels to every side, cut at the border."""
+    side = 2 * reach + 1
+    rows = F.avg_pool2d(values[:, None], (side, 1), 1, (reach, 0), divisor_override=1)
+    return F.avg_pool2d(rows, (1, side), 1, (0, reach), divisor_override=1)[:, 0]
 
 
 class NearCache:
