@@ -173,6 +173,15 @@ def refined_edges(
     return start + fraction * (edges.gather(-1, right) - start)
 
 
+def heaviest(
+    weights: Float[Tensor, "rays samples"], count: int
+) -> tuple[Float[Tensor, "rays count"], Int[Tensor, "rays count"]]:
+    """The `count` largest weights of each ray, largest first, and the samples that they belong to. Weights are not
+    negative; which of equal ones comes first is not said."""
+    values, order = weights.topk(count, dim=-1)
+    return values, order
+
+
 def interval_points(
     origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], edges: Float[Tensor, "rays edges"]
 ) -> Float[Tensor, "rays intervals 3"]:

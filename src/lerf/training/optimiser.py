@@ -30,8 +30,9 @@ class SparseAdam:
         self.grid, self.betas, self.epsilon = grid, (beta1, beta2), epsilon
         self.steps = 0
         self.first, self.second = torch.zeros_like(grid.table.data), torch.zeros_like(grid.table.data)
-        collects = kernels.backend_of("hash_encode", grid.table) == "cpu"
-        grid.sink = GradientSink.of(grid.table) if collects else None
+        backend = kernels.backend_of("hash_encode", grid.table)
+        collects = backend in ("cpu", "triton")
+        grid.sink = GradientSink.of(grid.table, marked=backend == "cpu") if collects else None
 
     @torch.no_grad()
     def step(self, rate: float) -> None:

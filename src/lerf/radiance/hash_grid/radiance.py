@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf import kernels
 from lerf.geometry.camera_table import CameraTable, image_pixels
 from lerf.geometry.rays import RayBundle, rays_at_once
 from lerf.geometry.traced_rays import TracedRays, median_sample
@@ -35,7 +36,7 @@ class HashGridRadiance:
         # One pass, though empty, where there are no rays.
         for start in range(0, max(len(pixels), 1), size):
             rays = cameras.rays(index[start : start + size], pixels[start : start + size])
-            parts.append(self.field.sample_rays(rays, samples).traced(rays, heaviest))
+            parts.append(self.field.sample_rays(rays, samples).traced(rays, heaviest, kernels.heaviest))
         return parts[0] if len(parts) == 1 else TracedRays.joined(parts)
 
     def render(self, cameras: CameraTable, index: int, samples: int | None = None) -> Steps[ColourPicture]:
