@@ -26,7 +26,9 @@ from lerf.kernels.types import AdamStep, ProposalSettings
 from lerf.run.settings import PRESETS
 
 TYPES = {torch.float32: "*fp32", torch.int32: "*i32", torch.int64: "*i64"}
-PTXAS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
+BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+ASSEMBLERS = sorted(BINARIES.glob("ptxas*"))
+"""Triton has one for new GPUs, whose language the other one does not read."""
 
 
 def empty(*shape: int) -> torch.Tensor:
@@ -81,8 +83,9 @@ def needs(kernel, types: tuple, constants: dict, capability: int) -> dict:
         file = Path(folder, "kernel.ptx")
         file.write_text(text)
         target = re.search(r"\.target (\S+?)[,\s]", text)[1]
-        command = [PTXAS, "-v", f"--gpu-name={target}", file, "-o", Path(folder, "kernel.cubin")]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        options = ["-v", f"--gpu-name={target}", file, "-o", Path(folder, "kernel.cubin")]
+        tries = (subprocess.run([each, *options], capture_output=True, text=True, check=False) for each in ASSEMBLERS)
+        said = next(each.stderr for each in tries if each.returncode == 0)
     return {
         "kernel": kernel.__name__, "constants": constants, "capability": capability,
         "registers": int(re.search(r"Used (\d+) registers", said)[1]),

@@ -12,11 +12,19 @@ import triton.language as tl
 
 @triton.jit
 def _locate(points_ptr, rows, inside, axis: tl.constexpr, resolution):
-    """Cell and fraction of one coordinate clamped to the unit interval, and whether it lay in it."""
+    """Cell and fraction of one coordinate clamped to the unit interval."""
     coordinate = tl.load(points_ptr + rows * 3 + axis, mask=inside, other=0.0)
     scaled = tl.minimum(tl.maximum(coordinate, 0.0), 1.0) * resolution.to(tl.float32)
     cell = tl.maximum(tl.minimum(scaled.to(tl.int32), resolution - 1), 0)
-    return cell.to(tl.uint32), scaled - cell.to(tl.float32), (coordinate >= 0.0) & (coordinate <= 1.0)
+    return cell.to(tl.uint32), scaled - cell.to(tl.float32)
+
+
+@triton.jit
+def _store_free(points_ptr, points_grad_ptr, rows, inside, axis: tl.constexpr, along):
+    """Store the gradient of a coordinate, 0 where it lies outside and was clamped."""
+    coordinate = tl.load(points_ptr + rows * 3 + axis, mask=inside, other=0.0)
+    free = (coordinate >= 0.0) & (coordinate <= 1.0)
+    tl.store(points_grad_ptr + rows * 3 + axis, tl.where(free, along, 0.0), mask=inside)
 
 
 @triton.jit
@@ -55,9 +63,9 @@ def forward(
     inside = rows < count
     resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
     size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
-    x, u, _ = _locate(points_ptr, rows, inside, 0, resolution)
-    y, v, _ = _locate(points_ptr, rows, inside, 1, resolution)
-    z, w, _ = _locate(points_ptr, rows, inside, 2, resolution)
+    x, u = _locate(points_ptr, rows, inside, 0, resolution)
+    y, v = _locate(points_ptr, rows, inside, 1, resolution)
+    z, w = _locate(points_ptr, rows, inside, 2, resolution)
     f = tl.arange(0, FEATURES)[None, :]
     total = tl.zeros((BLOCK, FEATURES), tl.float32)
     for corner in tl.static_range(8):
@@ -78,9 +86,9 @@ def backward_table(
     inside = rows < count
     resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
     size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
-    x, u, _ = _locate(points_ptr, rows, inside, 0, resolution)
-    y, v, _ = _locate(points_ptr, rows, inside, 1, resolution)
-    z, w, _ = _locate(points_ptr, rows, inside, 2, resolution)
+    x, u = _locate(points_ptr, rows, inside, 0, resolution)
+    y, v = _locate(points_ptr, rows, inside, 1, resolution)
+    z, w = _locate(points_ptr, rows, inside, 2, resolution)
     f = tl.arange(0, FEATURES)[None, :]
     grad = tl.load(grad_ptr + (rows * LEVELS + level)[:, None] * FEATURES + f, mask=inside[:, None], other=0.0)
     for corner in tl.static_range(8):
@@ -98,13 +106,15 @@ def backward_points(
     rows = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = rows < count
     f = tl.arange(0, FEATURES)[None, :]
-    along_x, along_y, along_z = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    along_x = tl.zeros((BLOCK,), tl.float32)
+    along_y = tl.zeros((BLOCK,), tl.float32)
+    along_z = tl.zeros((BLOCK,), tl.float32)
     for level in range(LEVELS):
         resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
         size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
-        x, u, _ = _locate(points_ptr, rows, inside, 0, resolution)
-        y, v, _ = _locate(points_ptr, rows, inside, 1, resolution)
-        z, w, _ = _locate(points_ptr, rows, inside, 2, resolution)
+        x, u = _locate(points_ptr, rows, inside, 0, resolution)
+        y, v = _locate(points_ptr, rows, inside, 1, resolution)
+        z, w = _locate(points_ptr, rows, inside, 2, resolution)
         grad = tl.load(grad_ptr + (rows * LEVELS + level)[:, None] * FEATURES + f, mask=inside[:, None], other=0.0)
         for corner in tl.static_range(8):
             entry = offset + _entry(x, y, z, resolution, size, dense, corner)
@@ -116,12 +126,9 @@ def backward_points(
             along_x += (slope if corner & 1 else -slope) * b * c
             along_y += (slope if corner & 2 else -slope) * a * c
             along_z += (slope if corner & 4 else -slope) * a * b
-    _, _, x_free = _locate(points_ptr, rows, inside, 0, resolution)
-    _, _, y_free = _locate(points_ptr, rows, inside, 1, resolution)
-    _, _, z_free = _locate(points_ptr, rows, inside, 2, resolution)
-    tl.store(points_grad_ptr + rows * 3, tl.where(x_free, along_x, 0.0), mask=inside)
-    tl.store(points_grad_ptr + rows * 3 + 1, tl.where(y_free, along_y, 0.0), mask=inside)
-    tl.store(points_grad_ptr + rows * 3 + 2, tl.where(z_free, along_z, 0.0), mask=inside)
+    _store_free(points_ptr, points_grad_ptr, rows, inside, 0, along_x)
+    _store_free(points_ptr, points_grad_ptr, rows, inside, 1, along_y)
+    _store_free(points_ptr, points_grad_ptr, rows, inside, 2, along_z)
 
 
 @triton.jit
@@ -141,9 +148,9 @@ def composite_forward(
         rows = ray * samples + sample
         weight = tl.load(weights_ptr + rows, mask=inside, other=0.0)
         seen = inside & (weight != 0.0)
-        x, u, _ = _locate(points_ptr, rows, seen, 0, resolution)
-        y, v, _ = _locate(points_ptr, rows, seen, 1, resolution)
-        z, w, _ = _locate(points_ptr, rows, seen, 2, resolution)
+        x, u = _locate(points_ptr, rows, seen, 0, resolution)
+        y, v = _locate(points_ptr, rows, seen, 1, resolution)
+        z, w = _locate(points_ptr, rows, seen, 2, resolution)
         for corner in tl.static_range(8):
             entry = offset + _entry(x, y, z, resolution, size, dense, corner)
             read = tl.load(table_ptr + entry[:, None] * FEATURES + f, mask=seen[:, None], other=0.0)
@@ -163,9 +170,9 @@ def composite_backward(
     seen = (rows < count) & (weight != 0.0)
     resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
     size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
-    x, u, _ = _locate(points_ptr, rows, seen, 0, resolution)
-    y, v, _ = _locate(points_ptr, rows, seen, 1, resolution)
-    z, w, _ = _locate(points_ptr, rows, seen, 2, resolution)
+    x, u = _locate(points_ptr, rows, seen, 0, resolution)
+    y, v = _locate(points_ptr, rows, seen, 1, resolution)
+    z, w = _locate(points_ptr, rows, seen, 2, resolution)
     f = tl.arange(0, FEATURES)[None, :]
     ray = rows // samples
     grad = tl.load(grad_ptr + (ray * LEVELS + level)[:, None] * FEATURES + f, mask=seen[:, None], other=0.0)

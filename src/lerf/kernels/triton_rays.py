@@ -93,6 +93,13 @@ def _distance(spacing):
 
 
 @triton.jit
+def _along(origins_ptr, directions_ptr, ray, axis: tl.constexpr, t, inside):
+    """A coordinate at a distance along rays."""
+    origin = tl.load(origins_ptr + ray * 3 + axis, mask=inside, other=0.0)
+    return origin + t * tl.load(directions_ptr + ray * 3 + axis, mask=inside, other=0.0)
+
+
+@triton.jit
 def _coordinate(value, squeeze, side):
     """Cell along an axis of the density grid of a contracted coordinate, 0 to side - 1."""
     cell = ((value * squeeze + 2.0) * (side.to(tl.float32) / 4.0)).to(tl.int64)
@@ -105,9 +112,9 @@ def _opacity(origins_ptr, directions_ptr, grid_ptr, ray, b, inside, rays, side, 
     t = _distance(low + (b.to(tl.float32) + 0.5) * step)
     length = _distance(low + (b.to(tl.float32) + 1.0) * step) - _distance(low + b.to(tl.float32) * step)
     there = ray < rays
-    x = tl.load(origins_ptr + ray * 3, mask=there, other=0.0) + t * tl.load(directions_ptr + ray * 3, mask=there, other=0.0)
-    y = tl.load(origins_ptr + ray * 3 + 1, mask=there, other=0.0) + t * tl.load(directions_ptr + ray * 3 + 1, mask=there, other=0.0)
-    z = tl.load(origins_ptr + ray * 3 + 2, mask=there, other=0.0) + t * tl.load(directions_ptr + ray * 3 + 2, mask=there, other=0.0)
+    x = _along(origins_ptr, directions_ptr, ray, 0, t, there)
+    y = _along(origins_ptr, directions_ptr, ray, 1, t, there)
+    z = _along(origins_ptr, directions_ptr, ray, 2, t, there)
     reach = tl.maximum(tl.maximum(tl.maximum(tl.abs(x), tl.abs(y)), tl.abs(z)), 1.0)
     squeeze = (2.0 - 1.0 / reach) / reach
     cell = (_coordinate(z, squeeze, side) * side + _coordinate(y, squeeze, side)) * side + _coordinate(x, squeeze, side)
@@ -198,9 +205,9 @@ def interval_points(origins_ptr, directions_ptr, edges_ptr, out_ptr, rays, sampl
     ray, inside = row // samples, row < rays * samples
     at = edges_ptr + row + ray
     t = 0.5 * (tl.load(at, mask=inside, other=0.0) + tl.load(at + 1, mask=inside, other=0.0))
-    x = tl.load(origins_ptr + ray * 3, mask=inside, other=0.0) + t * tl.load(directions_ptr + ray * 3, mask=inside, other=0.0)
-    y = tl.load(origins_ptr + ray * 3 + 1, mask=inside, other=0.0) + t * tl.load(directions_ptr + ray * 3 + 1, mask=inside, other=0.0)
-    z = tl.load(origins_ptr + ray * 3 + 2, mask=inside, other=0.0) + t * tl.load(directions_ptr + ray * 3 + 2, mask=inside, other=0.0)
+    x = _along(origins_ptr, directions_ptr, ray, 0, t, inside)
+    y = _along(origins_ptr, directions_ptr, ray, 1, t, inside)
+    z = _along(origins_ptr, directions_ptr, ray, 2, t, inside)
     reach = tl.maximum(tl.maximum(tl.maximum(tl.abs(x), tl.abs(y)), tl.abs(z)), 1.0)
     squeeze = (2.0 - 1.0 / reach) / reach
     tl.store(out_ptr + row * 3, (x * squeeze + 2.0) * 0.25, mask=inside)
