@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.devices import resident_bytes, upload
 from lerf.errors import RunError
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.traced_rays import TracedRays
@@ -129,17 +130,20 @@ class ResidentRays:
         if self.window.go_to(step):
             photos = self.window.photos
             counts = torch.tensor([self._count[photo] for photo in photos])
-            self._ends = counts.cumsum(0)
-            self._shift = torch.tensor([self._first[photo] for photo in photos]) - (self._ends - counts)
-        drawn = torch.randint(int(self._ends[-1]), (count,), generator=generator)
+            ends, device = counts.cumsum(0), generator.device
+            shift = torch.tensor([self._first[photo] for photo in photos]) - (ends - counts)
+            self._total, self._ends, self._shift = int(ends[-1]), upload(ends, device), upload(shift, device)
+        drawn = torch.randint(self._total, (count,), generator=generator, device=generator.device)
         return drawn + self._shift[torch.searchsorted(self._ends, drawn, right=True)]
 
 
 def open_tables(stores: Sequence[PyramidStore], budget: int, device: str = "cpu") -> list[PyramidTable]:
-    """Tables of the stores of one capture: whole where together they fit into `budget` bytes, else `ResidentTable`s.
+    """Tables of the stores of one capture: whole where together they fit into `budget` bytes, on a GPU into a share of
+    its free memory, else `ResidentTable`s.
 
     Resident tables have the same number of cache slots, so that a photo is in all of them or in none.
     """
+    budget = resident_bytes(device, budget)
     if feature_bytes(stores) <= budget:
         return [PyramidTable.from_store(store, device=device) for store in stores]
     each = sum(2 * store.width * max(entry.cells for entry in store.entries) for store in stores)

@@ -107,18 +107,18 @@ class RadianceField(nn.Module):
             self.density_in.weight.mul_(ENCODING_GAIN)
             colour[-1].weight.mul_(0.5)
 
-    def open_levels(self, share: float) -> None:
+    def open_levels(self, share: float | Tensor) -> None:
         """Let the coarsest `FIRST_LEVELS` levels of the grid and a share of the others take part, finer ones in turn.
 
         Fine levels, there from the first step on, explain each photo by specks of matter before it; after coarse ones
         they add to shapes that all photos share (FreeNeRF, Yang et al. 2023, anneals frequencies; Neuralangelo, Li et
-        al. 2023, levels of a hash grid). The level that is opening counts in part. 1 opens all.
+        al. 2023, levels of a hash grid). The level that is opening counts in part. 1 opens all; a share on the device is not.
         """
         levels = self.config.levels
         first = min(FIRST_LEVELS, levels)
         opened = first + (levels - first) * share - torch.arange(levels, device=self.density_in.weight.device)
         weights = opened.clamp(0.0, 1.0).repeat_interleave(self.config.features)
-        self._gate = None if share >= 1.0 else weights
+        self._gate = None if not isinstance(share, Tensor) and share >= 1.0 else weights
 
     @property
     def _first_layer(self) -> Float[Tensor, "hidden width"]:
@@ -151,7 +151,7 @@ class RadianceField(nn.Module):
         self,
         rays: RayBundle,
         jitter: Tensor,
-        anneal: float = 1.0,
+        anneal: float | Tensor = 1.0,
         samples: int | None = None,
         bins: int | None = None,
     ) -> Float[Tensor, "rays edges"]:
@@ -234,14 +234,10 @@ class RadianceField(nn.Module):
     def refresh_density_grid(self, count: int, decay: float, generator: torch.Generator) -> None:
         """Re-read `count` cells of the density grid at random points inside, half of them where there is matter."""
         side, flat = self.config.grid_side, self.density_grid.view(-1)
-        device = flat.device
-        index = torch.randint(flat.numel(), (count // 2,), generator=generator).to(device)
-        occupied = (flat > 1.0).nonzero().squeeze(-1)
-        if len(occupied):
-            chosen = torch.randint(len(occupied), (count - count // 2,), generator=generator).to(device)
-            index = torch.cat([index, occupied[chosen]])
+        index = torch.randint(flat.numel(), (count // 2,), generator=generator, device=flat.device)
+        index = torch.cat([index, _occupied_cells(flat, count - count // 2, generator)])
         cells = torch.stack([index % side, index // side % side, index // (side * side)], dim=-1)
-        inside = torch.rand(cells.shape, generator=generator).to(device)
+        inside = torch.rand(cells.shape, generator=generator, device=flat.device)
         density = self._density_alone((cells + inside) / side)
         self._blend_into_grid(index, density, decay)
 
@@ -282,6 +278,20 @@ class RadianceField(nn.Module):
         density = self._density_alone(to_unit_cube(positions.reshape(-1, 3)))
         weights = self._weights(density.view_as(middle), edges)
         return RaySamples(positions, middle, weights)
+
+
+def _occupied_cells(flat: Float[Tensor, " cells"], count: int, generator: torch.Generator) -> Int[Tensor, " found"]:
+    """Indices of `count` random cells among those with matter in them; where no cell has any, of none on a CPU, and on
+    other devices, where nothing waits to be told, of any cells."""
+    occupied = flat > 1.0
+    if flat.device.type == "cpu":
+        found = occupied.nonzero().squeeze(-1)
+        return found[torch.randint(len(found), (count,), generator=generator)] if len(found) else found
+    rank = occupied.cumsum(0, dtype=torch.int32)
+    share = torch.rand(count, generator=generator, device=flat.device)
+    wanted = (share * rank[-1]).int() + 1
+    found = torch.searchsorted(rank, wanted).clamp(max=len(flat) - 1)
+    return torch.where(rank[-1] > 0, found, (share * len(flat)).long().clamp(max=len(flat) - 1))
 
 
 REFINED_PADDING = 0.02
