@@ -119,6 +119,12 @@ def test_refined_edges_and_points():
     assert_near(outcomes(lambda o: kernels.interval_points(o, random(40, 3, seed=2), edges), random(40, 3)), 1e-6)
 
 
+def test_direction_harmonics():
+    directions = torch.nn.functional.normalize(random(70, 3) - 0.5, dim=-1)
+    assert_near(outcomes(kernels.direction_harmonics, directions), 1e-6)
+    assert_near(outcomes(kernels.direction_harmonics, directions.requires_grad_()), 1e-5)
+
+
 def test_heaviest():
     weights = random(40, 21)
     weights[3], weights[4, 5:] = 0.0, 0.0

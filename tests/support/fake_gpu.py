@@ -8,7 +8,9 @@ that call themselves CUDA in C++; there they are of a device of Python's own, wh
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import math
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as trees
 from torch.utils import backend_registration as registration
-from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, return_and_correct_aliasing
 
 SUPPORTED = hasattr(registration, "_setup_privateuseone_for_python_backend")
 """Whether this torch knows devices of Python's own; older ones do not."""
@@ -275,6 +277,8 @@ class _Devices(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs, name = dict(kwargs or {}), getattr(function, "__name__", "")
+        if function is torch.device:
+            return function(*args, **kwargs)
         if function in (torch.tensor, torch.as_tensor, torch.asarray) and _is_device(kwargs.get("device")):
             del kwargs["device"]
             made = function(*args, **kwargs)
@@ -331,8 +335,39 @@ def fake_gpu(free: int = 80 << 30) -> Iterator[Ledger]:
         # In inference mode composite operations are not taken apart, and their results could not be wrapped.
         patch.setattr(torch.inference_mode, "__enter__", _enter_without_gradients)
         patch.setattr(torch.inference_mode, "__exit__", _leave_without_gradients)
+        _patch_triton(patch)
         with _Factories(), _Devices():
             yield LEDGER
+
+
+def triton_is_interpreted() -> bool:
+    """Whether Triton is there and runs its kernels on the CPU, as the fake device needs it."""
+    return importlib.util.find_spec("triton") is not None and os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def _patch_triton(patch) -> None:
+    """Let Triton's kernels run interpreted on the values; where it is not there to do so, leave them out."""
+    from lerf import kernels
+
+    if not triton_is_interpreted():
+        patch.setattr(kernels, "has_triton", lambda: False)
+        return
+    from lerf.kernels import gpu
+
+    plain = gpu.launch
+
+    def launch(kernel, programs, *arguments, **constants) -> None:
+        ours, others = _tensors(arguments)
+        if others:
+            raise RuntimeError(f"Expected all tensors to be on the same device, but found cuda:0 and cpu ({kernel})")
+        if not all(each.is_contiguous() for each in ours):
+            raise RuntimeError(f"A tensor that is not contiguous is given to {kernel}.")
+        LEDGER.launches[_line()] += 1
+        LEDGER.operations[kernel.__name__] += 1
+        with _disable_current_modes(), torch._C.DisableTorchFunction():
+            plain(kernel, programs, *map(_plain, arguments), **constants)
+
+    patch.setattr(gpu, "launch", launch)
 
 
 def _enter_without_gradients(mode) -> None:

@@ -78,6 +78,7 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "interval_points": {
         "reference": "reference:interval_points", "cpu": "cpu:interval_points", "triton": "gpu:interval_points",
     },
+    "direction_harmonics": {"reference": "reference:direction_harmonics", "triton": "gpu:direction_harmonics"},
     "dense_layers": {"reference": "reference:dense_layers", "cpu": "cpu_dense:dense_layers"},
     "unit_vectors": {"reference": "reference:unit_vectors", "torch": "unit:unit_vectors"},
     "sparse_adam": {
@@ -220,6 +221,12 @@ def heaviest(weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
 @_operation(of=2)
 def interval_points(origins: Tensor, directions: Tensor, edges: Tensor) -> Tensor:
     """See `reference.interval_points`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def direction_harmonics(directions: Tensor) -> Tensor:
+    """See `reference.direction_harmonics`."""
     raise NotImplementedError
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lerf.geometry.harmonics import COUNTS
 from lerf.kernels import reference, triton_adam, triton_encode, triton_rays
 from lerf.kernels.layout import GridLayout
 from lerf.kernels.reference import spacing_of
@@ -101,6 +102,19 @@ def interval_points(origins: Tensor, directions: Tensor, edges: Tensor) -> Tenso
         launch(
             triton_rays.interval_points, (blocks(rays * samples, POINTS),), *_whole(origins, directions, edges), out,
             rays, samples, BLOCK=POINTS,
+        )  # fmt: skip
+    return out
+
+
+def direction_harmonics(directions: Tensor) -> Tensor:
+    """See `reference.direction_harmonics`, which it is where directions have gradients."""
+    if directions.requires_grad or not _are_single(directions):
+        return reference.direction_harmonics(directions)
+    out = torch.empty(len(directions), COUNTS[-1], device=directions.device)
+    if len(directions):
+        launch(
+            triton_rays.direction_harmonics, (blocks(len(directions), POINTS),), *_whole(directions), out,
+            len(directions), BLOCK=POINTS,
         )  # fmt: skip
     return out
 

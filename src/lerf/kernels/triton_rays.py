@@ -229,3 +229,30 @@ def heaviest(
     kept = (ray < rays) & (s < wanted)
     tl.store(values_ptr + ray * wanted + s, (key >> 32).to(tl.int32).to(tl.float32, bitcast=True), mask=kept)
     tl.store(order_ptr + ray * wanted + s, PADDED - 1 - (key & 0xFFFFFFFF), mask=kept)
+
+
+@triton.jit
+def direction_harmonics(directions_ptr, out_ptr, count, BLOCK: tl.constexpr):
+    """`geometry.harmonics.harmonics`."""
+    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside, at = row < count, out_ptr + row * 16
+    x = tl.load(directions_ptr + row * 3, mask=inside, other=0.0)
+    y = tl.load(directions_ptr + row * 3 + 1, mask=inside, other=0.0)
+    z = tl.load(directions_ptr + row * 3 + 2, mask=inside, other=0.0)
+    xx, yy, zz = x * x, y * y, z * z
+    tl.store(at, 0.0 * x + 0.28209479177387814, mask=inside)
+    tl.store(at + 1, -0.4886025119029199 * y, mask=inside)
+    tl.store(at + 2, 0.4886025119029199 * z, mask=inside)
+    tl.store(at + 3, -0.4886025119029199 * x, mask=inside)
+    tl.store(at + 4, 1.0925484305920792 * x * y, mask=inside)
+    tl.store(at + 5, -1.0925484305920792 * y * z, mask=inside)
+    tl.store(at + 6, 0.31539156525252005 * (3.0 * zz - 1.0), mask=inside)
+    tl.store(at + 7, -1.0925484305920792 * x * z, mask=inside)
+    tl.store(at + 8, 0.5462742152960396 * (xx - yy), mask=inside)
+    tl.store(at + 9, -0.5900435899266435 * y * (3.0 * xx - yy), mask=inside)
+    tl.store(at + 10, 2.890611442640554 * x * y * z, mask=inside)
+    tl.store(at + 11, -0.4570457994644658 * y * (5.0 * zz - 1.0), mask=inside)
+    tl.store(at + 12, 0.3731763325901154 * z * (5.0 * zz - 3.0), mask=inside)
+    tl.store(at + 13, -0.4570457994644658 * x * (5.0 * zz - 1.0), mask=inside)
+    tl.store(at + 14, 1.445305721320277 * z * (xx - yy), mask=inside)
+    tl.store(at + 15, -0.5900435899266435 * x * (xx - 3.0 * yy), mask=inside)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lerf.devices import is_out_of_memory
+from lerf.geometry.contraction import to_unit_cube
 from lerf.geometry.rays import RayBundle
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.pose_refinement import PoseRefinement
@@ -167,11 +168,11 @@ class RadianceTrainer:
             # Corrected poses are shared by all parts.
             loss.backward(retain_graph=self.poses is not None and number < len(parts) - 1)
             colour_loss += share * as_reported(part_loss)
-            seen.append((out.positions.detach().flatten(0, 1), out.densities.detach().flatten()))
+            seen.append((out.points.detach().flatten(0, 1), out.densities.detach().flatten()))
         if self.points is not None and len(self.points):
             seen.append(self._end_at_points(self.points))
-        positions, densities = (torch.cat(each) for each in zip(*seen, strict=True))
-        field.note_densities(positions, densities, c.sample_decay)
+        points, densities = (torch.cat(each) for each in zip(*seen, strict=True))
+        field.note_densities_in_cube(points, densities, c.sample_decay)
         self._update(numbers)
         return {"colour_loss": colour_loss}
 
@@ -183,14 +184,15 @@ class RadianceTrainer:
         self.dense.zero_grad(set_to_none=True)
 
     def _end_at_points(self, points: PointRays) -> tuple[Tensor, Tensor]:
-        """Add the gradient of rays that must end at points; their samples and densities, without gradients."""
+        """Add the gradient of rays that must end at points; their samples in the unit cube and densities, without
+        gradients."""
         c = self.config
         drawn = points.draw(c.point_rays, self.field.config.near, self.generator)
         density = self.field.density(drawn.positions.reshape(-1, 3))[0].view_as(drawn.lengths)
         depths = density * drawn.lengths
         before, inside = depths[:, :PIECES_BEFORE].sum(-1), depths[:, PIECES_BEFORE:].sum(-1)
         (c.point_weight * losses.stopping(before, inside, drawn.confidence)).backward()
-        return drawn.positions.flatten(0, 1), density.detach().flatten()
+        return to_unit_cube(drawn.positions.flatten(0, 1)), density.detach().flatten()
 
 
 def _parts(rays: int, numbers: int, device: torch.device, least: int = 1) -> list[slice]:

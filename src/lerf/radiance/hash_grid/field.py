@@ -30,6 +30,8 @@ class RadianceOutput:
     weights: Float[Tensor, "rays samples"]
     edges: Float[Tensor, "rays edges"]
     positions: Float[Tensor, "rays samples 3"]
+    points: Float[Tensor, "rays samples 3"]
+    """The positions in the unit cube that the contracted space is mapped to."""
     densities: Float[Tensor, "rays samples"]
 
 
@@ -180,7 +182,11 @@ class RadianceField(nn.Module):
         count, samples = edges.shape[0], edges.shape[1] - 1
         middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
         positions = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
-        density, geometry = self.density(positions.reshape(-1, 3))
+        if positions.is_cpu or positions.requires_grad:
+            points = to_unit_cube(positions)
+        else:
+            points = kernels.interval_points(rays.origins, rays.directions, edges)
+        density, geometry = self._density_in_cube(points.reshape(-1, 3))
         # Close to a camera many rays of one photo share few cells, whose gradients pile up into floaters; scaling by
         # the squared distance undoes the pile-up (Philip and Deschaintre 2023).
         damping = middle.detach().clamp(max=1.0).square()
@@ -188,7 +194,7 @@ class RadianceField(nn.Module):
         geometry = _scale_gradient(geometry.view(count, samples, self.config.geometry), damping[..., None])
         weights = self._weights(density, edges)
         colour = self._light(weights, geometry, rays.directions)
-        return RadianceOutput(colour, weights, edges, positions, density)
+        return RadianceOutput(colour, weights, edges, positions, points, density)
 
     def _light(
         self,
@@ -223,7 +229,7 @@ class RadianceField(nn.Module):
         density = density.view(points.shape[:2])
         weights = self._weights(density, edges)
         colour = self._light(weights, geometry.view(*density.shape, -1), rays.directions)
-        return RadianceOutput(colour, weights, edges, points, density)
+        return RadianceOutput(colour, weights, edges, points, points, density)
 
     def gain(self, photo: Int[Tensor, " rays"]) -> Float[Tensor, "rays 3"]:
         """Colour gain of training photos relative to their mean; 1 for cameras that are no training photo (-1)."""
@@ -244,8 +250,13 @@ class RadianceField(nn.Module):
     @torch.no_grad()
     def note_densities(self, positions: Tensor, densities: Tensor, decay: float) -> None:
         """Let the density grid learn from a step's own samples."""
+        self.note_densities_in_cube(to_unit_cube(positions.reshape(-1, 3)), densities, decay)
+
+    @torch.no_grad()
+    def note_densities_in_cube(self, points: Tensor, densities: Tensor, decay: float) -> None:
+        """As `note_densities`, of samples whose place in the unit cube is known."""
         side = self.config.grid_side
-        cell = (to_unit_cube(positions.reshape(-1, 3)) * side).to(torch.int64).clamp_(0, side - 1)
+        cell = (points.reshape(-1, 3) * side).to(torch.int64).clamp_(0, side - 1)
         self._blend_into_grid(cell[:, 0] + side * (cell[:, 1] + side * cell[:, 2]), densities.reshape(-1), decay)
 
     def _blend_into_grid(self, index: Tensor, densities: Tensor, decay: float) -> None:
