@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -84,6 +85,16 @@ class CameraTable:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    @cached_property
+    def sizes_on_host(self) -> list[tuple[int, int]]:
+        """Width and height of each camera in pixels, which to ask for does not mean to wait for a GPU each time."""
+        return [(width, height) for width, height in self.sizes.tolist()]
+
+    @cached_property
+    def focal_on_host(self) -> list[tuple[float, float]]:
+        """fx and fy of each camera in pixels, as `sizes_on_host`."""
+        return [(fx, fy) for fx, fy in self.focal.tolist()]
 
     def rays(self, photo: Int[Tensor, " rays"], pixels: Float[Tensor, "rays 2"]) -> RayBundle:
         """The rays of pixels.

@@ -43,6 +43,9 @@ class TracedRays:
 
     def __getitem__(self, index: slice | Tensor) -> TracedRays:
         """Some of the rays, by slice, index or mask."""
+        if isinstance(index, Tensor) and index.dtype == torch.bool:
+            # Once, not for each tensor: to count what a mask leaves is to wait for a GPU.
+            index = index.nonzero().squeeze(-1)
         return TracedRays(**{name: tensor[index] for name, tensor in self.tensors.items()})
 
     @staticmethod

@@ -40,6 +40,11 @@ class RayPool:
         """The chosen rays."""
         return RayPool(self.rays[index], self.train_index[index], self.pixels[index], self.height_per_depth[index])
 
+    def _that_hit(self) -> RayPool:
+        """Without the rays that meet nothing."""
+        hit = self.rays.hit
+        return self if bool(hit.all()) else self.take(hit.nonzero().squeeze(-1))
+
     def scale_range(self, ratios: Sequence[float]) -> tuple[float, float]:
         """1st and 99th percentile of the tile heights that these rays show, normalised units."""
         unit = self.height_per_depth * self.rays.median_depth
@@ -71,30 +76,33 @@ def draw_pool(
     each = max(1, count // len(train))
     parts: list[RayPool] = []
     for train_index, photo in enumerate(train):
-        width, height = cameras.sizes[photo].tolist()
+        width, height = cameras.sizes_on_host[photo]
         choice = allowed(photo)
         if choice is not None and len(choice) == 0:
             continue
+        # On the CPU, where the masks are.
         drawn = torch.randint(width * height if choice is None else len(choice), (each,), generator=generator)
         flat = drawn if choice is None else choice[drawn]
         pixels = torch.stack([flat % width, flat // width], dim=-1).float() + 0.5
         for start in range(0, each, CHUNK):
-            part = pixels[start : start + CHUNK].to(device)
+            part = upload(pixels[start : start + CHUNK], device)
             index = torch.full((len(part),), photo, device=device)
             rays = radiance.trace(cameras, index, part, heaviest)
-            ratio = torch.full((len(part),), height / float(cameras.focal[photo, 1]), device=device)
+            ratio = torch.full((len(part),), height / cameras.focal_on_host[photo][1], device=device)
             drawn_rays = RayPool(rays, torch.full((len(part),), train_index, device=device), part, ratio)
-            parts.append(drawn_rays if bool(rays.hit.all()) else drawn_rays.take(rays.hit.nonzero().squeeze(-1)))
+            # A GPU is waited for once, at the end.
+            parts.append(drawn_rays._that_hit() if device.type == "cpu" else drawn_rays)
         if progress:
             progress(train_index + 1, len(train))
-    if not any(len(part) for part in parts):
-        raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
-    return RayPool(
+    pool = RayPool(
         TracedRays.joined([p.rays for p in parts]),
         torch.cat([p.train_index for p in parts]),
         torch.cat([p.pixels for p in parts]),
         torch.cat([p.height_per_depth for p in parts]),
-    )
+    )._that_hit() if parts else None
+    if pool is None or len(pool) == 0:
+        raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
+    return pool
 
 
 class ResidentRays:

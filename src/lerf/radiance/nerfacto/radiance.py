@@ -71,7 +71,7 @@ class NerfactoRadiance:
 
     def render(self, cameras: CameraTable, index: int, samples: int | None = None) -> Steps[ColourPicture]:
         """See `Radiance.render`."""
-        width, height = cameras.sizes[index].tolist()
+        width, height = cameras.sizes_on_host[index]
         device = cameras.positions.device
         pixels, parts = image_pixels(width, height, device), []
 
