@@ -242,7 +242,8 @@ def _count(operation, name, args, kwargs, ours, others, on_device) -> None:
         if masks:
             LEDGER.waits[f"{_line()} {name} by a mask"] += 1
     if name == "_to_copy" and bool(ours) != on_device and (ours or others):
-        _count_copy(up=on_device, later=bool(kwargs.get("non_blocking")))
+        later = bool(kwargs.get("non_blocking")) and all(hasattr(each, "is_pinned_for_fake") for each in others)
+        _count_copy(up=on_device, later=later)
     elif name == "copy_" and ours and others:
         later = bool(kwargs.get("non_blocking", args[2] if len(args) > 2 else False))
         _count_copy(up=isinstance(args[0], FakeGpuTensor), later=later)
@@ -252,7 +253,7 @@ def _count(operation, name, args, kwargs, ours, others, on_device) -> None:
 
 
 def _count_copy(up: bool, later: bool) -> None:
-    """Only copies to the device that the caller has said need not be waited for are not waited for."""
+    """Only copies to the device from pinned memory, of which the caller has said so, are not waited for."""
     book = LEDGER.uploads if up and later else LEDGER.waits
     book[f"{_line()} {'to the device' if up else 'to the CPU'}"] += 1
 
@@ -286,7 +287,9 @@ class _Devices(TorchFunctionMode):
         if name == "new_tensor" and isinstance(args[0], FakeGpuTensor):
             return torch.tensor(args[1], dtype=kwargs.get("dtype") or args[0].dtype).to(_real())
         if name == "pin_memory":
-            return args[0].clone()
+            pinned = args[0].clone()
+            pinned.is_pinned_for_fake = True
+            return pinned
         if name in ("__getitem__", "__setitem__") and isinstance(args[0], FakeGpuTensor):
             keys = tuple(map(_uploaded, args[1])) if isinstance(args[1], tuple) else _uploaded(args[1])
             args = (args[0], keys, *args[2:])

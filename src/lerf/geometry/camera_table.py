@@ -96,6 +96,10 @@ class CameraTable:
         """fx and fy of each camera in pixels, as `sizes_on_host`."""
         return [(fx, fy) for fx, fy in self.focal.tolist()]
 
+    @cached_property
+    def _lenses_on_host(self) -> list[tuple[list[float], bool]]:
+        return list(zip(self.lens.tolist(), self.fisheye.tolist(), strict=True))
+
     def rays(self, photo: Int[Tensor, " rays"], pixels: Float[Tensor, "rays 2"]) -> RayBundle:
         """The rays of pixels.
 
@@ -131,8 +135,8 @@ class CameraTable:
         """
         local = (points - self.positions[photo]) @ self.rotations[photo]
         right, down, depth = local[:, 0], -local[:, 1], -local[:, 2]
-        lens = self.lens[photo].tolist()
-        if bool(self.fisheye[photo]):
+        lens, fisheye = self._lenses_on_host[photo]
+        if fisheye:
             radius = torch.hypot(right, down)
             stretch = lenses.bend(torch.atan2(radius, depth), lens) / radius.clamp_min(1e-12)
             plane = torch.stack([right * stretch, down * stretch], -1)

@@ -3,7 +3,7 @@
 `OPERATIONS` names for every operation the backends that implement it:
 
     reference   the definition in plain torch: any device and type, differentiated by autograd
-    torch       torch as well, with a shorter backward pass
+    torch       torch as well: with a shorter backward pass, or without waiting for a GPU
     cpu         numba, or oneDNN for dense layers; CPU tensors of 32 bits
     triton      kernels for CUDA, where Triton is installed (`lerf[gpu]`; torch's own CUDA builds bring it); tensors of
                 32 bits
@@ -82,7 +82,8 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "dense_layers": {"reference": "reference:dense_layers", "cpu": "cpu_dense:dense_layers"},
     "unit_vectors": {"reference": "reference:unit_vectors", "torch": "unit:unit_vectors"},
     "sparse_adam": {
-        "reference": "reference:sparse_adam", "cpu": "cpu_adam:sparse_adam", "triton": "gpu:sparse_adam",
+        "reference": "reference:sparse_adam", "torch": "masked_adam:sparse_adam",
+        "cpu": "cpu_adam:sparse_adam", "triton": "gpu:sparse_adam",
     },
     "propagate": {"reference": "reference:propagate", "torch": "chebyshev:propagate", "cpu": "cpu_rows:propagate"},
     "few_products": {"reference": "reference:few_products", "cpu": "cpu_rows:few_products"},

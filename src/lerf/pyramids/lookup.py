@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -58,6 +59,11 @@ class PyramidTable:
     @property
     def width(self) -> int:
         return self.cells.shape[1]
+
+    @cached_property
+    def ratio_range(self) -> tuple[float, float]:
+        """Smallest and largest tile height over photo height."""
+        return float(self.ratios[0]), float(self.ratios[-1])
 
     def load(self, photo: int) -> None:
         """Make sure that a photo can be looked up: all of them can."""

@@ -48,7 +48,7 @@ class LanguageTrainer:
         self._numbers = StepNumbers(config.steps, device, {"rate": self._rate, **corrections(*self.table.betas)})
         self.recorded = RecordedSteps(device, self.generator)
         self._parts = 1
-        self._ratios = float(targets.ratios[0]), float(targets.ratios[-1])
+        self._ratios = targets.ratio_range
 
     @property
     def modules(self) -> dict[str, nn.Module]:
