@@ -36,7 +36,9 @@ def free_bytes(device: torch.device | str) -> int | None:
     if device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(device)
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device) if torch.cuda.is_initialized() else 0
+    kept = (
+        torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device) if torch.cuda.is_initialized() else 0
+    )
     return free + kept
 
 

@@ -14,8 +14,8 @@ from lerf import kernels
 from lerf.geometry.rays import RayBundle
 from lerf.radiance.hash_grid import field as field_file
 from lerf.radiance.hash_grid.field import RadianceField
-from lerf.radiance.surface import trace_surface
 from lerf.radiance.pose_refinement import PoseRefinement
+from lerf.radiance.surface import trace_surface
 from lerf.run.settings import PRESETS
 from lerf.stages import steps as steps_file
 from lerf.stages import surface as surface_stage
@@ -92,9 +92,7 @@ def batch_on(device, count=RAYS):
     directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
     colours = torch.rand(count, 3, generator=generator)
     zeros, ones, photo = torch.zeros(count, 3), torch.ones(count, 3), torch.arange(count) % 3
-    zeros, directions, ones, photo, colours = (
-        each.to(device) for each in (zeros, directions, ones, photo, colours)
-    )
+    zeros, directions, ones, photo, colours = (each.to(device) for each in (zeros, directions, ones, photo, colours))
     return RayBatch(RayBundle(zeros, directions, ones[:, 0], photo), colours, ones, photo)
 
 

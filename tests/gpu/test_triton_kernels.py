@@ -55,7 +55,9 @@ def outcomes(run, *inputs):
 def assert_near(found, share):
     for theirs, ours in found:
         assert torch.isfinite(ours).all()
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=share * max(float(theirs.abs().max()) if theirs.numel() else 0, 1))
+        torch.testing.assert_close(
+            ours, theirs, rtol=0, atol=share * max(float(theirs.abs().max()) if theirs.numel() else 0, 1)
+        )
 
 
 @pytest.mark.parametrize("points", POINTS)

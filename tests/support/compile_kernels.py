@@ -1,8 +1,8 @@
 """Compile every Triton kernel for GPUs that need not be there: `python compile_kernels.py 80 90` prints a JSON object a
 line, with what a thread needs.
 
-The kernels are found by calling the operations at the sizes of the presets with tensors that have no values, so that
-each is compiled as it is started. Not with TRITON_INTERPRET: the interpreter accepts what the compiler refuses.
+The kernels are found by calling the operations at the sizes of the preset `lerf` with tensors that have no values, so
+that each is compiled as it is started. Not with TRITON_INTERPRET: the interpreter accepts what the compiler refuses.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def empty(*shape: int) -> torch.Tensor:
 
 
 def started() -> dict[tuple, tuple]:
-    """Kernels with the types of their arguments and their constants, by a key, as the presets start them."""
+    """Kernels with the types of their arguments and their constants, by a key, as the preset `lerf` starts them."""
     found: dict[tuple, tuple] = {}
 
     def note(kernel, _programs, *arguments, **constants) -> None:
@@ -45,11 +45,10 @@ def started() -> dict[tuple, tuple]:
 
     gpu.launch = note
     with kernels.use("triton"):
-        for preset in (PRESETS["lerf"], PRESETS["lerf-cpu"]):
-            radiance, language = preset.radiance, preset.language
-            r = GridLayout.geometric(radiance.levels, radiance.coarsest, radiance.finest, radiance.features, 12)
-            grids = [GridLayout.geometric(*grid, language.features, 12) for grid in language.grids]
-            train(r, sum(grids[1:], grids[0]), radiance.samples, radiance.bins, language.samples)
+        radiance, language = PRESETS["lerf"].radiance, PRESETS["lerf"].language
+        own = GridLayout.geometric(radiance.levels, radiance.coarsest, radiance.finest, radiance.features, 12)
+        grids = [GridLayout.geometric(*grid, language.features, 12) for grid in language.grids]
+        train(own, sum(grids[1:], grids[0]), radiance.samples, radiance.bins, language.samples)
     return found
 
 
@@ -64,6 +63,7 @@ def train(radiance: GridLayout, language: GridLayout, samples: int, bins: int, h
     weights = kernels.render_weights(empty(rays, samples).requires_grad_(), empty(rays, samples))
     for channels in (3, 7, 512):
         kernels.composite(weights, empty(rays, samples, channels)).sum().backward(retain_graph=True)
+    kernels.direction_harmonics(empty(rays, 3))
     kernels.heaviest(weights, min(heaviest, samples))
     settings = ProposalSettings(samples, bins, 0.05, 100.0, 0.5, 0.05, 0.5)
     edges = kernels.proposal_edges(empty(rays, 3), empty(rays, 3), empty(64, 64, 64), empty(rays), settings)

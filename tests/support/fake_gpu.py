@@ -28,22 +28,26 @@ SUPPORTED = hasattr(registration, "_setup_privateuseone_for_python_backend")
 """Whether this torch knows devices of Python's own; older ones do not."""
 HOST, SHOWN = torch.device("cpu"), torch.device("cuda", 0)
 NAME = "fakegpu"
-NO_KERNEL = frozenset(
-    "_reshape_alias _unsafe_view alias as_strided chunk detach diagonal empty empty_like empty_strided expand "
-    "is_same_size lift_fresh movedim narrow new_empty new_empty_strided permute real reshape resize_ select slice "
-    "split split_with_sizes squeeze sym_size sym_stride t transpose unbind unfold unsqueeze view view_as_real".split()
-)
+NO_KERNEL = frozenset({
+    "_reshape_alias", "_unsafe_view", "alias", "as_strided", "chunk", "detach", "diagonal", "empty",
+    "empty_like", "empty_strided", "expand", "is_same_size", "lift_fresh", "movedim", "narrow", "new_empty",
+    "new_empty_strided", "permute", "real", "reshape", "resize_", "select", "slice", "split",
+    "split_with_sizes", "squeeze", "sym_size", "sym_stride", "t", "transpose", "unbind", "unfold",
+    "unsqueeze", "view", "view_as_real",
+})  # fmt: skip
 """Operations that start nothing on a GPU."""
-ALWAYS_WAIT = frozenset(
-    "_linalg_check_errors _linalg_eigh _linalg_svd _local_scalar_dense _unique2 bincount equal linalg_matrix_exp "
-    "linalg_qr masked_select nonzero unique_consecutive unique_dim".split()
-)
+ALWAYS_WAIT = frozenset({
+    "_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "_local_scalar_dense", "_unique2", "bincount",
+    "equal", "linalg_matrix_exp", "linalg_qr", "masked_select", "nonzero", "unique_consecutive", "unique_dim",
+})  # fmt: skip
 """Operations after which a GPU's host waits: the result, or its size, decides what the host does next."""
-COPIES = frozenset("_to_copy copy copy_ _copy_from lift_fresh set_".split())
-NO_SCALARS_OF_HOST = frozenset(
-    "_embedding_bag addmm bmm bucketize cat gather index_add index_add_ index_select mm scatter scatter_ scatter_add_ "
-    "scatter_reduce scatter_reduce_ searchsorted stack".split()
-)
+COPIES = frozenset({
+    "_to_copy", "copy", "copy_", "_copy_from", "lift_fresh", "set_",
+})  # fmt: skip
+NO_SCALARS_OF_HOST = frozenset({
+    "_embedding_bag", "addmm", "bmm", "bucketize", "cat", "gather", "index_add", "index_add_", "index_select",
+    "mm", "scatter", "scatter_", "scatter_add_", "scatter_reduce", "scatter_reduce_", "searchsorted", "stack",
+})  # fmt: skip
 """Operations that do not even take a tensor of one number from the CPU."""
 MASKS = (torch.bool, torch.uint8)
 

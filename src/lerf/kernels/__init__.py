@@ -46,6 +46,21 @@ from lerf.kernels.types import (
     SplatView,
 )
 
+
+@cache
+def has_triton() -> bool:
+    """Whether Triton is installed for the tensors of a GPU; says once where it is not."""
+    found = importlib.util.find_spec("triton") is not None
+    if not found:
+        warnings.warn(
+            "Triton is not installed, so that the GPU does everything step by step, many times slower; "
+            "pip install 'lerf[gpu]'.",
+            LerfWarning,
+            stacklevel=2,
+        )
+    return found
+
+
 Backend = Literal["reference", "torch", "cpu", "triton"]
 PREFERENCE: tuple[Backend, ...] = ("cpu", "triton", "torch", "reference")
 SERVES: dict[Backend, Callable[[Tensor], bool]] = {
@@ -101,20 +116,6 @@ needs no other. In a process that has rendered or trained, numba is there."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 _forced: Backend | None = None
-
-
-@cache
-def has_triton() -> bool:
-    """Whether Triton is installed for the tensors of a GPU; says once where it is not."""
-    found = importlib.util.find_spec("triton") is not None
-    if not found:
-        warnings.warn(
-            "Triton is not installed, so that the GPU does everything step by step, many times slower; "
-            "pip install 'lerf[gpu]'.",
-            LerfWarning,
-            stacklevel=2,
-        )
-    return found
 
 
 @contextmanager

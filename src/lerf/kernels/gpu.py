@@ -295,7 +295,9 @@ def _rays_of(padded: int) -> int:
 
 def _gradient_of(table: Tensor, sink: GradientSink | None) -> tuple[Tensor, bool]:
     """Where the gradient of a table is added, and whether a sink keeps it."""
-    return (torch.zeros_like(table, memory_format=torch.contiguous_format), False) if sink is None else (sink.values, True)
+    return (
+        (torch.zeros_like(table, memory_format=torch.contiguous_format), False) if sink is None else (sink.values, True)
+    )
 
 
 def _whole(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Sparse Adam in torch over the whole table: a GPU is not asked which entries have a gradient, and so not waited for."""
+"""Sparse Adam in torch over the whole table: no GPU is asked which entries have a gradient and waited for."""
 
 from __future__ import annotations
 

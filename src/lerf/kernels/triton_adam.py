@@ -13,7 +13,8 @@ def sparse_adam(
 ):  # fmt: skip
     """`reference.sparse_adam`; of entries without a gradient nothing but the gradient is read.
 
-    Its numbers are read from the device, where they may be computed: `betas` are beta1, 1 - beta1, beta2, 1 - beta2 and epsilon.
+    Its numbers are read from the device, where they may be computed: `betas` are beta1, 1 - beta1, beta2, 1 - beta2 and
+    epsilon.
     """
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     at = row[:, None] * FEATURES + tl.arange(0, FEATURES)[None, :]

@@ -216,9 +216,7 @@ def interval_points(origins_ptr, directions_ptr, edges_ptr, out_ptr, rays, sampl
 
 
 @triton.jit
-def heaviest(
-    weights_ptr, values_ptr, order_ptr, rays, samples, wanted, PADDED: tl.constexpr, BLOCK: tl.constexpr
-):
+def heaviest(weights_ptr, values_ptr, order_ptr, rays, samples, wanted, PADDED: tl.constexpr, BLOCK: tl.constexpr):
     """`reference.heaviest` of weights that are not negative: those have the order of their bits."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)[:, None]
     s = tl.arange(0, PADDED)[None, :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -42,7 +43,7 @@ class LanguageTrainer:
         self.generator = torch.Generator(device).manual_seed(seed)
         self.table = SparseAdam(field.grid)
         heads = [p for p in field.parameters() if p is not field.grid.table]
-        together = {"foreach": True, "capturable": True} if device.type == "cuda" else {}
+        together: dict[str, Any] = {"foreach": True, "capturable": True} if device.type == "cuda" else {}
         self.dense = torch.optim.RAdam(heads, lr=config.rate, weight_decay=config.weight_decay, eps=1e-15, **together)
         self.step_count = 0
         self._numbers = StepNumbers(config.steps, device, {"rate": self._rate, **corrections(*self.table.betas)})

@@ -64,6 +64,6 @@ def train_steps(
         if interrupted():
             save()
             raise KeyboardInterrupt
-        if (now := time.perf_counter()) - saved > save_seconds:
+        if time.perf_counter() - saved > save_seconds:
             save()
             saved = time.perf_counter()

@@ -94,12 +94,16 @@ def draw_pool(
             parts.append(drawn_rays._that_hit() if device.type == "cpu" else drawn_rays)
         if progress:
             progress(train_index + 1, len(train))
-    pool = RayPool(
-        TracedRays.joined([p.rays for p in parts]),
-        torch.cat([p.train_index for p in parts]),
-        torch.cat([p.pixels for p in parts]),
-        torch.cat([p.height_per_depth for p in parts]),
-    )._that_hit() if parts else None
+    pool = (
+        RayPool(
+            TracedRays.joined([p.rays for p in parts]),
+            torch.cat([p.train_index for p in parts]),
+            torch.cat([p.pixels for p in parts]),
+            torch.cat([p.height_per_depth for p in parts]),
+        )._that_hit()
+        if parts
+        else None
+    )
     if pool is None or len(pool) == 0:
         raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
     return pool

@@ -25,9 +25,7 @@ class StepNumbers:
     are always read from the same place, the launches of a step can be recorded and replayed. Elsewhere they are floats.
     """
 
-    def __init__(
-        self, steps: int, device: torch.device | str, numbers: Mapping[str, Callable[[int], float]]
-    ) -> None:
+    def __init__(self, steps: int, device: torch.device | str, numbers: Mapping[str, Callable[[int], float]]) -> None:
         """`numbers` gives each of them by its name for a step, 0 being the first of `steps`."""
         self._numbers = dict(numbers)
         self._all: Tensor | None = None

@@ -114,7 +114,8 @@ class RadianceField(nn.Module):
 
         Fine levels, there from the first step on, explain each photo by specks of matter before it; after coarse ones
         they add to shapes that all photos share (FreeNeRF, Yang et al. 2023, anneals frequencies; Neuralangelo, Li et
-        al. 2023, levels of a hash grid). The level that is opening counts in part. 1 opens all; a share on the device is not.
+        al. 2023, levels of a hash grid). The level that is opening counts in part. 1 opens all; a share
+        that is a tensor is less.
         """
         levels = self.config.levels
         first = min(FIRST_LEVELS, levels)
