@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -28,6 +29,18 @@ def upload(tensor: Tensor, device: torch.device | str) -> Tensor:
     if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+@contextmanager
+def in_single_precision() -> Iterator[None]:
+    """Convolutions of 32-bit numbers with all their digits: cuDNN rounds them to ten bits unless it is told not to, and
+    the caches of features say float32 of them."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def free_bytes(device: torch.device | str) -> int | None:
