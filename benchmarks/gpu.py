@@ -212,7 +212,9 @@ def steps(bench: Bench) -> None:
                 made = radiance_trainer(bench, preset) if stage == "radiance" else language_trainer(bench, preset, 512)
                 trainer, step = made
                 trainer.recorded.recording = kind == "recorded"
-                time_of = bench.milliseconds(step, 20 if kind == "definition" else 200, 10 if kind != "definition" else 2)
+                time_of = bench.milliseconds(
+                    step, 20 if kind == "definition" else 200, 10 if kind != "definition" else 2
+                )
             bench.row(f"{stage} step, {kind}", time_of, "ms", None if bench.tiny else AIMS.get(f"{stage} step, {kind}"))
             learnt[kind] = trainer.field.state_dict()
             del trainer, step, made

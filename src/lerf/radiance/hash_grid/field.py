@@ -241,10 +241,11 @@ class RadianceField(nn.Module):
     def refresh_density_grid(self, count: int, decay: float, generator: torch.Generator) -> None:
         """Re-read `count` cells of the density grid at random points inside, half of them where there is matter."""
         side, flat = self.config.grid_side, self.density_grid.view(-1)
-        index = torch.randint(flat.numel(), (count // 2,), generator=generator, device=flat.device)
+        drawn_on = generator.device
+        index = torch.randint(flat.numel(), (count // 2,), generator=generator, device=drawn_on).to(flat.device)
         index = torch.cat([index, _occupied_cells(flat, count - count // 2, generator)])
         cells = torch.stack([index % side, index // side % side, index // (side * side)], dim=-1)
-        inside = torch.rand(cells.shape, generator=generator, device=flat.device)
+        inside = torch.rand(cells.shape, generator=generator, device=drawn_on).to(flat.device)
         density = self._density_alone((cells + inside) / side)
         self._blend_into_grid(index, density, decay)
 
@@ -300,7 +301,7 @@ def _occupied_cells(flat: Float[Tensor, " cells"], count: int, generator: torch.
         found = occupied.nonzero().squeeze(-1)
         return found[torch.randint(len(found), (count,), generator=generator)] if len(found) else found
     rank = occupied.cumsum(0, dtype=torch.int32)
-    share = torch.rand(count, generator=generator, device=flat.device)
+    share = torch.rand(count, generator=generator, device=generator.device).to(flat.device)
     wanted = (share * rank[-1]).int() + 1
     found = torch.searchsorted(rank, wanted).clamp(max=len(flat) - 1)
     return torch.where(rank[-1] > 0, found, (share * len(flat)).long().clamp(max=len(flat) - 1))
