@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import sys
 import tempfile
@@ -18,17 +19,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import lerf  # noqa: F401, I001  (first: it sets how thread pools wait)
+import numpy as np
 import torch
 from torch import Tensor
 
+import lerf
+from gpu_kernels import differences
 from lerf import kernels
+from lerf.apps.main import main as main_command
 from lerf.geometry.rays import RayBundle
 from lerf.geometry.traced_rays import TracedRays
-from lerf.kernels.layout import GridLayout
-from lerf.kernels.types import AdamStep, ProposalSettings
 from lerf.language.field import LanguageField
 from lerf.pyramids.lookup import PyramidTable
+from lerf.queries.scales import relevancy_at
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.run.settings import PRESETS, Preset
 from lerf.training.language import LanguageTrainer
@@ -45,8 +48,6 @@ AIMS = {
 """Milliseconds, at 4,096 rays of the preset `lerf`."""
 MEMORY_AIMS = {"lerf-lite": 2.0, "lerf": 4.0, "lerf-big": 6.0}
 """Gigabytes."""
-LEARNT = {"hash_encode", "encode_composite", "render_weights", "composite"}
-"""Operations with gradients."""
 Rows = list[dict[str, object]]
 
 
@@ -99,58 +100,10 @@ class Bench:
 
 
 def kernels_right(bench: Bench) -> None:
-    """Every kernel of the device against its definition, forward and backward: the largest difference."""
-    device = bench.device
-    generator = torch.Generator(device).manual_seed(0)
-
-    def random(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=device)
-
-    layout = GridLayout.geometric(8, 8, 256, 8, 14)
-    points, table = random(4000, 3), random(layout.entries, 8) - 0.5
-    along, weights = random(200, 12, 3), torch.softmax(random(200, 12), -1)
-    values, lengths = random(200, 12, 7), random(200, 12)
-    grid, directions = 5 * random(32, 32, 32), torch.nn.functional.normalize(random(200, 3) - 0.5, dim=-1)
-    settings = ProposalSettings(24, 96, 0.05, 100.0, 0.7, 0.05, 0.5)
-    origins, jitter, edges = random(200, 3) - 0.5, random(200), random(200, 13).sort(-1).values
-    numbers = AdamStep(1e-2, 0.9, 0.99, 1e-15, 10.0, 100.0)
-    touched = torch.where(random(len(table), 1) > 0.5, random(len(table), 8) - 0.5, 0.0)
-
-    def adam(given: Tensor) -> Tensor:
-        moved = given.detach().clone()
-        kernels.sparse_adam(moved, touched.clone(), torch.zeros_like(moved), torch.zeros_like(moved), numbers)
-        return moved
-
-    cases: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
-        "hash_encode": (lambda p, t: kernels.hash_encode(p, t, layout), (points, table)),
-        "encode_composite": (lambda t: kernels.encode_composite(along, weights, t, layout), (table,)),
-        "render_weights": (lambda d: kernels.render_weights(d, lengths), (3 * random(200, 12),)),
-        "composite": (kernels.composite, (weights, values)),
-        "proposal_edges": (lambda o: kernels.proposal_edges(o, directions, grid, jitter, settings), (origins,)),
-        "refined_edges": (lambda w: kernels.refined_edges(edges, w, 20, 0.02), (weights,)),
-        "interval_points": (lambda o: kernels.interval_points(o, directions, edges), (origins,)),
-        "direction_harmonics": (kernels.direction_harmonics, (directions,)),
-        "heaviest": (lambda w: kernels.heaviest(w, 5)[0], (weights,)),
-        "sparse_adam": (adam, (table,)),
-    }
-    for name, (work, inputs) in cases.items():
-        found = [_outcome(work, inputs, backend, name in LEARNT) for backend in ("reference", "auto")]
-        off = max(
-            float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1.0))
-            for theirs, ours in zip(*found, strict=True)
-        )
+    """Every kernel of the device against its definition, forward and backward."""
+    for name, off in differences(bench.device).items():
         # Quantiles far away: half over what is left of a spacing.
         bench.row(f"{name}, off by", off, "", good=off < (2e-4 if name == "proposal_edges" else 2e-5))
-
-
-def _outcome(work: Callable[..., Tensor], inputs: tuple[Tensor, ...], backend: str, learnt: bool) -> list[Tensor]:
-    """The result and, where it is learnt from, the gradients of the inputs."""
-    given = [each.detach().clone().requires_grad_(learnt) for each in inputs]
-    with kernels.use(backend):  # type: ignore[arg-type]
-        out = work(*given)
-        if out.requires_grad:
-            out.backward(torch.cos(torch.arange(out.numel(), device=out.device)).view_as(out))
-    return [out.detach(), *(each.grad for each in given if each.grad is not None)]
 
 
 def radiance_trainer(bench: Bench, preset: Preset) -> tuple[RadianceTrainer, Callable[[], object]]:
@@ -212,9 +165,7 @@ def steps(bench: Bench) -> None:
                 made = radiance_trainer(bench, preset) if stage == "radiance" else language_trainer(bench, preset, 512)
                 trainer, step = made
                 trainer.recorded.recording = kind == "recorded"
-                time_of = bench.milliseconds(
-                    step, 20 if kind == "definition" else 200, 10 if kind != "definition" else 2
-                )
+                time_of = bench.milliseconds(step, *((20, 2) if kind == "definition" else (200, 10)))
             bench.row(f"{stage} step, {kind}", time_of, "ms", None if bench.tiny else AIMS.get(f"{stage} step, {kind}"))
             learnt[kind] = trainer.field.state_dict()
             del trainer, step, made
@@ -267,7 +218,11 @@ def whole(bench: Bench) -> None:
         options = {"device": bench.device.type, "preset": "lerf-cpu" if bench.tiny else "lerf", "encoder": "mini"}
         options["dense"] = "mini-map"
         if bench.tiny:
-            options |= {"steps": 20}
+            options |= {
+                "radiance_training.steps": 300,
+                "language_training.steps": 20,
+                "language_training.pool_rays": 4000,
+            }
         run = Path(folder, "run")
         start = time.perf_counter()
         lerf.train(capture, run, **options)
@@ -282,6 +237,42 @@ def whole(bench: Bench) -> None:
         bench.row("features to first answer", answered, "ms", None if bench.tiny else AIMS["features to first answer"])
         names = iter(f"thing number {number}" for number in range(1000))
         bench.row("query of a new phrase", bench.milliseconds(lambda: model.query(next(names)), 20, 3), "ms")
+        with contextlib.redirect_stdout(sys.stderr):
+            main_command(["bake", str(run), "--device", str(bench.device)])
+        baked = lerf.load(run, device=str(bench.device))
+        bench.row("query of a new phrase, baked", bench.milliseconds(lambda: baked.query(next(names)), 20, 3), "ms")
+        _asked_of_cells(bench, baked)
+        _picture(bench, model)
+
+
+def _asked_of_cells(bench: Bench, model: lerf.Model) -> None:
+    """Relevancy of all cells of an index to a phrase whose scale is known: what the device does in a query."""
+    surface = model.surface
+    phrases, scale = model.phrases("a mug"), [float(surface.language.scales[0])]
+
+    def ask() -> object:
+        return relevancy_at(surface.language, surface.latent, phrases, scale[0])
+
+    aim = None if bench.tiny else AIMS["baked query"]
+    bench.row("baked query", bench.milliseconds(ask, 100, 5), "ms", aim)
+
+
+def _picture(bench: Bench, model: lerf.Model) -> None:
+    """A relevancy picture of a view that moves, of a phrase that was asked before."""
+    width, height = (48, 27) if bench.tiny else (960, 540)
+    scene = model.scene
+    seen = scene.photos[0].camera
+    cameras = [
+        replace(
+            seen, width=width, height=height, fx=float(width), fy=float(width), cx=width / 2, cy=height / 2,
+            camera_to_world=seen.camera_to_world + 1e-3 * number * np.eye(3, 4, 3),
+        )
+        for number in range(60)
+    ]  # fmt: skip
+    moving = itertools.cycle(cameras)
+    aim = None if bench.tiny else AIMS["relevancy picture 960x540"]
+    shown = bench.milliseconds(lambda: model.render(next(moving), "a mug"), 20, 3)
+    bench.row("relevancy picture 960x540", shown, "ms", aim)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
 """Commands on the fake GPU: their tensors are of one device, and they wait for it a few times a photo at most."""
 
 import json
-from dataclasses import replace
+import shutil
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,25 +23,18 @@ POINTS = 3000
 
 
 @pytest.fixture(scope="module")
-def runs(drawn, tmp_path_factory):
-    """A run that was trained on the device for a few steps, and one whose language was lifted there."""
-    folder, tiny = tmp_path_factory.mktemp("fake-gpu"), tiny_preset()
-    preset = replace(
-        tiny,
-        radiance_training=replace(tiny.radiance_training, steps=20, rays=256, grid_cells=512),
-        language_training=replace(tiny.language_training, steps=2, rays=128, pool_rays=1000),
-    )
-    made = SimpleNamespace(trained=folder / "trained", lifted=folder / "lifted")
+def runs(drawn, drawn_run, tmp_path_factory):
+    """A trained run, and one whose language was lifted on the device."""
+    folder = tmp_path_factory.mktemp("fake-gpu")
+    made = SimpleNamespace(trained=Path(shutil.copytree(drawn_run, folder / "trained")), lifted=folder / "lifted")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "lerf-cpu", preset)
+        patch.setitem(PRESETS, "lerf-cpu", tiny_preset())
         for module in (surface_stage, language_lift):
             patch.setattr(module, "trace_surface", partial(trace_surface, points=POINTS))
-        with fake_gpu():
-            options = {"device": "cuda", "preset": "lerf-cpu"}
-            lerf.train(drawn.folder, made.trained, **options)
-            LEDGER.clear()
-            lerf.train(drawn.folder, made.lifted, **options, language="lift", radiance_run=made.trained)
-            made.lift_waits = sum(LEDGER.waits.values())
+        with fake_gpu() as ledger:
+            options = {"device": "cuda", "preset": "lerf-cpu", "language": "lift", "radiance_run": made.trained}
+            lerf.train(drawn.folder, made.lifted, **options)
+            made.lift_waits = sum(ledger.waits.values())
     return made
 
 
