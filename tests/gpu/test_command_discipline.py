@@ -62,19 +62,9 @@ def test_a_query(kind, runs, capsys):
 
 
 def test_pictures(runs, tmp_path):
-    command = [
-        "render",
-        str(runs.trained),
-        "--query",
-        "red",
-        "--raw",
-        "--views",
-        "1",
-        "--output",
-        str(tmp_path / "out"),
-    ]
+    options = ["--views", "images/0003.png", "--query", "red", "--raw", "--device", "cuda"]
     with fake_gpu():
-        assert main([*command, "--device", "cuda"]) == 0
+        assert main(["render", str(runs.trained), *options, "--output", str(tmp_path / "out")]) == 0
     assert list((tmp_path / "out").glob("*.png"))
 
 
