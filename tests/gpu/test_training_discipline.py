@@ -1,4 +1,4 @@
-"""Training on the fake GPU: steps wait for nothing and start few kernels, all tensors are of one device, and what is
+"""Training on the fake GPU: steps wait for nothing, all tensors are of one device, and what is
 learnt is what the CPU learns."""
 
 from dataclasses import replace
@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from fake_gpu import LEDGER, SUPPORTED, fake_gpu, held, triton_is_interpreted
+from fake_gpu import LEDGER, SUPPORTED, fake_gpu, held
 from tiny import tiny_preset
 
 import lerf
@@ -24,8 +24,6 @@ from lerf.training.recorded import RecordedSteps
 
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="this torch knows no devices of Python's own")
 STEPS, RAYS = 4, 128
-MOST = {"radiance": 300, "language": 400}
-"""Launches of a step with the fused kernels."""
 AT_REPORTS = ("training/loop.py", "training/checkpoint.py")
 
 
@@ -45,7 +43,7 @@ def small_preset():
 
 @pytest.fixture
 def watched_steps(monkeypatch):
-    """By stage: launches of each step, and what the host waited for in all of them, reports apart."""
+    """By stage: launches of each step, and what the host waited for and uploaded in all of them, reports apart."""
     found = {}
     plain = steps_file.train_steps
 
@@ -82,9 +80,6 @@ def test_steps_of_a_run_wait_for_nothing(kind, drawn, tmp_path, monkeypatch, wat
         assert waits == [], name
         assert (uploads == []) == (kind == "plain"), name
         assert len(launches) == STEPS
-        # The first step also makes what later ones reuse.
-        if triton_is_interpreted() and kind == "plain":
-            assert max(launches[1:]) <= MOST[name], (name, launches)
 
 
 def batch_on(device, count=RAYS):
