@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test test-open-clip test-nerfstudio test-splat-transform lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
+.PHONY: setup demo test test-open-clip test-nerfstudio test-splat-transform test-gpu lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
 
 setup: $(READY)
 
@@ -36,6 +36,13 @@ test-nerfstudio: $(READY)
 	$(PYTHON) -m pip install --quiet --upgrade --no-deps --target .nerfstudio -c constraints.txt $(NERFSTUDIO)
 	PYTHONPATH=.nerfstudio LERF_TEST_NERFSTUDIO=required $(PYTHON) -m pytest tests/nerfstudio -W ignore --timeout 1800 \
 		$(ARGS)
+
+# Triton's kernels, interpreted against their definitions and compiled for GPUs that need not be here, and what steps
+# start on a GPU. Triton lies apart: it is a gigabyte that nothing needs without a GPU.
+test-gpu: $(READY)
+	test -d .triton/triton || $(PYTHON) -m pip install --quiet --no-deps --target .triton -c constraints.txt triton
+	PYTHONPATH=.triton TRITON_INTERPRET=1 LERF_TEST_TRITON=required $(PYTHON) -m pytest \
+		tests/gpu/test_triton_kernels.py tests/gpu/test_triton_compiled.py tests/gpu/test_launches.py $(ARGS)
 
 # What we write of splats against PlayCanvas's converter, which npm fetches; needs node.
 test-splat-transform: $(READY)

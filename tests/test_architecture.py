@@ -106,7 +106,9 @@ def test_functions_are_short_and_take_few_parameters() -> None:
         for function, method in functions(path.read_text()):
             if lines(function) > FUNCTION_LINES:
                 long[where(path, function)] = lines(function)
-            if parameters(function, method) > PARAMETERS:
+            # A GPU's kernel is given the addresses of tensors and their sizes one by one.
+            on_gpu = any(ast.unparse(mark) == "triton.jit" for mark in function.decorator_list)
+            if parameters(function, method) > PARAMETERS and not on_gpu:
                 wide[where(path, function)] = parameters(function, method)
     assert long == {}
     assert wide == {}

@@ -164,7 +164,7 @@ class Model:
         if raw:
             return finish(raw_relevancy_maps(self.views, cameras, index, phrases, scales))
         near = finish(self.near.near(surface := self.surfaces.open(), cameras, index, depth))
-        return finish(relevancy_maps(surface, near, tuple(cameras.sizes[index].tolist()), phrases, scales))
+        return finish(relevancy_maps(surface, near, cameras.sizes_on_host[index], phrases, scales))
 
     def scales(self, phrases: Phrases, scale: float | None = None) -> list[float]:
         """The scale of each phrase in normalised units: one given in capture units, or that of its answer."""

@@ -131,4 +131,4 @@ def test_rays_of_one_pass_are_few_on_a_cpu_and_fewer_of_many_samples() -> None:
     assert rays_at_once("cpu") == 2048
     assert rays_at_once("cpu", 4) == 8192
     assert rays_at_once("cpu", 64) == 2048
-    assert rays_at_once("cuda") == 1 << 16
+    assert rays_at_once("mps") == 1 << 16

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerf.kernels import cpu_adam, reference
+from lerf.kernels import cpu_adam, masked_adam, reference
 from lerf.kernels.types import AdamStep, GradientSink
 
 
@@ -17,9 +17,10 @@ def step(number, rate):
     features=st.integers(1, 8),
     share=st.floats(0, 1),
     marked=st.booleans(),
+    kernel=st.sampled_from([cpu_adam, masked_adam]),
     seed=st.integers(0, 1000),
 )
-def test_steps_equal_the_definition(entries, features, share, marked, seed):
+def test_steps_equal_the_definition(entries, features, share, marked, kernel, seed):
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape):
@@ -34,7 +35,7 @@ def test_steps_equal_the_definition(entries, features, share, marked, seed):
         sink.touched[:entries] = (gradient != 0).any(-1)
         other = gradient.clone()
         numbers = step(number, 0.01 / number)
-        cpu_adam.sparse_adam(ours[0], sink.values, ours[1], ours[2], numbers, sink.touched if marked else None)
+        kernel.sparse_adam(ours[0], sink.values, ours[1], ours[2], numbers, sink.touched if marked else None)
         reference.sparse_adam(defined[0], other, defined[1], defined[2], numbers)
         assert not sink.values.any()
         assert not other.any()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import torch
@@ -130,11 +130,17 @@ def _halves_on_cpu() -> bool:
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
+def _precision(device: str) -> Literal["bfloat16", "float32"]:
+    """What the tower multiplies in on a device."""
+    kind = torch.device(device).type
+    halves = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and _halves_on_cpu()
+    return "bfloat16" if halves else "float32"
+
+
 def _features(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
     """The tower's map, its products in bfloat16, as in training, where the device has them."""
     kind = pictures.device.type
-    halves = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and _halves_on_cpu()
-    with torch.autocast(kind, torch.bfloat16, enabled=halves):
+    with torch.autocast(kind, torch.bfloat16, enabled=_precision(kind) == "bfloat16"):
         return tower.feature_map(pictures.contiguous(memory_format=torch.channels_last)).float()
 
 
@@ -161,6 +167,7 @@ class Mini:
 
     def __init__(self, weights: Path | None = None, device: str = "cpu") -> None:
         self._device = device
+        self.precision = _precision(device)
         self._towers = _Weights(weights, device)
         self.width = self._towers.width
         self.fingerprint = hashlib.sha256(f"{CODE_VERSION} {self._towers.sha}".encode()).hexdigest()
@@ -271,6 +278,7 @@ class MiniMap:
 
     def __init__(self, weights: Path | None = None, device: str = "cpu") -> None:
         self._device = device
+        self.precision = _precision(device)
         self._towers = _Weights(weights, device)
         self.width = len(self._towers.mean)
         self.fingerprint = hashlib.sha256(f"map {CODE_VERSION} {self._towers.sha}".encode()).hexdigest()

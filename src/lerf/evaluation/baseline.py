@@ -35,7 +35,7 @@ def pyramid_maps(
     scene = model.scene if capture is None else capture
     store = build_pyramids([lambda: scene.pixels(photo)], model.encoder, device=model.device)
     table = PyramidTable.from_store(store, device=model.device)
-    width, height = model.cameras.sizes[photo].tolist()
+    width, height = model.cameras.sizes_on_host[photo]
     return table_maps(table, width, height, phrases).cpu()
 
 

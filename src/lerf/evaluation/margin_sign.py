@@ -70,7 +70,7 @@ def compared(measured: MeasuredRun, photo: int) -> list[tuple[float, float]]:
     asked = [(number, target.mask) for number, target in sorted(view.targets.items()) if target.mask is not None]
     if not asked:
         return []
-    size = model.cameras.sizes[photo].tolist()
+    size = model.cameras.sizes_on_host[photo]
     spots = [mask_pixels(mask, size) for _, mask in asked]
     pixels = torch.cat(spots).to(model.device)
     index = torch.full((len(pixels),), photo, device=model.device)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -85,6 +86,20 @@ class CameraTable:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @cached_property
+    def sizes_on_host(self) -> list[tuple[int, int]]:
+        """Width and height of each camera in pixels, which to ask for does not mean to wait for a GPU each time."""
+        return [(width, height) for width, height in self.sizes.tolist()]
+
+    @cached_property
+    def focal_on_host(self) -> list[tuple[float, float]]:
+        """fx and fy of each camera in pixels, as `sizes_on_host`."""
+        return [(fx, fy) for fx, fy in self.focal.tolist()]
+
+    @cached_property
+    def _lenses_on_host(self) -> list[tuple[list[float], bool]]:
+        return list(zip(self.lens.tolist(), self.fisheye.tolist(), strict=True))
+
     def rays(self, photo: Int[Tensor, " rays"], pixels: Float[Tensor, "rays 2"]) -> RayBundle:
         """The rays of pixels.
 
@@ -120,8 +135,8 @@ class CameraTable:
         """
         local = (points - self.positions[photo]) @ self.rotations[photo]
         right, down, depth = local[:, 0], -local[:, 1], -local[:, 2]
-        lens = self.lens[photo].tolist()
-        if bool(self.fisheye[photo]):
+        lens, fisheye = self._lenses_on_host[photo]
+        if fisheye:
             radius = torch.hypot(right, down)
             stretch = lenses.bend(torch.atan2(radius, depth), lens) / radius.clamp_min(1e-12)
             plane = torch.stack([right * stretch, down * stretch], -1)

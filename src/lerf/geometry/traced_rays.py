@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -43,6 +43,9 @@ class TracedRays:
 
     def __getitem__(self, index: slice | Tensor) -> TracedRays:
         """Some of the rays, by slice, index or mask."""
+        if isinstance(index, Tensor) and index.dtype == torch.bool:
+            # Once, not for each tensor: to count what a mask leaves is to wait for a GPU.
+            index = index.nonzero().squeeze(-1)
         return TracedRays(**{name: tensor[index] for name, tensor in self.tensors.items()})
 
     @staticmethod
@@ -59,6 +62,14 @@ class TracedRays:
         return TracedRays(points[:, None], ones, ones, hit, ones[:, 0], points)
 
 
+Choose = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+
+
+def _topk(weights: Float[Tensor, "rays samples"], count: int) -> tuple[Tensor, Tensor]:
+    values, order = weights.topk(count, dim=-1)
+    return values, order
+
+
 @dataclass(frozen=True)
 class RaySamples:
     """All samples along rays with the weights that a radiance gives them."""
@@ -70,13 +81,13 @@ class RaySamples:
     weights: Float[Tensor, "rays samples"]
     """Share of the ray's light that stops at the sample; their sum is at most 1."""
 
-    def traced(self, rays: RayBundle, heaviest: int) -> TracedRays:
+    def traced(self, rays: RayBundle, heaviest: int, choose: Choose = _topk) -> TracedRays:
         """The rays with their `heaviest` samples, whose weights are divided by their sum.
 
-        The others hold a few per cent of the light and most of the cost.
+        The others hold a few per cent of the light and most of the cost. `choose` gives the largest of each row.
         """
         median = self.distances.gather(-1, median_sample(self.weights))
-        weights, order = self.weights.topk(min(heaviest, self.weights.shape[1]), dim=-1)
+        weights, order = choose(self.weights, min(heaviest, self.weights.shape[1]))
         # A ray that meets nothing still needs a finite mean.
         weights = weights + 1e-8
         return TracedRays(

@@ -3,8 +3,10 @@
 `OPERATIONS` names for every operation the backends that implement it:
 
     reference   the definition in plain torch: any device and type, differentiated by autograd
-    torch       torch as well, with a shorter backward pass
+    torch       torch as well: with a shorter backward pass, or without waiting for a GPU
     cpu         numba, or oneDNN for dense layers; CPU tensors of 32 bits
+    triton      kernels for CUDA, where Triton is installed (`lerf[gpu]`; torch's own CUDA builds bring it); tensors of
+                32 bits
 
 The first backend in `PREFERENCE` that an operation has and that serves the tensor is taken; its module is imported on
 the first call. `use("reference")` forces one backend, for tests, benchmarks and doubt. For `BRIEF` operations numba is
@@ -20,7 +22,9 @@ A function that cannot serve some call after all (no oneDNN, no rows) calls the 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -28,6 +32,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from torch import Tensor
 
+from lerf.errors import LerfWarning
 from lerf.kernels.layout import GridLayout
 from lerf.kernels.types import (
     AdamStep,
@@ -41,24 +46,60 @@ from lerf.kernels.types import (
     SplatView,
 )
 
-Backend = Literal["reference", "torch", "cpu"]
-PREFERENCE: tuple[Backend, ...] = ("cpu", "torch", "reference")
+
+@cache
+def has_triton() -> bool:
+    """Whether Triton is installed for the tensors of a GPU; says once where it is not."""
+    found = importlib.util.find_spec("triton") is not None
+    if not found:
+        warnings.warn(
+            "Triton is not installed, so that the GPU does everything step by step, many times slower; "
+            "pip install 'lerf[gpu]'.",
+            LerfWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+Backend = Literal["reference", "torch", "cpu", "triton"]
+PREFERENCE: tuple[Backend, ...] = ("cpu", "triton", "torch", "reference")
 SERVES: dict[Backend, Callable[[Tensor], bool]] = {
     "cpu": lambda tensor: tensor.device.type == "cpu" and tensor.dtype.itemsize == 4,
+    "triton": lambda tensor: tensor.is_cuda and tensor.dtype.itemsize == 4 and has_triton(),
     "torch": lambda tensor: True,
     "reference": lambda tensor: True,
 }
+# fmt: off
 OPERATIONS: dict[str, dict[Backend, str]] = {
-    "hash_encode": {"reference": "reference:hash_encode", "cpu": "cpu:hash_encode"},
-    "encode_composite": {"reference": "reference:encode_composite", "cpu": "cpu:encode_composite"},
-    "render_weights": {"reference": "reference:render_weights", "cpu": "cpu:render_weights"},
-    "composite": {"reference": "reference:composite", "cpu": "cpu:composite"},
-    "proposal_edges": {"reference": "reference:proposal_edges", "cpu": "cpu:proposal_edges"},
-    "refined_edges": {"reference": "reference:refined_edges", "cpu": "cpu:refined_edges"},
-    "interval_points": {"reference": "reference:interval_points", "cpu": "cpu:interval_points"},
+    "hash_encode": {
+        "reference": "reference:hash_encode", "cpu": "cpu:hash_encode", "triton": "gpu:hash_encode",
+    },
+    "encode_composite": {
+        "reference": "reference:encode_composite", "cpu": "cpu:encode_composite", "triton": "gpu:encode_composite",
+    },
+    "render_weights": {
+        "reference": "reference:render_weights", "cpu": "cpu:render_weights", "triton": "gpu:render_weights",
+    },
+    "composite": {
+        "reference": "reference:composite", "cpu": "cpu:composite", "triton": "gpu:composite",
+    },
+    "proposal_edges": {
+        "reference": "reference:proposal_edges", "cpu": "cpu:proposal_edges", "triton": "gpu:proposal_edges",
+    },
+    "refined_edges": {
+        "reference": "reference:refined_edges", "cpu": "cpu:refined_edges", "triton": "gpu:refined_edges",
+    },
+    "heaviest": {"reference": "reference:heaviest", "triton": "gpu:heaviest"},
+    "interval_points": {
+        "reference": "reference:interval_points", "cpu": "cpu:interval_points", "triton": "gpu:interval_points",
+    },
+    "direction_harmonics": {"reference": "reference:direction_harmonics", "triton": "gpu:direction_harmonics"},
     "dense_layers": {"reference": "reference:dense_layers", "cpu": "cpu_dense:dense_layers"},
     "unit_vectors": {"reference": "reference:unit_vectors", "torch": "unit:unit_vectors"},
-    "sparse_adam": {"reference": "reference:sparse_adam", "cpu": "cpu_adam:sparse_adam"},
+    "sparse_adam": {
+        "reference": "reference:sparse_adam", "torch": "masked_adam:sparse_adam",
+        "cpu": "cpu_adam:sparse_adam", "triton": "gpu:sparse_adam",
+    },
     "propagate": {"reference": "reference:propagate", "torch": "chebyshev:propagate", "cpu": "cpu_rows:propagate"},
     "few_products": {"reference": "reference:few_products", "cpu": "cpu_rows:few_products"},
     "nearest_points": {"reference": "reference:nearest_points", "cpu": "cpu_nearest:nearest_points"},
@@ -67,6 +108,7 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "trace_splats": {"reference": "reference_splats:trace_splats", "cpu": "cpu_splats:trace_splats"},
     "gather_splats": {"reference": "reference_splats:gather_splats", "cpu": "cpu_splats:gather_splats"},
 }
+# fmt: on
 """Module and function within this folder, by operation and backend."""
 BRIEF = frozenset({"propagate", "few_products"})
 """Operations that are over long before numba has been loaded, which takes most of a second: a query from the shell
@@ -172,9 +214,21 @@ def refined_edges(edges: Tensor, weights: Tensor, samples: int, padding: float) 
     raise NotImplementedError
 
 
+@_operation(of=0)
+def heaviest(weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """See `reference.heaviest`."""
+    raise NotImplementedError
+
+
 @_operation(of=2)
 def interval_points(origins: Tensor, directions: Tensor, edges: Tensor) -> Tensor:
     """See `reference.interval_points`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def direction_harmonics(directions: Tensor) -> Tensor:
+    """See `reference.direction_harmonics`."""
     raise NotImplementedError
 
 

@@ -83,7 +83,7 @@ def _gradient_of(table: Tensor, sink: GradientSink | None) -> tuple[Tensor, np.n
     """Where the gradient of a table is added, where its entries are marked, and whether a sink keeps both."""
     if sink is None:
         return torch.zeros_like(table, memory_format=torch.contiguous_format), NO_MARKS, False
-    return sink.values, sink.touched.numpy(), True
+    return sink.values, NO_MARKS if sink.touched is None else sink.touched.numpy(), True
 
 
 def _arrays(layout: GridLayout) -> cpu_encode.GridArrays:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, Int32, UInt8
 from torch import Tensor
 
 from lerf.geometry.contraction import contract
+from lerf.geometry.harmonics import harmonics
 from lerf.kernels.layout import HASH_PRIMES, GridLayout
 from lerf.kernels.types import AdamStep, GradientSink, PointGrid, ProposalSettings, SparseRows
 
@@ -173,6 +174,15 @@ def refined_edges(
     return start + fraction * (edges.gather(-1, right) - start)
 
 
+def heaviest(
+    weights: Float[Tensor, "rays samples"], count: int
+) -> tuple[Float[Tensor, "rays count"], Int[Tensor, "rays count"]]:
+    """The `count` largest weights of each ray, largest first, and the samples that they belong to. Weights are not
+    negative; which of equal ones comes first is not said."""
+    values, order = weights.topk(count, dim=-1)
+    return values, order
+
+
 def interval_points(
     origins: Float[Tensor, "rays 3"], directions: Float[Tensor, "rays 3"], edges: Float[Tensor, "rays edges"]
 ) -> Float[Tensor, "rays intervals 3"]:
@@ -180,6 +190,11 @@ def interval_points(
     space (L-infinity) is mapped to: (contract(x) + 2) / 4."""
     middles = 0.5 * (edges[:, 1:] + edges[:, :-1])
     return (contract(origins[:, None] + directions[:, None] * middles[..., None]) + 2.0) * 0.25
+
+
+def direction_harmonics(directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays 16"]:
+    """Real orthonormal spherical harmonics of degrees 0 to 3 of unit directions (`geometry/harmonics.py`)."""
+    return torch.stack(harmonics(*directions.unbind(-1)), dim=-1)
 
 
 def dense_layers(

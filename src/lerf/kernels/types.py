@@ -21,14 +21,14 @@ class GradientSink:
     """
 
     values: Float[Tensor, "entries features"]
-    touched: UInt8[Tensor, " marks"]
-    """1 for entries that were added to; at least as many as entries."""
+    touched: UInt8[Tensor, " marks"] | None
+    """1 for entries that were added to; at least as many as entries. None where the backend makes no marks."""
 
     @staticmethod
-    def of(table: Float[Tensor, "entries features"]) -> GradientSink:
+    def of(table: Float[Tensor, "entries features"], marked: bool = True) -> GradientSink:
         """An empty one."""
-        marks = -(-len(table) // MARKS_A_WORD) * MARKS_A_WORD
-        return GradientSink(torch.zeros_like(table.data), torch.zeros(marks, dtype=torch.uint8))
+        marks = torch.zeros(-(-len(table) // MARKS_A_WORD) * MARKS_A_WORD, dtype=torch.uint8) if marked else None
+        return GradientSink(torch.zeros_like(table.data), marks)
 
 
 class ProposalSettings(NamedTuple):
@@ -42,7 +42,7 @@ class ProposalSettings(NamedTuple):
     """Distance of the first edge that is possible, normalised units."""
     far: float
     """Distance of the last one."""
-    anneal: float
+    anneal: float | Float32[Tensor, ""]
     """Exponent on the weights: 0 spreads samples evenly, 1 follows the density."""
     padding: float
     """Share of the samples that is spread evenly."""
@@ -51,15 +51,15 @@ class ProposalSettings(NamedTuple):
 
 
 class AdamStep(NamedTuple):
-    """Numbers of one step of Adam."""
+    """Numbers of one step of Adam; those that steps change may be on the table's device."""
 
-    rate: float
+    rate: float | Float32[Tensor, ""]
     beta1: float
     beta2: float
     epsilon: float
-    correction1: float
+    correction1: float | Float32[Tensor, ""]
     """1 / (1 - beta1 ^ steps)."""
-    correction2: float
+    correction2: float | Float32[Tensor, ""]
     """1 / (1 - beta2 ^ steps)."""
 
 

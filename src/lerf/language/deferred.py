@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.devices import in_parts
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.field import LanguageField
 from lerf.language.field_language import HEADS_AT_ONCE, FieldLanguage
@@ -40,9 +41,9 @@ class DeferredLanguage(FieldLanguage):
     def encode(self, rays: TracedRays) -> Latent:
         """See `LanguageSource.encode`: the composited grid features."""
         low, high = self.supported(rays)
-        starts = range(0, max(len(rays), 1), ENCODED_AT_ONCE)
-        parts = [self.field.ray_features(rays[start : start + ENCODED_AT_ONCE]) for start in starts]
-        return Latent({"features": torch.cat(parts)}, low, high)
+        device = rays.weights.device
+        parts = in_parts(len(rays), ENCODED_AT_ONCE, device, lambda part: self.field.ray_features(rays[part]))
+        return Latent({"features": torch.cat(list(parts))}, low, high)
 
     @torch.no_grad()
     def cosines(self, latent: Latent, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts rays"]:

@@ -51,7 +51,9 @@ class Observations:
     """Share of the ray's light that stops at the cell."""
 
     def take(self, index: Tensor) -> Observations:
-        """The chosen ones."""
+        """The chosen ones, by index or mask."""
+        if index.dtype == torch.bool:
+            index = index.nonzero().squeeze(-1)
         return Observations(self.cells[index], self.pixels[index], self.unit[index], self.light[index])
 
 
@@ -134,8 +136,9 @@ def _observe(
     """The cells that a photo sees: inside its frame, nothing before them, light on them."""
     cameras, device = inputs.cameras, positions.device
     pixels, depth = cameras.project(photo, positions)
-    size = cameras.sizes[photo]
-    inside = torch.nonzero((depth > 0) & (pixels >= 0).all(-1) & (pixels < size).all(-1)).flatten()
+    width, height = cameras.sizes_on_host[photo]
+    framed = (pixels >= 0).all(-1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
+    inside = torch.nonzero((depth > 0) & framed).flatten()
     parts = []
     for part in inside.split(PIXELS_AT_ONCE):
         index = torch.full((len(part),), photo, device=device)
@@ -143,7 +146,7 @@ def _observe(
         near = (rays.depths - depth[part, None]).abs() <= TOLERANCE * depth[part, None]
         light = (rays.weights * near).sum(-1)
         keep = rays.hit & unoccluded(depth[part], rays.median_depth, TOLERANCE) & (light >= MIN_LIGHT)
-        unit = depth[part] * (size[1] / cameras.focal[photo, 1])
+        unit = depth[part] * (cameras.sizes[photo, 1] / cameras.focal[photo, 1])
         parts.append(Observations(part, pixels[part] * factor, unit, light).take(keep))
     if not parts:
         return Observations(inside, pixels[inside], depth[inside], depth[inside])
@@ -155,7 +158,7 @@ def _view_features(
 ) -> Float[Tensor, "seen width"]:
     """Unit embeddings that a photo gives the cells that it sees, at the closest tile height that it has."""
     targets.load(train_index)
-    ratio = (wanted[view.cells] / view.unit).clamp(float(targets.ratios[0]), float(targets.ratios[-1]))
+    ratio = (wanted[view.cells] / view.unit).clamp(*targets.ratio_range)
     return targets.interpolate(torch.full_like(view.cells, train_index), view.pixels, ratio, renormalise=True)
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from lerf.devices import in_single_precision
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.masks.photo_masks import PhotoMasks
 from lerf.pyramids.lookup import PyramidTable
@@ -46,7 +47,8 @@ def embed_crops(
             waiting.append((number, _crop(photo, mask, size, crop)))
         if waiting and (len(waiting) == batch or number == masks.count - 1):
             numbers, tiles = zip(*waiting, strict=True)
-            found[list(numbers)] = encoder.encode_tiles(torch.stack(tiles).to(device)).float().cpu()
+            with in_single_precision():
+                found[list(numbers)] = encoder.encode_tiles(torch.stack(tiles).to(device)).float().cpu()
             waiting = []
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
+from lerf.devices import resident_bytes, upload
 from lerf.errors import ConfigError
 from lerf.pyramids.store import PhotoEntry, PyramidStore
 
@@ -57,6 +59,11 @@ class PyramidTable:
     @property
     def width(self) -> int:
         return self.cells.shape[1]
+
+    @cached_property
+    def ratio_range(self) -> tuple[float, float]:
+        """Smallest and largest tile height over photo height."""
+        return float(self.ratios[0]), float(self.ratios[-1])
 
     def load(self, photo: int) -> None:
         """Make sure that a photo can be looked up: all of them can."""
@@ -168,7 +175,7 @@ class ResidentTable(PyramidTable):
     def put(self, cache_slot: int, photo: int, cells: Float16[Tensor, "photo_cells width"]) -> None:
         """Put a photo's cells in a cache slot; the photo that was there before can no longer be looked up."""
         first = cache_slot * self.largest
-        self.cells[first : first + len(cells)] = cells.to(self.cells.device)
+        self.cells[first : first + len(cells)] = upload(cells, self.cells.device)
         self.starts[photo] = first + self.offsets[photo]
 
     def load(self, photo: int) -> None:
@@ -204,8 +211,9 @@ def projected_table(store: PyramidStore, basis: Float[Tensor, "rank width"], dev
 
 
 def open_photo_by_photo(store: PyramidStore, budget: int, device: str = "cpu") -> PyramidTable:
-    """A table for work that goes from photo to photo (`load`): whole where it fits into `budget` bytes, else with one
-    cache slot."""
+    """A table for work that goes from photo to photo (`load`): whole where it fits into `budget` bytes, on a GPU into a
+    share of its free memory, else with one cache slot."""
+    budget = resident_bytes(device, budget)
     whole = 2 * store.width * sum(entry.cells for entry in store.entries)
     return PyramidTable.from_store(store, device=device) if whole <= budget else ResidentTable.empty(store, 1, device)
 

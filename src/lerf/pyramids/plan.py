@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float16, UInt8
 from torch import Tensor
 
+from lerf.devices import in_single_precision
 from lerf.encoders.protocols import (
     DenseEncoder,
     DenseImageTextEncoder,
@@ -77,7 +78,8 @@ class Plan:
     ) -> tuple[Float16[np.ndarray, "cells channels"], Levels]:
         """Embeddings of one photo, level after level, and where their cells lie."""
         image = torch.from_numpy(pixels).to(device).permute(2, 0, 1).float() / 255.0
-        grids = self._grids(image)
+        with in_single_precision():
+            grids = self._grids(image)
         array = torch.cat([grid.features.flatten(0, 1) for grid in grids]).to(torch.float16).cpu().numpy()
         return array, tuple(
             Level(ratio, *grid.features.shape[:2], *map(float, (grid.x0, grid.y0, grid.dx, grid.dy)))

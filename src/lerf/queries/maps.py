@@ -137,7 +137,7 @@ def raw_relevancy_maps(
 ) -> Steps[Float[Tensor, "phrases height width"]]:
     """Relevancy of phrases as language has it along a camera's rays, each at its scale (normalised units); 0 where
     nothing stands or no photo supervised, and of exclusive phrases where another leads."""
-    width, height = cameras.sizes[index].tolist()
+    width, height = cameras.sizes_on_host[index]
     maps = torch.empty(len(phrases), height * width, device=cameras.positions.device)
     groups = [(rows, phrases.chosen(rows), scale) for scale, rows in at_equal_scales(scales).items()]
     start = 0
@@ -161,7 +161,7 @@ def feature_map(
     Raises:
         QueryError: dense features are asked for and the language has none.
     """
-    width, height = cameras.sizes[index].tolist()
+    width, height = cameras.sizes_on_host[index]
     language, found = views.language, []
     for part in views.parts(cameras, index):
         found.append(language.dense(part.latent) if scale is None else language.embed(part.latent, scale))

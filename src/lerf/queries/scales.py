@@ -9,6 +9,7 @@ from jaxtyping import Float, Float16
 from torch import Tensor
 
 from lerf import kernels
+from lerf.devices import in_parts
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.phrases import PEAK_POINTS, Phrases, peak, smallest_as_good
 from lerf.steps import Steps
@@ -85,11 +86,12 @@ def relevancy_at(
 ) -> Float[Tensor, "phrases rays"]:
     """Relevancy of phrases along rays at one scale (normalised units), or at the closest one supervised there; 0 where
     none was."""
-    parts = []
-    for start in range(0, max(len(latent), 1), language.rays_at_once):
-        part = latent[start : start + language.rays_at_once] if len(latent) > language.rays_at_once else latent
-        cosines = language.cosines(part, phrases.vectors, scale)
-        parts.append(torch.sigmoid(phrases.odds(cosines)) * part.supported)
+
+    def relevancy(rows: slice) -> Tensor:
+        part = latent[rows] if len(latent) > rows.stop - rows.start else latent
+        return torch.sigmoid(phrases.odds(language.cosines(part, phrases.vectors, scale))) * part.supported
+
+    parts = list(in_parts(len(latent), language.rays_at_once, phrases.vectors.device, relevancy))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 

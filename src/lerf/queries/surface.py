@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lerf.devices import in_parts
 from lerf.errors import RunError
 from lerf.geometry.contraction import contract
 from lerf.geometry.extent import robust_diagonal
@@ -114,5 +115,6 @@ def dense_features(language: LanguageSource, latent: Latent) -> Float[Tensor, "r
     """Dense features along all rays of a surface, on the CPU; None where the language has none."""
     if not language.dense_width:
         return None
-    starts = range(0, max(len(latent), 1), language.rays_at_once)
-    return torch.cat([language.dense(latent[start : start + language.rays_at_once]).cpu() for start in starts])
+    device = latent.low.device
+    parts = in_parts(len(latent), language.rays_at_once, device, lambda part: language.dense(latent[part]).cpu())
+    return torch.cat(list(parts))

@@ -58,7 +58,25 @@ class PoseRefinement(nn.Module):
 
 def _rotations(vectors: Float[Tensor, "count 3"]) -> Float[Tensor, "count 3 3"]:
     """Rotation matrices of rotation vectors (exponential map), differentiable at zero."""
+    if vectors.device.type != "cpu":
+        return _by_rodrigues(vectors)
+    return torch.matrix_exp(_skew(vectors))
+
+
+def _by_rodrigues(vectors: Float[Tensor, "count 3"]) -> Float[Tensor, "count 3 3"]:
+    """The same by Rodrigues' formula: a GPU's matrix exponential makes the host wait."""
+    squared = vectors.square().sum(-1)[:, None, None]
+    small = squared < 1e-6
+    angle = torch.where(small, 1.0, squared).sqrt()
+    first = torch.where(small, 1.0 - squared / 6.0, torch.sin(angle) / angle)
+    # 2 sin^2(angle / 2) is 1 - cos(angle) with all digits.
+    second = torch.where(small, 0.5 - squared / 24.0, 2.0 * (torch.sin(0.5 * angle) / angle).square())
+    skew = _skew(vectors)
+    return torch.eye(3, device=vectors.device) + first * skew + second * (skew @ skew)
+
+
+def _skew(vectors: Float[Tensor, "count 3"]) -> Float[Tensor, "count 3 3"]:
+    """Matrices whose products are cross products with the vectors."""
     zero = torch.zeros_like(vectors[:, 0])
     x, y, z = vectors.unbind(-1)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).view(-1, 3, 3)
-    return torch.matrix_exp(skew)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).view(-1, 3, 3)

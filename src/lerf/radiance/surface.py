@@ -48,21 +48,26 @@ def trace_surface(
     each = max(1.0, points / len(photos))
     parts, owners, depth_maps = [], [], {}
     for photo in photos:
-        width, height = cameras.sizes[photo].tolist()
-        pixels, (rows, columns) = square_raster(width, height, each)
-        index = torch.full((len(pixels),), photo, device=cameras.positions.device)
-        rays = radiance.trace(cameras, index, pixels.to(index.device), heaviest)
-        parts.append(rays[rays.hit])
-        owners.append(index[rays.hit])
+        width, height = cameras.sizes_on_host[photo]
+        pixels, (rows, columns) = square_raster(width, height, each, cameras.positions.device)
+        index = torch.full((len(pixels),), photo, device=pixels.device)
+        rays = radiance.trace(cameras, index, pixels, heaviest)
+        parts.append(rays)
+        owners.append(index)
         depth_maps[photo] = torch.where(rays.hit, rays.median_depth, torch.nan).view(rows, columns)
         yield
-    return TracedSurface(TracedRays.joined(parts), torch.cat(owners), depth_maps)
+    rays = TracedRays.joined(parts)
+    # A GPU is waited for once, not for each photo.
+    met = rays.hit.nonzero().squeeze(-1)
+    return TracedSurface(rays[met], torch.cat(owners)[met], depth_maps)
 
 
-def square_raster(width: int, height: int, points: float) -> tuple[Float[Tensor, "pixels 2"], tuple[int, int]]:
+def square_raster(
+    width: int, height: int, points: float, device: torch.device | str = "cpu"
+) -> tuple[Float[Tensor, "pixels 2"], tuple[int, int]]:
     """About `points` pixels (x, y) in square cells over a picture, row by row; and the rows and columns."""
     rows = max(1, round((points * height / width) ** 0.5))
     columns = max(1, round(points / rows))
-    y = (torch.arange(rows) + 0.5) * (height / rows)
-    x = (torch.arange(columns) + 0.5) * (width / columns)
+    y = (torch.arange(rows, device=device) + 0.5) * (height / rows)
+    x = (torch.arange(columns, device=device) + 0.5) * (width / columns)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2), (rows, columns)

@@ -47,7 +47,7 @@ class ViewCache:
             self._kept.move_to_end(key)
             yield from self._kept[key]
             return
-        width, height = cameras.sizes[index].tolist()
+        width, height = cameras.sizes_on_host[index]
         device = cameras.positions.device
         parts: list[ViewPart] | None = []
         used = 0

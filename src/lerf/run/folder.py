@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lerf.devices import is_out_of_memory
 from lerf.documents import converted, read_document
 from lerf.errors import ConfigError, RunError, StorageError
 from lerf.files import is_file, is_folder, write_json
@@ -191,10 +192,13 @@ class RunFolder:
 
     @contextmanager
     def fitting(self, stage: StageName) -> Iterator[None]:
-        """Say in a `RunError` that a stage's checkpoint does not fit, where taking it over fails."""
+        """Say in a `RunError` that a stage's checkpoint does not fit, where taking it over fails for another reason
+        than that memory ran out."""
         try:
             yield
-        except (RuntimeError, LookupError, TypeError, ValueError, OverflowError):
+        except (RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            if is_out_of_memory(error):
+                raise
             raise RunError(
                 f"{self.path / stage}.safetensors is damaged (it does not fit config.json); delete it and run "
                 "'lerf train' again."

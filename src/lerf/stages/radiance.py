@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lerf.devices import resident_bytes
 from lerf.errors import ConfigError, RunError
 from lerf.geometry.camera_table import CameraTable
 from lerf.radiance.hash_grid.field import RadianceField
@@ -32,6 +33,7 @@ from lerf.stages.steps import resume_trainer, run_steps, save_trained
 from lerf.training.checkpoint import trained_state
 from lerf.training.pixels import PixelPool, camera_table, open_pixels
 from lerf.training.radiance import RadianceTrainer
+from lerf.training.step_numbers import Number, StepValues
 
 
 class RadianceStage:
@@ -72,10 +74,10 @@ class RadianceStage:
         trainer = self._trainer(context, points)
         resume_trainer(context, self.name, trainer)
 
-        def step() -> dict[str, float]:
+        def step() -> StepValues:
             pixels.go_to(trainer.step_count)
             values = trainer.step(pixels.draw)
-            values["psnr"] = -10.0 * math.log10(max(values.pop("colour_loss"), 1e-10))
+            values["psnr"] = _decibels(values.pop("colour_loss"))
             return values
 
         run_steps(context, self.name, trainer, step, context.settings.radiance_training.steps, points.facts)
@@ -93,11 +95,19 @@ class RadianceStage:
         return RadianceTrainer(field, settings.radiance_training, settings.seed, poses, points.rays)
 
 
+def _decibels(loss: Number) -> Number:
+    """Peak signal-to-noise ratio of a mean squared error of colours in 0..1."""
+    if isinstance(loss, Tensor):
+        return -10.0 * loss.clamp(min=1e-10).log10()
+    return -10.0 * math.log10(max(loss, 1e-10))
+
+
 def _decoded(context: Context) -> PixelPool:
     settings, scene = context.settings, context.scene
     with context.clock.stage("decode"), reported(context.reporter, "photos", len(scene.train)) as progress:
         return open_pixels(
-            scene, settings.device, progress, budget=settings.memory_bytes, steps=settings.radiance_training.steps,
+            scene, settings.device, progress, budget=resident_bytes(settings.device, settings.memory_bytes),
+            steps=settings.radiance_training.steps,
             seed=settings.seed + 4,
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from lerf.run.interrupt import deferred_interrupt
 from lerf.stages.stage import Context
 from lerf.training.checkpoint import Trainer, restore_trainer, trained_state, trainer_state
 from lerf.training.loop import train_steps
+from lerf.training.step_numbers import StepValues
 
 
 def resume_trainer(context: Context, stage: StageName, trainer: Trainer) -> None:
@@ -31,7 +32,7 @@ def run_steps(
     context: Context,
     stage: StageName,
     trainer: Trainer,
-    step: Callable[[], dict[str, float]],
+    step: Callable[[], StepValues],
     steps: int,
     facts: dict[str, Any] | None = None,
 ) -> None:

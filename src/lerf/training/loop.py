@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from lerf.errors import RunError
 from lerf.training.checkpoint import Trainer
+from lerf.training.step_numbers import StepValues
 
 REPORT_STEPS = 20
 """Steps over which reported numbers are averaged."""
@@ -16,7 +17,7 @@ REPORT_STEPS = 20
 def train_steps(
     name: str,
     trainer: Trainer,
-    step: Callable[[], dict[str, float]],
+    step: Callable[[], StepValues],
     steps: int,
     *,
     report: Callable[[int, dict[str, float]], None],
@@ -43,16 +44,17 @@ def train_steps(
     """
     start = saved = time.perf_counter()
     first = trainer.step_count
-    sums: dict[str, float] = {}
+    sums: StepValues = {}
     count = 0
     while trainer.step_count < steps:
         for key, value in step().items():
             sums[key] = sums.get(key, 0.0) + value
         count += 1
-        done, now = trainer.step_count, time.perf_counter()
+        done = trainer.step_count
         if done % REPORT_STEPS == 0 or done == steps:
-            means = {key: value / count for key, value in sums.items()}
-            means["rays_per_second"] = means.pop("rays") * (done - first) / (now - start)
+            # Of a device, this waits for the steps.
+            means = {key: float(value) / count for key, value in sums.items()}
+            means["rays_per_second"] = means.pop("rays") * (done - first) / (time.perf_counter() - start)
             if not all(math.isfinite(value) for value in means.values()):
                 raise RunError(
                     f"The {name} training has diverged at step {done}; resume with another --seed in a new folder."
@@ -62,6 +64,6 @@ def train_steps(
         if interrupted():
             save()
             raise KeyboardInterrupt
-        if now - saved > save_seconds:
+        if time.perf_counter() - saved > save_seconds:
             save()
             saved = time.perf_counter()

@@ -16,6 +16,7 @@ from torch import Tensor
 from lerf import kernels
 from lerf.kernels.types import AdamStep, GradientSink
 from lerf.networks.hash_grid import HashGrid
+from lerf.training.step_numbers import Number, corrections
 
 
 class SparseAdam:
@@ -30,22 +31,33 @@ class SparseAdam:
         self.grid, self.betas, self.epsilon = grid, (beta1, beta2), epsilon
         self.steps = 0
         self.first, self.second = torch.zeros_like(grid.table.data), torch.zeros_like(grid.table.data)
-        collects = kernels.backend_of("hash_encode", grid.table) == "cpu"
-        grid.sink = GradientSink.of(grid.table) if collects else None
+        backend = kernels.backend_of("hash_encode", grid.table)
+        collects = backend in ("cpu", "triton")
+        grid.sink = GradientSink.of(grid.table, marked=backend == "cpu") if collects else None
 
-    @torch.no_grad()
     def step(self, rate: float) -> None:
         """Update with learning rate `rate` and clear the gradient."""
         self.steps += 1
-        beta1, beta2 = self.betas
-        corrections = 1 / (1 - beta1**self.steps), 1 / (1 - beta2**self.steps)
-        step = AdamStep(rate, beta1, beta2, self.epsilon, *corrections)
+        self.update(rate, *(number(self.steps - 1) for number in corrections(*self.betas).values()))
+
+    @torch.no_grad()
+    def update(self, rate: Number, correction1: Number, correction2: Number) -> None:
+        """As `step`, with the corrections given, and without counting it."""
+        step = AdamStep(rate, *self.betas, self.epsilon, correction1, correction2)
         table, sink = self.grid.table, self.grid.sink
         if table.grad is not None:
             kernels.sparse_adam(table.data, table.grad, self.first, self.second, step)
             table.grad = None
         elif sink is not None:
             kernels.sparse_adam(table.data, sink.values, self.first, self.second, step, sink.touched)
+
+    def clear(self) -> None:
+        """Forget the gradient."""
+        sink, self.grid.table.grad = self.grid.sink, None
+        if sink is not None:
+            sink.values.zero_()
+            if sink.touched is not None:
+                sink.touched.zero_()
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed run needs to continue exactly."""

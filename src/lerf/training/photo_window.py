@@ -45,6 +45,7 @@ class PhotoWindow(Generic[T]):
         seed: int,
         load: Callable[[int], T],
         put: Callable[[int, int, T], None],
+        readers: int = 1,
     ) -> None:
         """
         Args:
@@ -52,8 +53,9 @@ class PhotoWindow(Generic[T]):
             capacity: how many are resident, at most as many as there are.
             rate: how many are exchanged a step.
             seed: of the order.
-            load: reads a photo; called in a background thread.
+            load: reads a photo; called in background threads.
             put: keeps what was read: (cache slot, photo, what was read).
+            readers: background threads.
         """
         order = torch.randperm(len(members), generator=torch.Generator().manual_seed(seed))
         self.order = [members[index] for index in order.tolist()]
@@ -62,7 +64,7 @@ class PhotoWindow(Generic[T]):
         """Resident photo of each cache slot; -1 before the first `go_to`."""
         self._load, self._put = load, put
         self._first = self._end = 0
-        self._reader = ThreadPoolExecutor(1)
+        self._reader = ThreadPoolExecutor(readers)
         self._coming: dict[int, Future[T]] = {}
 
     def go_to(self, step: int) -> bool:

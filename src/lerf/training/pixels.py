@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lerf.devices import upload
 from lerf.errors import SceneError
 from lerf.geometry.camera_table import CameraTable
 from lerf.scenes.scene import Scene
@@ -53,6 +54,7 @@ class PixelPool:
         counts = [size if choice is None else len(choice) for size, choice in zip(sizes, choices, strict=True)]
         _check_some_left(sum(counts))
         self.colours = self.colours.to(device)
+        self.total = sum(counts)
         self.ends = torch.tensor(counts).cumsum(0).to(device)
         self.starts = torch.tensor(starts[:-1]).to(device)
         # With masks, a drawn number is an index into the list of allowed pixels, otherwise the pixel itself.
@@ -77,7 +79,7 @@ class PixelPool:
         Where photos carry transparency, each ray gets a random background: white alone, emptiness and white matter
         would look the same, and the field would build walls far behind the object.
         """
-        drawn = torch.randint(int(self.ends[-1]), (count,), generator=generator).to(self.device)
+        drawn = torch.randint(self.total, (count,), generator=generator, device=self.device)
         train_index = torch.searchsorted(self.ends, drawn, right=True)
         first = torch.where(train_index > 0, self.ends[(train_index - 1).clamp(min=0)], 0)
         inside = self.masked[drawn] if self.masked is not None else drawn - first
@@ -90,7 +92,7 @@ class PixelPool:
         colours = self.colours[row].float() / 255.0
         background = torch.ones(1, 3, device=self.device).expand(count, 3)
         if self.alphas is not None:
-            background = torch.rand(count, 3, generator=generator).to(self.device)
+            background = torch.rand(count, 3, generator=generator, device=self.device)
             # The colours hold white behind what is transparent: exchange it.
             clear = 1.0 - self.alphas[row].float()[:, None] / 255.0
             colours = colours + clear * (background - 1.0)
@@ -142,12 +144,15 @@ class WindowedPixelPool(PixelPool):
         self.alphas = None
         if scene.background == "alpha":
             self.alphas = torch.zeros(capacity * self._largest, dtype=torch.uint8, device=self.device)
-        self._chosen: list[Tensor | None] = [None] * capacity
+        self.masked = None
+        if _has_masks(scene):
+            self.masked = torch.zeros(capacity * self._largest, dtype=torch.int64, device=self.device)
         self._counts = torch.zeros(capacity, dtype=torch.int64)
-        self._train_index = torch.zeros(capacity, dtype=torch.int64, device=self.device)
+        self._train_index = torch.zeros(capacity, dtype=torch.int64)
         self.window = PhotoWindow(
-            members, capacity, rate_of(len(members), capacity, self._steps), self._seed, self._load, self._put
-        )
+            members, capacity, rate_of(len(members), capacity, self._steps), self._seed, self._load, self._put,
+            1 if self.device == "cpu" else THREADS,
+        )  # fmt: skip
 
     def _load(self, train_index: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         index = self.train[train_index]
@@ -158,34 +163,34 @@ class WindowedPixelPool(PixelPool):
     def _put(self, cache_slot: int, train_index: int, photo: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
         colours, choice, alpha = photo
         start = cache_slot * self._largest
-        self.colours[start : start + len(colours)] = colours.to(self.device)
+        self.colours[start : start + len(colours)] = upload(colours, self.device)
         if self.alphas is not None and alpha is not None:
-            self.alphas[start : start + len(alpha)] = alpha.to(self.device)
-        self._chosen[cache_slot] = None if choice is None else choice.to(self.device)
+            self.alphas[start : start + len(alpha)] = upload(alpha, self.device)
+        if self.masked is not None:
+            allowed = torch.arange(len(colours)) if choice is None else choice
+            self.masked[start : start + len(allowed)] = upload(allowed, self.device)
         self._counts[cache_slot] = len(colours) if choice is None else len(choice)
         self._train_index[cache_slot] = train_index
 
     def go_to(self, step: int) -> None:
         if self.window.go_to(step):
-            self._resident_ends = self._counts.cumsum(0).to(self.device)
+            self.total, self.ends = int(self._counts.sum()), upload(self._counts.cumsum(0), self.device)
+            self._resident = upload(self._train_index, self.device)
 
     def release(self) -> None:
         super().release()
         self.window.close()
-        self._chosen = []
+        self.masked = None
 
     def draw(self, count: int, generator: torch.Generator) -> RayBatch:
         """As `PixelPool.draw`, of the photos that are resident since the last `go_to`."""
-        drawn = torch.randint(int(self._resident_ends[-1]), (count,), generator=generator).to(self.device)
-        cache_slot = torch.searchsorted(self._resident_ends, drawn, right=True)
-        first = torch.where(cache_slot > 0, self._resident_ends[(cache_slot - 1).clamp(min=0)], 0)
-        inside = drawn - first
-        for chosen_slot in torch.unique(cache_slot).tolist() if any(c is not None for c in self._chosen) else ():
-            choice = self._chosen[chosen_slot]
-            if choice is not None:
-                here = cache_slot == chosen_slot
-                inside[here] = choice[inside[here]]
-        return self._rays(self._train_index[cache_slot], inside, cache_slot * self._largest + inside, generator)
+        drawn = torch.randint(self.total, (count,), generator=generator, device=self.device)
+        cache_slot = torch.searchsorted(self.ends, drawn, right=True)
+        first = torch.where(cache_slot > 0, self.ends[(cache_slot - 1).clamp(min=0)], 0)
+        inside, start = drawn - first, cache_slot * self._largest
+        if self.masked is not None:
+            inside = self.masked[start + inside]
+        return self._rays(self._resident[cache_slot], inside, start + inside, generator)
 
 
 def open_pixels(
@@ -207,8 +212,11 @@ def pixel_bytes(scene: Scene) -> int:
 
 
 def _bytes_of_pixel(scene: Scene) -> int:
-    masks = any(scene.photos[index].mask_path is not None for index in scene.train)
-    return 3 + (scene.background == "alpha") + MASK_BYTES * masks
+    return 3 + (scene.background == "alpha") + MASK_BYTES * _has_masks(scene)
+
+
+def _has_masks(scene: Scene) -> bool:
+    return any(scene.photos[index].mask_path is not None for index in scene.train)
 
 
 def _size(scene: Scene, index: int) -> int:

@@ -76,8 +76,8 @@ class PointRays:
     def draw(self, count: int, near: float, generator: torch.Generator) -> StopSamples:
         """Random samples along `count` random rays: one in each piece, before the box even in `spacing_of`."""
         device = self.distances.device
-        at = torch.randint(len(self), (count,), generator=generator).to(device)
-        inside = torch.rand(count, PIECES_BEFORE + PIECES_INSIDE, generator=generator).to(device)
+        at = torch.randint(len(self), (count,), generator=generator, device=device)
+        inside = torch.rand(count, PIECES_BEFORE + PIECES_INSIDE, generator=generator, device=device)
         distance = self.distances[at, None]
         first, last = distance * (1.0 - INSIDE), distance * (1.0 + INSIDE)
         steps = torch.linspace(0.0, 1.0, PIECES_BEFORE + 1, device=device)

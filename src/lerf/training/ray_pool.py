@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.devices import resident_bytes, upload
 from lerf.errors import RunError
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.traced_rays import TracedRays
@@ -38,6 +39,11 @@ class RayPool:
     def take(self, index: Int[Tensor, " batch"]) -> RayPool:
         """The chosen rays."""
         return RayPool(self.rays[index], self.train_index[index], self.pixels[index], self.height_per_depth[index])
+
+    def _that_hit(self) -> RayPool:
+        """Without the rays that meet nothing."""
+        hit = self.rays.hit
+        return self if bool(hit.all()) else self.take(hit.nonzero().squeeze(-1))
 
     def scale_range(self, ratios: Sequence[float]) -> tuple[float, float]:
         """1st and 99th percentile of the tile heights that these rays show, normalised units."""
@@ -70,30 +76,37 @@ def draw_pool(
     each = max(1, count // len(train))
     parts: list[RayPool] = []
     for train_index, photo in enumerate(train):
-        width, height = cameras.sizes[photo].tolist()
+        width, height = cameras.sizes_on_host[photo]
         choice = allowed(photo)
         if choice is not None and len(choice) == 0:
             continue
+        # On the CPU, where the masks are.
         drawn = torch.randint(width * height if choice is None else len(choice), (each,), generator=generator)
         flat = drawn if choice is None else choice[drawn]
         pixels = torch.stack([flat % width, flat // width], dim=-1).float() + 0.5
         for start in range(0, each, CHUNK):
-            part = pixels[start : start + CHUNK].to(device)
+            part = upload(pixels[start : start + CHUNK], device)
             index = torch.full((len(part),), photo, device=device)
             rays = radiance.trace(cameras, index, part, heaviest)
-            ratio = torch.full((len(part),), height / float(cameras.focal[photo, 1]), device=device)
+            ratio = torch.full((len(part),), height / cameras.focal_on_host[photo][1], device=device)
             drawn_rays = RayPool(rays, torch.full((len(part),), train_index, device=device), part, ratio)
-            parts.append(drawn_rays if bool(rays.hit.all()) else drawn_rays.take(rays.hit.nonzero().squeeze(-1)))
+            # A GPU is waited for once, at the end.
+            parts.append(drawn_rays._that_hit() if device.type == "cpu" else drawn_rays)
         if progress:
             progress(train_index + 1, len(train))
-    if not any(len(part) for part in parts):
-        raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
-    return RayPool(
-        TracedRays.joined([p.rays for p in parts]),
-        torch.cat([p.train_index for p in parts]),
-        torch.cat([p.pixels for p in parts]),
-        torch.cat([p.height_per_depth for p in parts]),
+    pool = (
+        RayPool(
+            TracedRays.joined([p.rays for p in parts]),
+            torch.cat([p.train_index for p in parts]),
+            torch.cat([p.pixels for p in parts]),
+            torch.cat([p.height_per_depth for p in parts]),
+        )._that_hit()
+        if parts
+        else None
     )
+    if pool is None or len(pool) == 0:
+        raise RunError("The radiance is transparent everywhere; train it with more --steps in a new folder.")
+    return pool
 
 
 class ResidentRays:
@@ -129,17 +142,20 @@ class ResidentRays:
         if self.window.go_to(step):
             photos = self.window.photos
             counts = torch.tensor([self._count[photo] for photo in photos])
-            self._ends = counts.cumsum(0)
-            self._shift = torch.tensor([self._first[photo] for photo in photos]) - (self._ends - counts)
-        drawn = torch.randint(int(self._ends[-1]), (count,), generator=generator)
+            ends, device = counts.cumsum(0), generator.device
+            shift = torch.tensor([self._first[photo] for photo in photos]) - (ends - counts)
+            self._total, self._ends, self._shift = int(ends[-1]), upload(ends, device), upload(shift, device)
+        drawn = torch.randint(self._total, (count,), generator=generator, device=generator.device)
         return drawn + self._shift[torch.searchsorted(self._ends, drawn, right=True)]
 
 
 def open_tables(stores: Sequence[PyramidStore], budget: int, device: str = "cpu") -> list[PyramidTable]:
-    """Tables of the stores of one capture: whole where together they fit into `budget` bytes, else `ResidentTable`s.
+    """Tables of the stores of one capture: whole where together they fit into `budget` bytes, on a GPU into a share of
+    its free memory, else `ResidentTable`s.
 
     Resident tables have the same number of cache slots, so that a photo is in all of them or in none.
     """
+    budget = resident_bytes(device, budget)
     if feature_bytes(stores) <= budget:
         return [PyramidTable.from_store(store, device=device) for store in stores]
     each = sum(2 * store.width * max(entry.cells for entry in store.entries) for store in stores)

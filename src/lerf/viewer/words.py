@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
+from lerf.devices import is_out_of_memory
 from lerf.errors import LerfError
 
 
@@ -14,10 +13,3 @@ def in_words(error: Exception) -> str:
     if is_out_of_memory(error):
         return "There is not enough memory for this; lower 'Refine up to', or ask fewer phrases at once."
     return f"Something went wrong here ({type(error).__name__}: {error}); the terminal says where."
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, on the processor or on the device."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)

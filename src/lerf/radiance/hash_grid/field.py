@@ -30,6 +30,8 @@ class RadianceOutput:
     weights: Float[Tensor, "rays samples"]
     edges: Float[Tensor, "rays edges"]
     positions: Float[Tensor, "rays samples 3"]
+    points: Float[Tensor, "rays samples 3"]
+    """The positions in the unit cube that the contracted space is mapped to."""
     densities: Float[Tensor, "rays samples"]
 
 
@@ -107,18 +109,19 @@ class RadianceField(nn.Module):
             self.density_in.weight.mul_(ENCODING_GAIN)
             colour[-1].weight.mul_(0.5)
 
-    def open_levels(self, share: float) -> None:
+    def open_levels(self, share: float | Tensor) -> None:
         """Let the coarsest `FIRST_LEVELS` levels of the grid and a share of the others take part, finer ones in turn.
 
         Fine levels, there from the first step on, explain each photo by specks of matter before it; after coarse ones
         they add to shapes that all photos share (FreeNeRF, Yang et al. 2023, anneals frequencies; Neuralangelo, Li et
-        al. 2023, levels of a hash grid). The level that is opening counts in part. 1 opens all.
+        al. 2023, levels of a hash grid). The level that is opening counts in part. 1 opens all; a share
+        that is a tensor is less.
         """
         levels = self.config.levels
         first = min(FIRST_LEVELS, levels)
         opened = first + (levels - first) * share - torch.arange(levels, device=self.density_in.weight.device)
         weights = opened.clamp(0.0, 1.0).repeat_interleave(self.config.features)
-        self._gate = None if share >= 1.0 else weights
+        self._gate = None if not isinstance(share, Tensor) and share >= 1.0 else weights
 
     @property
     def _first_layer(self) -> Float[Tensor, "hidden width"]:
@@ -151,7 +154,7 @@ class RadianceField(nn.Module):
         self,
         rays: RayBundle,
         jitter: Tensor,
-        anneal: float = 1.0,
+        anneal: float | Tensor = 1.0,
         samples: int | None = None,
         bins: int | None = None,
     ) -> Float[Tensor, "rays edges"]:
@@ -180,7 +183,11 @@ class RadianceField(nn.Module):
         count, samples = edges.shape[0], edges.shape[1] - 1
         middle = 0.5 * (edges[:, 1:] + edges[:, :-1])
         positions = rays.origins[:, None] + rays.directions[:, None] * middle[..., None]
-        density, geometry = self.density(positions.reshape(-1, 3))
+        if positions.is_cpu or positions.requires_grad:
+            points = to_unit_cube(positions)
+        else:
+            points = kernels.interval_points(rays.origins, rays.directions, edges)
+        density, geometry = self._density_in_cube(points.reshape(-1, 3))
         # Close to a camera many rays of one photo share few cells, whose gradients pile up into floaters; scaling by
         # the squared distance undoes the pile-up (Philip and Deschaintre 2023).
         damping = middle.detach().clamp(max=1.0).square()
@@ -188,7 +195,7 @@ class RadianceField(nn.Module):
         geometry = _scale_gradient(geometry.view(count, samples, self.config.geometry), damping[..., None])
         weights = self._weights(density, edges)
         colour = self._light(weights, geometry, rays.directions)
-        return RadianceOutput(colour, weights, edges, positions, density)
+        return RadianceOutput(colour, weights, edges, positions, points, density)
 
     def _light(
         self,
@@ -223,7 +230,7 @@ class RadianceField(nn.Module):
         density = density.view(points.shape[:2])
         weights = self._weights(density, edges)
         colour = self._light(weights, geometry.view(*density.shape, -1), rays.directions)
-        return RadianceOutput(colour, weights, edges, points, density)
+        return RadianceOutput(colour, weights, edges, points, points, density)
 
     def gain(self, photo: Int[Tensor, " rays"]) -> Float[Tensor, "rays 3"]:
         """Colour gain of training photos relative to their mean; 1 for cameras that are no training photo (-1)."""
@@ -234,22 +241,24 @@ class RadianceField(nn.Module):
     def refresh_density_grid(self, count: int, decay: float, generator: torch.Generator) -> None:
         """Re-read `count` cells of the density grid at random points inside, half of them where there is matter."""
         side, flat = self.config.grid_side, self.density_grid.view(-1)
-        device = flat.device
-        index = torch.randint(flat.numel(), (count // 2,), generator=generator).to(device)
-        occupied = (flat > 1.0).nonzero().squeeze(-1)
-        if len(occupied):
-            chosen = torch.randint(len(occupied), (count - count // 2,), generator=generator).to(device)
-            index = torch.cat([index, occupied[chosen]])
+        drawn_on = generator.device
+        index = torch.randint(flat.numel(), (count // 2,), generator=generator, device=drawn_on).to(flat.device)
+        index = torch.cat([index, _occupied_cells(flat, count - count // 2, generator)])
         cells = torch.stack([index % side, index // side % side, index // (side * side)], dim=-1)
-        inside = torch.rand(cells.shape, generator=generator).to(device)
+        inside = torch.rand(cells.shape, generator=generator, device=drawn_on).to(flat.device)
         density = self._density_alone((cells + inside) / side)
         self._blend_into_grid(index, density, decay)
 
     @torch.no_grad()
     def note_densities(self, positions: Tensor, densities: Tensor, decay: float) -> None:
         """Let the density grid learn from a step's own samples."""
+        self.note_densities_in_cube(to_unit_cube(positions.reshape(-1, 3)), densities, decay)
+
+    @torch.no_grad()
+    def note_densities_in_cube(self, points: Tensor, densities: Tensor, decay: float) -> None:
+        """As `note_densities`, of samples whose place in the unit cube is known."""
         side = self.config.grid_side
-        cell = (to_unit_cube(positions.reshape(-1, 3)) * side).to(torch.int64).clamp_(0, side - 1)
+        cell = (points.reshape(-1, 3) * side).to(torch.int64).clamp_(0, side - 1)
         self._blend_into_grid(cell[:, 0] + side * (cell[:, 1] + side * cell[:, 2]), densities.reshape(-1), decay)
 
     def _blend_into_grid(self, index: Tensor, densities: Tensor, decay: float) -> None:
@@ -282,6 +291,20 @@ class RadianceField(nn.Module):
         density = self._density_alone(to_unit_cube(positions.reshape(-1, 3)))
         weights = self._weights(density.view_as(middle), edges)
         return RaySamples(positions, middle, weights)
+
+
+def _occupied_cells(flat: Float[Tensor, " cells"], count: int, generator: torch.Generator) -> Int[Tensor, " found"]:
+    """Indices of `count` random cells among those with matter in them; where no cell has any, of none on a CPU, and on
+    other devices, where nothing waits to be told, of any cells."""
+    occupied = flat > 1.0
+    if flat.device.type == "cpu":
+        found = occupied.nonzero().squeeze(-1)
+        return found[torch.randint(len(found), (count,), generator=generator)] if len(found) else found
+    rank = occupied.cumsum(0, dtype=torch.int32)
+    share = torch.rand(count, generator=generator, device=generator.device).to(flat.device)
+    wanted = (share * rank[-1]).int() + 1
+    found = torch.searchsorted(rank, wanted).clamp(max=len(flat) - 1)
+    return torch.where(rank[-1] > 0, found, (share * len(flat)).long().clamp(max=len(flat) - 1))
 
 
 REFINED_PADDING = 0.02

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf import kernels
+from lerf.devices import in_parts
 from lerf.geometry.camera_table import CameraTable, image_pixels
 from lerf.geometry.rays import RayBundle, rays_at_once
 from lerf.geometry.traced_rays import TracedRays, median_sample
@@ -30,22 +32,27 @@ class HashGridRadiance:
         samples: int | None = None,
     ) -> TracedRays:
         """See `Radiance.trace`."""
+
+        def traced(part: slice) -> TracedRays:
+            rays = cameras.rays(index[part], pixels[part])
+            return self.field.sample_rays(rays, samples).traced(rays, heaviest, kernels.heaviest)
+
         size = rays_at_once(pixels.device, samples)
-        parts = []
-        # One pass, though empty, where there are no rays.
-        for start in range(0, max(len(pixels), 1), size):
-            rays = cameras.rays(index[start : start + size], pixels[start : start + size])
-            parts.append(self.field.sample_rays(rays, samples).traced(rays, heaviest))
+        parts = list(in_parts(len(pixels), size, pixels.device, traced))
         return parts[0] if len(parts) == 1 else TracedRays.joined(parts)
 
     def render(self, cameras: CameraTable, index: int, samples: int | None = None) -> Steps[ColourPicture]:
         """See `Radiance.render`."""
-        width, height = cameras.sizes[index].tolist()
+        width, height = cameras.sizes_on_host[index]
         device = cameras.positions.device
-        parts = []
-        for pixels in image_pixels(width, height, device).split(rays_at_once(device)):
-            rays = cameras.rays(torch.full((len(pixels),), index, device=device), pixels)
-            parts.append(self._render_rays(rays, samples or self.field.config.render_samples))
+        pixels, parts = image_pixels(width, height, device), []
+
+        def shown(part: slice) -> tuple[Tensor, Tensor, Tensor]:
+            rays = cameras.rays(torch.full((len(pixels[part]),), index, device=device), pixels[part])
+            return self._render_rays(rays, samples or self.field.config.render_samples)
+
+        for found in in_parts(len(pixels), rays_at_once(device), device, shown):
+            parts.append(found)
             yield
         colour, depth, accumulation = (torch.cat(part) for part in zip(*parts, strict=True))
         shape = (height, width)

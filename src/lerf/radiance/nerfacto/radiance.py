@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf import kernels
+from lerf.devices import in_parts
 from lerf.geometry.camera_table import CameraTable, image_pixels
 from lerf.geometry.rays import RayBundle
 from lerf.geometry.similarity import Similarity
@@ -53,11 +54,9 @@ class NerfactoRadiance:
         samples: int | None = None,
     ) -> TracedRays:
         """See `Radiance.trace`."""
-        size = _rays_at_once(pixels.device)
-        parts = []
-        # One pass, though empty, where there are no rays.
-        for start in range(0, max(len(pixels), 1), size):
-            rays = cameras.rays(index[start : start + size], pixels[start : start + size])
+
+        def traced(part: slice) -> TracedRays:
+            rays = cameras.rays(index[part], pixels[part])
             origins, directions = self._moved(rays)
             edges = self.place_samples(origins, directions)
             middles = 0.5 * (edges[:, 1:] + edges[:, :-1])
@@ -65,17 +64,22 @@ class NerfactoRadiance:
             weights = _weights(density.view_as(middles), edges)
             distances = middles / self.scale
             positions = rays.origins[:, None] + rays.directions[:, None] * distances[..., None]
-            parts.append(RaySamples(positions, distances, weights).traced(rays, heaviest))
+            return RaySamples(positions, distances, weights).traced(rays, heaviest, kernels.heaviest)
+
+        parts = list(in_parts(len(pixels), _rays_at_once(pixels.device), pixels.device, traced))
         return parts[0] if len(parts) == 1 else TracedRays.joined(parts)
 
     def render(self, cameras: CameraTable, index: int, samples: int | None = None) -> Steps[ColourPicture]:
         """See `Radiance.render`."""
-        width, height = cameras.sizes[index].tolist()
+        width, height = cameras.sizes_on_host[index]
         device = cameras.positions.device
-        parts = []
-        for pixels in image_pixels(width, height, device).split(_rays_at_once(device)):
-            rays = cameras.rays(torch.full((len(pixels),), index, device=device), pixels)
-            parts.append(self.render_rays(rays))
+        pixels, parts = image_pixels(width, height, device), []
+
+        def shown(part: slice) -> tuple[Tensor, Tensor, Tensor]:
+            return self.render_rays(cameras.rays(torch.full((len(pixels[part]),), index, device=device), pixels[part]))
+
+        for found in in_parts(len(pixels), _rays_at_once(device), device, shown):
+            parts.append(found)
             yield
         colour, depth, accumulation = (torch.cat(part) for part in zip(*parts, strict=True))
         shape = (height, width)

@@ -93,7 +93,7 @@ class SplatRadiance:
 
     def render(self, cameras: CameraTable, index: int, samples: int | None = None) -> Steps[ColourPicture]:
         """See `Radiance.render`. A distorted lens is evaluated ray by ray."""
-        width, height = cameras.sizes[index].tolist()
+        width, height = cameras.sizes_on_host[index]
         pixels = image_pixels(width, height, cameras.positions.device)
         rays = cameras.rays(torch.full((len(pixels),), index, device=pixels.device), pixels)
         if is_ideal(cameras, index):

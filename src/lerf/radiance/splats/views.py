@@ -55,7 +55,7 @@ def windows(cameras: CameraTable, index: int) -> list[Window]:
         half = (-focal[0], -focal[1], focal[0], focal[1])
         views = [SplatView(side @ turn, position, tuple(focal), (0.0, 0.0), (1.0, 1.0), NEAR) for side in sides]
         return [Window(view, half, number) for number, view in enumerate(views)]
-    width, height = cameras.sizes[index].tolist()
+    width, height = cameras.sizes_on_host[index]
     centre = cameras.centre[index].tolist()
     bounds = (0.0, 0.0, float(width), float(height))
     if not is_ideal(cameras, index):

@@ -1,0 +1,70 @@
+"""Whether the kernels of a device give what their definitions give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lerf import kernels
+from lerf.kernels.layout import GridLayout
+from lerf.kernels.types import AdamStep, ProposalSettings
+
+LEARNT = {"hash_encode", "encode_composite", "render_weights", "composite"}
+"""Operations with gradients."""
+
+
+def differences(device: torch.device) -> dict[str, float]:
+    """By operation the largest difference between the device's kernel and the definition, forward and backward, over
+    the largest number there."""
+    generator = torch.Generator(device).manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, device=device)
+
+    layout = GridLayout.geometric(8, 8, 256, 8, 14)
+    points, table = random(4000, 3), random(layout.entries, 8) - 0.5
+    along, weights = random(200, 12, 3), torch.softmax(random(200, 12), -1)
+    values, lengths = random(200, 12, 7), random(200, 12)
+    grid, directions = 5 * random(32, 32, 32), torch.nn.functional.normalize(random(200, 3) - 0.5, dim=-1)
+    settings = ProposalSettings(24, 96, 0.05, 100.0, 0.7, 0.05, 0.5)
+    origins, jitter, edges = random(200, 3) - 0.5, random(200), random(200, 13).sort(-1).values
+    numbers = AdamStep(1e-2, 0.9, 0.99, 1e-15, 10.0, 100.0)
+    touched = torch.where(random(len(table), 1) > 0.5, random(len(table), 8) - 0.5, 0.0)
+
+    def adam(given: Tensor) -> Tensor:
+        moved = given.detach().clone()
+        kernels.sparse_adam(moved, touched.clone(), torch.zeros_like(moved), torch.zeros_like(moved), numbers)
+        return moved
+
+    cases: dict[str, tuple[Callable[..., Tensor], tuple[Tensor, ...]]] = {
+        "hash_encode": (lambda p, t: kernels.hash_encode(p, t, layout), (points, table)),
+        "encode_composite": (lambda t: kernels.encode_composite(along, weights, t, layout), (table,)),
+        "render_weights": (lambda d: kernels.render_weights(d, lengths), (3 * random(200, 12),)),
+        "composite": (kernels.composite, (weights, values)),
+        "proposal_edges": (lambda o: kernels.proposal_edges(o, directions, grid, jitter, settings), (origins,)),
+        "refined_edges": (lambda w: kernels.refined_edges(edges, w, 20, 0.02), (weights,)),
+        "interval_points": (lambda o: kernels.interval_points(o, directions, edges), (origins,)),
+        "direction_harmonics": (kernels.direction_harmonics, (directions,)),
+        "heaviest": (lambda w: kernels.heaviest(w, 5)[0], (weights,)),
+        "sparse_adam": (adam, (table,)),
+    }
+    found = {}
+    for name, (work, inputs) in cases.items():
+        both = [_outcome(work, inputs, backend, name in LEARNT) for backend in ("reference", "auto")]
+        found[name] = max(
+            float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1.0))
+            for theirs, ours in zip(*both, strict=True)
+        )
+    return found
+
+
+def _outcome(work: Callable[..., Tensor], inputs: tuple[Tensor, ...], backend: str, learnt: bool) -> list[Tensor]:
+    """The result and, where it is learnt from, the gradients of the inputs."""
+    given = [each.detach().clone().requires_grad_(learnt) for each in inputs]
+    with kernels.use(backend):  # type: ignore[arg-type]
+        out = work(*given)
+        if out.requires_grad:
+            out.backward(torch.cos(torch.arange(out.numel(), device=out.device)).view_as(out))
+    return [out.detach(), *(each.grad for each in given if each.grad is not None)]
