@@ -131,6 +131,10 @@ class EvaluationProtocol(ABC):
     def summary(self, measured: Measured) -> dict[str, Any]:
         """Its entries in the report."""
 
+    def rows(self, measured: MeasuredRun) -> dict[int, dict[str, Any]]:
+        """What it has to say of single questions of a run, by index."""
+        return {}
+
 
 class MapProtocol(EvaluationProtocol):
     """A protocol that looks at maps, so that another method's and the 2D baseline's can be measured by it as well."""
@@ -267,6 +271,8 @@ class MeasuredRun(Measured):
     ) -> None:
         super().__init__(inputs, protocols, progress)
         self.model, self.capture, self.lpips = model, capture, lpips
+        self.kept: dict[str, Any] = {}
+        """What protocols keep for their rows, by the protocol's name."""
 
     @cached_property
     def phrases(self) -> Phrases:
