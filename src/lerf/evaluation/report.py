@@ -67,7 +67,16 @@ from lerf.scenes.scene import Scene
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {
     protocol.name: protocol
-    for protocol in (Colour(), Depth(), LerfLocalisation(), LerfOvs(), Existence(), Points3d(), Selection3d(), MarginSign())
+    for protocol in (
+        Colour(),
+        Depth(),
+        LerfLocalisation(),
+        LerfOvs(),
+        Existence(),
+        Points3d(),
+        Selection3d(),
+        MarginSign(),
+    )
 }
 """All protocols by name, in the order of the report."""
 OF_RADIANCE = {"colour", "depth"}

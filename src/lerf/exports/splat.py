@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from lerf.errors import ConfigError, QueryError, RunError
 from lerf.exports.cloud import Progress, _silent
 from lerf.exports.point_relevancy import instances_of
-from lerf.exports.splat_surface import capture_splats, on_surface, refined
+from lerf.exports.splat_surface import capture_splats, filled, on_surface, refined
 from lerf.geometry.contraction import contract
 from lerf.geometry.harmonics import CONSTANT
 from lerf.model import Model
@@ -25,11 +26,11 @@ from lerf.run.folder import RunFolder
 from lerf.run.open_run import open_splats
 from lerf.splats.splats import CONSTANTS, Splats, rest_names
 
-POINTS = 200_000
+POINTS = 100_000
 """Rays that look for the surface, by default: each becomes a Gaussian where it is sure."""
 REACH = 6.0
 """How far the surface is followed, by default, as by a cloud."""
-REFINE_STEPS = 600
+REFINE_STEPS = 400
 """Gradient steps on the training photos, by default."""
 HIDDEN = 10.0
 """Sides of the cells that join points into instances: how far Gaussians that no photo shows are from those that they
@@ -121,6 +122,7 @@ def build_splats(
         splats, positions = open_splats(RunFolder(model.folder)), model.radiance.gaussians.means
     else:
         gaussians = on_surface(model, points or POINTS, reach or REACH, progress)
+        gaussians = filled(model, gaussians, reach or math.inf, progress)
         steps = REFINE_STEPS if refine is None else refine
         if steps:
             gaussians = refined(model, gaussians, steps, progress)

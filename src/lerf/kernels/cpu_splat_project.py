@@ -94,9 +94,7 @@ def project(means, quaternions, scales, camera, centres, whitening, depths):  # 
     """As `reference_splats.project_splats`; the camera's seven numbers are focal, centre, reach and near."""
     rotation, position, lens = camera
     for i in prange(means.shape[0]):
-        _project_one(
-            i, (means, quaternions, scales), (rotation, position, lens), (centres, whitening, depths)
-        )
+        _project_one(i, (means, quaternions, scales), (rotation, position, lens), (centres, whitening, depths))
 
 
 @njit(cache=True)

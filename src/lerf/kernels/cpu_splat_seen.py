@@ -84,8 +84,9 @@ def _seen_from(means, i, position, count, basis):  # type: ignore[no-untyped-def
 
 
 @njit(parallel=True, cache=True, fastmath=True)
-def colours(coefficients, means, which, position, threads, out):  # type: ignore[no-untyped-def]
+def colours(coefficients, given, position, threads, out):  # type: ignore[no-untyped-def]
     """As `reference_splats.splat_colours`."""
+    means, which = given
     count = coefficients.shape[1]
     for thread in prange(threads):
         basis = np.empty(16, np.float32)

@@ -28,7 +28,9 @@ class _Project(torch.autograd.Function):
         turn, position = (part.detach().cpu().double().numpy() for part in (view.rotation, view.position))
         ctx.given = tuple(_array(part) for part in (means, quaternions, scales))
         ctx.camera = np.ascontiguousarray(turn), np.ascontiguousarray(position), numbers
-        projection.project(*ctx.given, ctx.camera, *(part.numpy() for part in (centres, whitening, depths)))
+        means, quaternions, scales = ctx.given
+        outputs = (part.numpy() for part in (centres, whitening, depths))
+        projection.project(means, quaternions, scales, ctx.camera, *outputs)
         return centres, whitening, depths
 
     @staticmethod
@@ -36,7 +38,8 @@ class _Project(torch.autograd.Function):
     def backward(ctx, of_centres, of_whitening, of_depths):  # type: ignore[no-untyped-def,override]
         out = tuple(np.empty_like(part) for part in ctx.given)
         slopes = tuple(_array(part) for part in (of_centres, of_whitening, of_depths))
-        projection.project_back(*ctx.given, ctx.camera, slopes, out)
+        means, quaternions, scales = ctx.given
+        projection.project_back(means, quaternions, scales, ctx.camera, slopes, out)
         return *(torch.from_numpy(part) for part in out), None
 
 
@@ -62,7 +65,7 @@ class _Colours(torch.autograd.Function):
         found = torch.empty(len(which), 3)
         ctx.given, ctx.position = (_array(means), _array(which)), _array(position)
         ctx.shape = coefficients.shape
-        before.colours(_array(coefficients), *ctx.given, ctx.position, _threads(), found.numpy())
+        before.colours(_array(coefficients), ctx.given, ctx.position, _threads(), found.numpy())
         ctx.found = found.numpy()
         return found
 

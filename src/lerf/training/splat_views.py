@@ -92,7 +92,7 @@ def _resampled(
     places = image_pixels(width, height) + torch.tensor([left, top])
     plane = (places - torch.tensor(view.centre)) / torch.tensor(view.focal)
     directions = torch.cat([plane, torch.ones_like(plane[:, :1])], -1) @ view.rotation
-    found, depth = table.project(0, table.positions[0] + directions)
+    found, _ = table.project(0, table.positions[0] + directions)
     size = torch.tensor([pixels.shape[1], pixels.shape[0]])
     at = (2 * found / size - 1).nan_to_num(nan=-2.0).view(1, height, width, 2)
     layers = torch.cat([pixels, known[..., None]], -1).movedim(-1, 0)[None]

@@ -27,7 +27,7 @@ class SplatTraining:
     """A photo each."""
     degree: int = 1
     """Of the harmonics."""
-    position_rate: float = 0.1
+    position_rate: float = 0.05
     """Of Adam on positions, as a share of the median of the Gaussians' largest scales."""
     scale_rate: float = 0.02
     """On logarithms of scales."""
@@ -129,5 +129,5 @@ class SplatTrainer:
         seen = kernels.seen_splats(every, depths, window, view.view.near)
         harmonics = torch.cat([parts["constant"], parts["higher"]], 1)
         colours = kernels.splat_colours(harmonics, parts["means"], seen, view.view.position)
-        shapes = (part.index_select(0, seen) for part in (centres, whitening, opacities))
-        return kernels.draw_splats(FlatSplats(*shapes, colours), width, height)
+        centres, whitening, opacities = (part.index_select(0, seen) for part in (centres, whitening, opacities))
+        return kernels.draw_splats(FlatSplats(centres, whitening, opacities, colours), width, height)

@@ -67,8 +67,8 @@ class Gaussians:
         flat = FlatSplats(centres, whitening, self.opacities, self.harmonics[:, 0])
         seen = kernels.seen_splats(flat, depths, window, view.near)
         colours = kernels.splat_colours(self.harmonics, self.means, seen, view.position)
-        shapes = (part.index_select(0, seen) for part in (centres, whitening, self.opacities))
-        return FlatSplats(*shapes, colours), seen
+        centres, whitening, opacities = (part.index_select(0, seen) for part in (centres, whitening, self.opacities))
+        return FlatSplats(centres, whitening, opacities, colours), seen
 
     def depths_along(
         self, which: Int[Tensor, " n"], directions: Float[Tensor, "n 3"], view: SplatView
