@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from page_support import PATIENCE, at_rest, type_prompt, wait_for
+from page_support import PATIENCE, type_prompt, wait_for
 from PIL import Image
 from splat_scene import splat_of, write_capture
 
@@ -53,6 +53,19 @@ def picture(tab) -> np.ndarray:
     return shown[NOTICE:, :-PANEL]
 
 
+def settled(tab) -> None:
+    """Wait until the server has nothing to do, and the browser has sorted and drawn what it was sent."""
+    wait_for(lambda: tab.session.idle, "the server's rest")
+    tab.page.wait_for_timeout(1000)
+    shots = [picture(tab)]
+
+    def still() -> bool:
+        shots.append(picture(tab))
+        return float(np.abs(shots[-1] - shots[-2]).mean()) < 0.2
+
+    wait_for(still, "a page that stands still")
+
+
 def reddish(shown: np.ndarray) -> np.ndarray:
     return (shown[..., 0] > 1.6 * shown[..., 1]) & (shown[..., 0] > 1.6 * shown[..., 2])
 
@@ -63,10 +76,11 @@ def coloured(shown: np.ndarray) -> np.ndarray:
 
 
 def test_the_browser_draws_the_gaussians(tab) -> None:
-    at_rest(tab)
+    settled(tab)
     session, page = tab.session, tab.page
     assert session.panel.show.value == "splat"
     before = picture(tab)
+    Image.fromarray(before.astype("uint8")).save("/tmp/splats2/p0.png")
     assert coloured(before).mean() > 0.1
     assert reddish(before).sum() > 100
     # Moving needs nothing from the server.
@@ -76,20 +90,22 @@ def test_the_browser_draws_the_gaussians(tab) -> None:
     page.mouse.move(250, 300, steps=4)
     page.mouse.up()
     wait_for(lambda: np.linalg.norm(session.pose.position - pose.position) > 0.1, "the move")
-    at_rest(tab)
+    settled(tab)
     moved = picture(tab)
     assert session.timings.pictures == sent
     assert np.abs(moved - before).mean() > 2
     # A phrase paints its relevancy, and what is isolated stands alone.
     type_prompt(page, "blue")
     page.get_by_text("Fly to 1").wait_for(timeout=1000 * PATIENCE)
-    at_rest(tab)
+    settled(tab)
     asked = picture(tab)
+    Image.fromarray(asked.astype("uint8")).save("/tmp/splats2/p2.png")
     assert np.abs(asked - moved).mean() > 0.5
     page.get_by_text("Isolate", exact=True).click()
     wait_for(lambda: session.panel.isolate.value, "the click")
-    at_rest(tab)
+    settled(tab)
     alone = picture(tab)
+    Image.fromarray(alone.astype("uint8")).save("/tmp/splats2/p3.png")
     assert 0 < coloured(alone).mean() < 0.5 * coloured(asked).mean()
     assert session.asked.states[0].answer.present
     assert all(url.startswith((tab.url, "blob:", "data:")) for url in [page.url])
