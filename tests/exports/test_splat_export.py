@@ -114,7 +114,7 @@ def test_other_formats(run, tmp_path, capsys) -> None:
 
 def test_what_is_refused(run, tmp_path, capsys) -> None:
     for options, said in (
-        (["--points", "100"], "leave --points, --reach and --refine out"),
+        (["--points", "100"], "leave --points, --reach and --refine-steps out"),
         (["--query", "purple", "--crop"], "nothing to cut out"),
         (["--query", "red", "--crop", "--without"], "give one of them"),
     ):

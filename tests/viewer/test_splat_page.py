@@ -80,7 +80,6 @@ def test_the_browser_draws_the_gaussians(tab) -> None:
     session, page = tab.session, tab.page
     assert session.panel.show.value == "splat"
     before = picture(tab)
-    Image.fromarray(before.astype("uint8")).save("/tmp/splats2/p0.png")
     assert coloured(before).mean() > 0.1
     assert reddish(before).sum() > 100
     # Moving needs nothing from the server.
@@ -99,13 +98,11 @@ def test_the_browser_draws_the_gaussians(tab) -> None:
     page.get_by_text("Fly to 1").wait_for(timeout=1000 * PATIENCE)
     settled(tab)
     asked = picture(tab)
-    Image.fromarray(asked.astype("uint8")).save("/tmp/splats2/p2.png")
     assert np.abs(asked - moved).mean() > 0.5
     page.get_by_text("Isolate", exact=True).click()
     wait_for(lambda: session.panel.isolate.value, "the click")
     settled(tab)
     alone = picture(tab)
-    Image.fromarray(alone.astype("uint8")).save("/tmp/splats2/p3.png")
     assert 0 < coloured(alone).mean() < 0.5 * coloured(asked).mean()
     assert session.asked.states[0].answer.present
     assert all(url.startswith((tab.url, "blob:", "data:")) for url in [page.url])

@@ -29,7 +29,7 @@ class Eval(RunOptions):
 
     protocol: Annotated[tuple[ProtocolName, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")] = ()
     """What to measure: colour, depth, lerf-localisation, lerf-ovs, existence, 3d, lerf-3d, margin-sign; by default all
-    that the scene allows: always colour, depth where it has sparse points, all of a generated scene."""
+    that the scene allows but lerf-3d: always colour, depth where it has sparse points, all of a generated scene."""
     labels: Annotated[Path | None, optional("DIR")] = None
     """Folder of truth: LangSplat's label files, box files, or a generated scene; by default the capture's own."""
     maps: Annotated[Path | None, optional("DIR")] = None

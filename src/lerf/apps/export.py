@@ -43,7 +43,7 @@ class Export(RunOptions, ThresholdOption, PhraseOptions):
     100,000 for splats."""
     reach: Annotated[Positive | None, optional()] = None
     """How far the surface is followed, in mean distances of the cameras from the middle; by default 6, for a mesh 2."""
-    refine: Annotated[int | None, Range(0, 100_000), optional()] = None
+    refine_steps: Annotated[int | None, Range(0, 100_000), optional()] = None
     """Only with --what splat, gradient steps that fit Gaussians made of the surface to the training photos; by default
     400, 0 for none."""
     resolution: Annotated[int | None, Range(8, 1024), optional()] = None
@@ -57,7 +57,7 @@ class Export(RunOptions, ThresholdOption, PhraseOptions):
             raise ConfigError(f"{self.output} must end in {', '.join(written)}, {formats} written.")
         only_with(self, ("resolution",), mesh, "for a mesh; give --what mesh with it")
         only_with(self, ("embeddings",), self.what == "cloud", "for points; give --what cloud with it")
-        only_with(self, ("refine",), splat, "for Gaussians; give --what splat with it")
+        only_with(self, ("refine_steps",), splat, "for Gaussians; give --what splat with it")
         only_with(self, ("without", "recolour"), splat, "for Gaussians; give --what splat with it")
         if self.crop and self.without:
             raise ConfigError("--crop keeps what --without leaves out; give one of them.")

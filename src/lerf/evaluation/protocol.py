@@ -114,6 +114,8 @@ class EvaluationProtocol(ABC):
     name: ClassVar[str]
     of_answers: ClassVar[bool] = False
     """Whether the run is measured by its answers in 3D, to `asked`, and not by its maps."""
+    on_request: ClassVar[bool] = False
+    """Whether it is applied only where it is named."""
 
     @abstractmethod
     def unsupported_reason(self, inputs: EvalInputs) -> str | None:

@@ -99,7 +99,7 @@ def evaluate(
 
     Args:
         model: the run.
-        protocols: of `PROTOCOLS`; by default all that the inputs allow.
+        protocols: of `PROTOCOLS`; by default all that the inputs allow, but those on request.
         labels: folder of label files (`labels.py`), of box files (`lerf_boxes.py`), or with an annotation.json; by
             default that of the capture, where it has one.
         maps: folder of another method's maps (`map_sources.py`), scored instead of the run's.
@@ -216,7 +216,7 @@ def _known_truth(
 def _choose(protocols: Sequence[str] | None, inputs: EvalInputs) -> list[EvaluationProtocol]:
     reasons = {name: protocol.unsupported_reason(inputs) for name, protocol in PROTOCOLS.items()}
     if not protocols:
-        allowed = [protocol for name, protocol in PROTOCOLS.items() if reasons[name] is None]
+        allowed = [p for name, p in PROTOCOLS.items() if reasons[name] is None and not p.on_request]
         if not allowed:
             if inputs.truth is None and not inputs.other_maps:
                 raise SceneError("The capture has no held-out photos; add some or list them as test_filenames.")

@@ -79,6 +79,7 @@ class Selection3d(EvaluationProtocol):
 
     name = "lerf-3d"
     of_answers = True
+    on_request = True
 
     def unsupported_reason(self, inputs: EvalInputs) -> str | None:
         if reason := without_labels(inputs):
