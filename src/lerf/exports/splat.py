@@ -115,7 +115,8 @@ def build_splats(
     if isinstance(model.radiance, SplatRadiance):
         if points is not None or reach is not None or refine is not None:
             raise ConfigError(
-                "The run's radiance is a splat, which is written as it is: leave --points, --reach and --refine-steps out."
+                "The run's radiance is a splat, which is written as it is: leave --points, --reach and "
+                "--refine-steps out."
             )
         if model.folder is None:
             raise RunError("The splat lies in a run's folder, and this model has none; open one with lerf.load.")
