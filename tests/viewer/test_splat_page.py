@@ -49,7 +49,9 @@ def tab(browser, viewer):
 
 def picture(tab) -> np.ndarray:
     """What stands beside the controls, 0..255."""
-    shown = np.asarray(Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")).astype(np.float32)
+    shown = np.asarray(Image.open(io.BytesIO(tab.page.screenshot(timeout=1000 * PATIENCE))).convert("RGB")).astype(
+        np.float32
+    )
     return shown[NOTICE:, :-PANEL]
 
 

@@ -137,12 +137,9 @@ class SplatShow:
             colours = composite(colours, shown, values, display) if kind == "composited" else shown
             if isolate:
                 opacities = torch.where(values > display.above, opacities, 0.0)
-        kept = opacities > 0
-        rows = kept.numpy()
-        with self.client.atomic():
-            self.hide()
-            if bool(kept.any()):
-                self._handle = self.client.scene.add_gaussian_splats(
-                    NAME, node.means[rows], node.covariances[rows], colours[kept].numpy(), opacities[kept, None].numpy()
-                )
+        looks = colours.clamp(0, 1).numpy(), opacities[:, None].numpy()
+        if self._handle is None:
+            self._handle = self.client.scene.add_gaussian_splats(NAME, node.means, node.covariances, *looks)
+        else:
+            self._handle.set_gaussians(node.means, node.covariances, *looks)
         return legend
