@@ -1,6 +1,7 @@
 """Splats that runs are written as: columns to the bit, cut-outs, colours of relevancy; and Gaussians on a surface."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from splat_scene import splat_of, write_capture
 import lerf
 from lerf.apps.main import main
 from lerf.errors import ConfigError, QueryError
+from lerf.evaluation.metrics import psnr
 from lerf.exports.splat import ask, build_splats, cropped
+from lerf.exports.splat_surface import filled, on_surface
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.harmonics import CONSTANT
 from lerf.radiance.splats.gaussians import Gaussians
@@ -111,7 +114,7 @@ def test_other_formats(run, tmp_path, capsys) -> None:
 
 def test_what_is_refused(run, tmp_path, capsys) -> None:
     for options, said in (
-        (["--points", "100"], "leave --points and --reach out"),
+        (["--points", "100"], "leave --points, --reach and --refine-steps out"),
         (["--query", "purple", "--crop"], "nothing to cut out"),
         (["--query", "red", "--crop", "--without"], "give one of them"),
     ):
@@ -133,7 +136,7 @@ def test_a_cloud_of_a_splat_run(run, tmp_path, capsys) -> None:
 def test_gaussians_on_the_surface_of_another_radiance(analytic_models, analytic_capture) -> None:
     """As of a hash grid, here of the exact spheres: pictures of the splat are pictures of the radiance."""
     model = analytic_models("lift")
-    gaussians = build_splats(model, points=60_000)
+    gaussians = build_splats(model, points=60_000, refine=0)
     phrases = model.phrases([sphere.name for sphere in SPHERES])
     gaussians = ask(model, gaussians, finish(model.answer(phrases)))
     means = gaussians.splats.means
@@ -155,6 +158,39 @@ def test_gaussians_on_the_surface_of_another_radiance(analytic_models, analytic_
     assert 0 < len(kept) < len(gaussians)
     with pytest.raises(QueryError, match="none would be left"):
         cropped(kept, keep=False)
+
+
+def test_refined_on_the_photos(analytic_models, analytic_capture) -> None:
+    """Coarse Gaussians on a surface come nearer to held-out photos by gradient steps, and do not leave the surface."""
+    model, told = analytic_models("lift"), []
+    scene, photo = analytic_capture.scene, analytic_capture.scene.test[0]
+    table = CameraTable.from_cameras([scene.normalised_camera(photo)])
+    truth = torch.from_numpy(scene.pixels(photo)).float() / 255
+    quality, means = [], []
+    for steps in (0, 60):
+        gaussians = build_splats(model, 6000, refine=steps, progress=lambda *done: told.append(done))
+        radiance = SplatRadiance(Gaussians.of(gaussians.splats.moved(scene.similarity)))
+        quality.append(psnr(finish(radiance.render(table, 0)).colour, truth))
+        means.append(gaussians.splats.means)
+        assert gaussians.splats.degree == (1 if steps else 0)
+    assert quality[1] > quality[0] + 2
+    assert ("refinement", 60, 60) in told
+    outside = np.min([np.abs(sphere.outside(means[1])) for sphere in SPHERES], axis=0)
+    assert (np.minimum(outside, np.abs(means[1][:, 2] + 2)) < 0.15).mean() > 0.95
+
+
+def test_holes_are_filled(analytic_models) -> None:
+    """Where a splat has been cut open, coarse Gaussians on the surface close it again."""
+    model = analytic_models("lift")
+    whole = on_surface(model, 20_000, 6.0, lambda *_: None)
+    assert len(filled(model, whole, math.inf, lambda *_: None)) < 1.1 * len(whole)
+    open_ = whole[whole.means[:, 0] > 0]
+    closed = filled(model, open_, math.inf, lambda *_: None)
+    table = CameraTable.from_cameras([model.scene.normalised_camera(model.scene.test[0])])
+    light = [1 - finish(SplatRadiance(part).render(table, 0)).accumulation.mean() for part in (whole, open_, closed)]
+    assert light[1] > light[0] + 0.05
+    assert light[2] < light[0] + 0.03
+    assert len(filled(model, open_, 1e-3, lambda *_: None)) == len(open_)
 
 
 def test_points_are_for_surfaces(run) -> None:

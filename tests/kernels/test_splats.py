@@ -190,3 +190,57 @@ def test_a_view_from_elsewhere_is_the_same_picture() -> None:
         kernels.draw_splats(flattened(of, seen), WIDTH, HEIGHT) for of, seen in ((parts, camera), (moved, there))
     )
     close(one_way.colour, other.colour)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_gradients_of_the_projection(name: str) -> None:
+    """By numba, with those of the definition by autograd, of Gaussians beyond the near plane."""
+    generator = torch.Generator().manual_seed(3)
+    parts = [SCENES[name][key] for key in ("means", "quaternions", "scales")]
+    slopes = [torch.randn(len(parts[0]), *shape, generator=generator) for shape in ((2,), (3,), ())]
+    gradients = []
+    for backend, dtype in (("reference", torch.float64), ("cpu", torch.float32)):
+        leaves = [part.to(dtype).clone().requires_grad_() for part in parts]
+        with kernels.use(backend):
+            found = kernels.project_splats(*leaves, view(dtype=dtype))
+        ahead = found[2].detach() > view().near
+        sum(
+            (values[ahead] * slope[ahead].to(dtype)).sum() for values, slope in zip(found, slopes, strict=True)
+        ).backward()
+        gradients.append([leaf.grad.double() for leaf in leaves])
+    for expected, own in zip(*gradients, strict=True):
+        assert bool(own.isfinite().all())
+        size = expected.abs().amax(-1, keepdim=True).clamp(min=1e-9)
+        assert float(((own - expected).abs() / size).max()) < 1e-4
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_what_a_window_shows(name: str) -> None:
+    """The same Gaussians as by the definition, front to back, equal depths in their order."""
+    parts, camera = SCENES[name], view()
+    parts = {key: torch.cat([tensor, tensor[:7]]) for key, tensor in parts.items()}
+    centres, whitening, depths = kernels.project_splats(parts["means"], parts["quaternions"], parts["scales"], camera)
+    flat, window = FlatSplats(centres, whitening, parts["opacities"], parts["colours"]), (3.0, 2.0, 41.0, 30.0)
+    with kernels.use("reference"):
+        expected = kernels.seen_splats(flat, depths, window, camera.near)
+    assert torch.equal(kernels.seen_splats(flat, depths, window, camera.near), expected)
+    assert name == "all behind" or len(expected)
+
+
+@pytest.mark.parametrize("degree", range(4))
+def test_colours_and_their_gradients(degree: int) -> None:
+    generator = torch.Generator().manual_seed(degree)
+    means = torch.randn(300, 3, generator=generator)
+    coefficients = torch.randn(300, (degree + 1) ** 2, 3, generator=generator)
+    which = torch.randperm(300, generator=generator)[:200]
+    slope, position = torch.randn(200, 3, generator=generator), torch.tensor([0.3, -0.1, 2.0])
+    outcomes = []
+    for backend in ("reference", "cpu"):
+        leaf = coefficients.clone().requires_grad_()
+        with kernels.use(backend):
+            found = kernels.splat_colours(leaf, means, which, position)
+        (found * slope).sum().backward()
+        outcomes.append((found.detach(), leaf.grad))
+    for expected, own in zip(*outcomes, strict=True):
+        assert torch.allclose(own, expected, atol=2e-5)
+    assert bool((outcomes[0][0] == 0).any())

@@ -19,7 +19,7 @@ from lerf.files import is_folder
 from lerf.run.checks import option
 from lerf.run.settings import optional
 
-ProtocolName = Literal["colour", "depth", "lerf-localisation", "lerf-ovs", "existence", "3d", "margin-sign"]
+ProtocolName = Literal["colour", "depth", "lerf-localisation", "lerf-ovs", "existence", "3d", "lerf-3d", "margin-sign"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Eval(RunOptions):
     points and, where the truth is known, its answers to phrases."""
 
     protocol: Annotated[tuple[ProtocolName, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")] = ()
-    """What to measure: colour, depth, lerf-localisation, lerf-ovs, existence, 3d, margin-sign; by default all that the
-    scene allows: always colour, depth where it has sparse points, all of a generated scene."""
+    """What to measure: colour, depth, lerf-localisation, lerf-ovs, existence, 3d, lerf-3d, margin-sign; by default all
+    that the scene allows but lerf-3d: always colour, depth where it has sparse points, all of a generated scene."""
     labels: Annotated[Path | None, optional("DIR")] = None
     """Folder of truth: LangSplat's label files, box files, or a generated scene; by default the capture's own."""
     maps: Annotated[Path | None, optional("DIR")] = None

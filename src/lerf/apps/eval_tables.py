@@ -19,6 +19,9 @@ SCORES = {
     "count_accuracy": "count right",
     "extent_iou": "extent, median IoU",
     "part_scale_smaller": "parts at smaller scales",
+    "lerf_3d_miou": "3D selection, mIoU",
+    "lerf_3d_acc_25": "3D selection, IoU over 0.25",
+    "lerf_3d_acc_50": "3D selection, IoU over 0.5",
     "margin_sign": "margins of the photo's sign",
     "teacher_cosine": "cosine with the photo's embeddings",
 }

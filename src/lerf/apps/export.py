@@ -40,9 +40,12 @@ class Export(RunOptions, ThresholdOption, PhraseOptions):
     """Also write the embedding of every point, as NPY; without --scale at the middle of the scales."""
     points: Annotated[Count | None, optional()] = None
     """Rays of the photos that look for the surface; by default half a million for a cloud, thrice that for a mesh,
-    200,000 for splats."""
+    100,000 for splats."""
     reach: Annotated[Positive | None, optional()] = None
     """How far the surface is followed, in mean distances of the cameras from the middle; by default 6, for a mesh 2."""
+    refine_steps: Annotated[int | None, Range(0, 100_000), optional()] = None
+    """Only with --what splat, gradient steps that fit Gaussians made of the surface to the training photos; by default
+    400, 0 for none."""
     resolution: Annotated[int | None, Range(8, 1024), optional()] = None
     """Only with --what mesh, voxels along its longest side; by default 384."""
 
@@ -54,6 +57,7 @@ class Export(RunOptions, ThresholdOption, PhraseOptions):
             raise ConfigError(f"{self.output} must end in {', '.join(written)}, {formats} written.")
         only_with(self, ("resolution",), mesh, "for a mesh; give --what mesh with it")
         only_with(self, ("embeddings",), self.what == "cloud", "for points; give --what cloud with it")
+        only_with(self, ("refine_steps",), splat, "for Gaussians; give --what splat with it")
         only_with(self, ("without", "recolour"), splat, "for Gaussians; give --what splat with it")
         if self.crop and self.without:
             raise ConfigError("--crop keeps what --without leaves out; give one of them.")

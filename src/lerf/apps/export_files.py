@@ -114,7 +114,7 @@ def _export(
 def _write_splats(
     command: Export, model: Model, phrases: Phrases | None, answers: Sequence[PhraseAnswer], progress: Progress
 ) -> dict[str, Any]:
-    gaussians = build_splats(model, command.points, command.reach, progress)
+    gaussians = build_splats(model, command.points, command.reach, command.refine_steps, progress)
     if phrases is not None:
         gaussians = ask(model, gaussians, answers, progress)
         if command.crop or command.without:

@@ -114,6 +114,8 @@ class EvaluationProtocol(ABC):
     name: ClassVar[str]
     of_answers: ClassVar[bool] = False
     """Whether the run is measured by its answers in 3D, to `asked`, and not by its maps."""
+    on_request: ClassVar[bool] = False
+    """Whether it is applied only where it is named."""
 
     @abstractmethod
     def unsupported_reason(self, inputs: EvalInputs) -> str | None:
@@ -130,6 +132,10 @@ class EvaluationProtocol(ABC):
     @abstractmethod
     def summary(self, measured: Measured) -> dict[str, Any]:
         """Its entries in the report."""
+
+    def rows(self, measured: MeasuredRun) -> dict[int, dict[str, Any]]:
+        """What it has to say of single questions of a run, by index."""
+        return {}
 
 
 class MapProtocol(EvaluationProtocol):
@@ -267,6 +273,8 @@ class MeasuredRun(Measured):
     ) -> None:
         super().__init__(inputs, protocols, progress)
         self.model, self.capture, self.lpips = model, capture, lpips
+        self.kept: dict[str, Any] = {}
+        """What protocols keep for their rows, by the protocol's name."""
 
     @cached_property
     def phrases(self) -> Phrases:

@@ -16,6 +16,7 @@ And where they apply:
     ovs_localisation, miou, miou_by_type   of `lerf-ovs`
     average_precision, precision_recall, at_threshold   of `existence`
     answered, point_accuracy, count_accuracy, extent_iou, part_scale_smaller   of `3d`
+    lerf_3d_miou, lerf_3d_acc_25, lerf_3d_acc_50   of `lerf-3d`, by preset; in `phrases` lerf_3d_iou
     margin_sign, teacher_cosine   of `margin-sign`
     phrases           one row a phrase: text, type, unseen, present; scale, capture units; score, its relevancy to the
                       scene; views, where it was asked for; its mean of each score over them; the same in baseline_2d
@@ -57,6 +58,7 @@ from lerf.evaluation.protocol import (
     ViewProtocol,
     embedded,
 )
+from lerf.evaluation.selection3d import Selection3d
 from lerf.evaluation.truth import MIN_PIXELS, AnnotatedTruth, LabelledTruth, SceneTruth, find_truth
 from lerf.files import resolved, sha256_of
 from lerf.model import Model
@@ -65,7 +67,16 @@ from lerf.scenes.scene import Scene
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {
     protocol.name: protocol
-    for protocol in (Colour(), Depth(), LerfLocalisation(), LerfOvs(), Existence(), Points3d(), MarginSign())
+    for protocol in (
+        Colour(),
+        Depth(),
+        LerfLocalisation(),
+        LerfOvs(),
+        Existence(),
+        Points3d(),
+        Selection3d(),
+        MarginSign(),
+    )
 }
 """All protocols by name, in the order of the report."""
 OF_RADIANCE = {"colour", "depth"}
@@ -88,7 +99,7 @@ def evaluate(
 
     Args:
         model: the run.
-        protocols: of `PROTOCOLS`; by default all that the inputs allow.
+        protocols: of `PROTOCOLS`; by default all that the inputs allow, but those on request.
         labels: folder of label files (`labels.py`), of box files (`lerf_boxes.py`), or with an annotation.json; by
             default that of the capture, where it has one.
         maps: folder of another method's maps (`map_sources.py`), scored instead of the run's.
@@ -205,7 +216,7 @@ def _known_truth(
 def _choose(protocols: Sequence[str] | None, inputs: EvalInputs) -> list[EvaluationProtocol]:
     reasons = {name: protocol.unsupported_reason(inputs) for name, protocol in PROTOCOLS.items()}
     if not protocols:
-        allowed = [protocol for name, protocol in PROTOCOLS.items() if reasons[name] is None]
+        allowed = [p for name, p in PROTOCOLS.items() if reasons[name] is None and not p.on_request]
         if not allowed:
             if inputs.truth is None and not inputs.other_maps:
                 raise SceneError("The capture has no held-out photos; add some or list them as test_filenames.")
@@ -222,14 +233,14 @@ def _choose(protocols: Sequence[str] | None, inputs: EvalInputs) -> list[Evaluat
 
 def _rows(method: Measured, baseline: Measured | None) -> list[dict[str, Any]]:
     """What is said of each phrase."""
-    solid: Mapping[int, dict[str, Any]] = {}
+    solid: dict[int, dict[str, Any]] = {}
     scales: Mapping[str, float] = {}
     if isinstance(method, MeasuredRun):
         unit = method.inputs.scene.similarity.scale
         scales = {text: scale / unit for text, scale in method.scales.items()}
         for protocol in method.protocols:
-            if isinstance(protocol, Points3d):
-                solid = protocol.rows(method)
+            for number, entries in protocol.rows(method).items():
+                solid.setdefault(number, {}).update(entries)
     rows = []
     for number, question in enumerate(method.inputs.questions):
         row: dict[str, Any] = {

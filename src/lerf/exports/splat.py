@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,31 +13,25 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from lerf.errors import ConfigError, QueryError, RunError
-from lerf.exports.cloud import Progress, _silent, build_cloud, capture_points, normals
+from lerf.exports.cloud import Progress, _silent
 from lerf.exports.point_relevancy import instances_of
+from lerf.exports.splat_surface import capture_splats, filled, on_surface, refined
 from lerf.geometry.contraction import contract
 from lerf.geometry.harmonics import CONSTANT
-from lerf.geometry.quaternions import turned_quaternions
 from lerf.model import Model
 from lerf.queries.answer import PhraseAnswer
 from lerf.radiance.splats.radiance import SplatRadiance
 from lerf.rendering.colour_maps import map_colours, normalised
 from lerf.run.folder import RunFolder
 from lerf.run.open_run import open_splats
-from lerf.splats.splats import CONSTANTS, Splats, new_splats, rest_names
+from lerf.splats.splats import CONSTANTS, Splats, rest_names
 
-POINTS = 200_000
+POINTS = 100_000
 """Rays that look for the surface, by default: each becomes a Gaussian where it is sure."""
 REACH = 6.0
 """How far the surface is followed, by default, as by a cloud."""
-AROUND = 4
-"""Nearest points whose mean distance is the spacing of a Gaussian."""
-WIDE, FLAT = 0.6, 0.1
-"""Standard deviations along the surface and across it, as shares of the spacing."""
-LOGIT = 3.0
-"""Of the opacity: 0.95."""
-LARGEST_SPACING = 20.0
-"""Times the median spacing, which no Gaussian's exceeds: single points far from others are no walls."""
+REFINE_STEPS = 400
+"""Gradient steps on the training photos, by default."""
 HIDDEN = 10.0
 """Sides of the cells that join points into instances: how far Gaussians that no photo shows are from those that they
 belong to."""
@@ -97,7 +92,11 @@ class NamedSplats:
 
 
 def build_splats(
-    model: Model, points: int | None = None, reach: float | None = None, progress: Progress = _silent
+    model: Model,
+    points: int | None = None,
+    reach: float | None = None,
+    refine: int | None = None,
+    progress: Progress = _silent,
 ) -> NamedSplats:
     """The Gaussians of a run, of whatever kind its radiance is; nothing is asked of them yet.
 
@@ -105,22 +104,30 @@ def build_splats(
         model: the run.
         points: rays that look for the surface, where the radiance is no splat.
         reach: how far it is followed then, as in `cloud.build_cloud`.
+        refine: gradient steps on the training photos then.
         progress: hears of the work.
 
     Raises:
-        ConfigError: points or a reach are given where the radiance is a splat.
+        ConfigError: points, a reach or steps are given where the radiance is a splat.
+        SceneError: a photo to refine on cannot be read.
         RunError: the model has no folder, or no surface is sure anywhere.
     """
     if isinstance(model.radiance, SplatRadiance):
-        if points is not None or reach is not None:
+        if points is not None or reach is not None or refine is not None:
             raise ConfigError(
-                "The run's radiance is a splat, which is written as it is: leave --points and --reach out."
+                "The run's radiance is a splat, which is written as it is: leave --points, --reach and "
+                "--refine-steps out."
             )
         if model.folder is None:
             raise RunError("The splat lies in a run's folder, and this model has none; open one with lerf.load.")
         splats, positions = open_splats(RunFolder(model.folder)), model.radiance.gaussians.means
     else:
-        splats, positions = _on_surface(model, points or POINTS, reach or REACH, progress)
+        gaussians = on_surface(model, points or POINTS, reach or REACH, progress)
+        gaussians = filled(model, gaussians, reach or math.inf, progress)
+        steps = REFINE_STEPS if refine is None else refine
+        if steps:
+            gaussians = refined(model, gaussians, steps, progress)
+        splats, positions = capture_splats(model, gaussians), gaussians.means.to(model.device)
     nothing = torch.zeros(0, len(splats))
     return NamedSplats(splats, positions, nothing, nothing.long())
 
@@ -165,29 +172,3 @@ def cropped(gaussians: NamedSplats, keep: bool) -> NamedSplats:
         what = "No Gaussian belongs" if keep else "Every Gaussian belongs"
         raise QueryError(f"{what} to what the phrases name, so that none would be left; name something else.")
     return gaussians.chosen(chosen)
-
-
-def _on_surface(model: Model, points: int, reach: float, progress: Progress) -> tuple[Splats, Tensor]:
-    """Gaussians on the traced surface, flat along it, in its colours and as wide as they stand apart."""
-    cloud = build_cloud(model, points, reach, progress)
-    facing = normals(model, cloud, cloud, progress).double().numpy()
-    places = cloud.positions.cpu().numpy()
-    distances, _ = cKDTree(places).query(places, k=min(AROUND + 1, len(places)))
-    spacing = distances[:, 1:].mean(-1) if len(places) > 1 else np.ones(1)
-    spacing = np.clip(spacing, 1e-6, LARGEST_SPACING * np.median(spacing)) / model.scene.similarity.scale
-    sizes = np.log(spacing[:, None] * np.array([WIDE, WIDE, FLAT]))
-    turn = model.scene.similarity.rotation.T
-    colours = (cloud.colours.cpu().double().numpy() - 0.5) / CONSTANT
-    splats = new_splats(
-        capture_points(model, cloud.positions), sizes, turned_quaternions(turn, _towards(facing)),
-        np.full(len(cloud), LOGIT), colours[:, None], facing @ turn.T,
-    )  # fmt: skip
-    return replace(splats, comments=("frame capture",)), cloud.positions
-
-
-def _towards(directions: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 4"]:
-    """Quaternions that turn +z to unit directions, by the smallest angle."""
-    w = 1 + directions[:, 2]
-    turns = np.column_stack([w, -directions[:, 1], directions[:, 0], np.zeros(len(directions))])
-    turns[w < 1e-6] = 0, 1, 0, 0  # straight down: half a turn about x
-    return turns

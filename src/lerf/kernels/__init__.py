@@ -104,6 +104,8 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "few_products": {"reference": "reference:few_products", "cpu": "cpu_rows:few_products"},
     "nearest_points": {"reference": "reference:nearest_points", "cpu": "cpu_nearest:nearest_points"},
     "project_splats": {"reference": "reference_splats:project_splats", "cpu": "cpu_splats:project_splats"},
+    "seen_splats": {"reference": "reference_splats:seen_splats", "cpu": "cpu_splats:seen_splats"},
+    "splat_colours": {"reference": "reference_splats:splat_colours", "cpu": "cpu_splats:splat_colours"},
     "draw_splats": {"reference": "reference_splats:draw_splats", "cpu": "cpu_splats:draw_splats"},
     "trace_splats": {"reference": "reference_splats:trace_splats", "cpu": "cpu_splats:trace_splats"},
     "gather_splats": {"reference": "reference_splats:gather_splats", "cpu": "cpu_splats:gather_splats"},
@@ -269,6 +271,18 @@ def project_splats(
     means: Tensor, quaternions: Tensor, scales: Tensor, view: SplatView
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See `reference_splats.project_splats`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def seen_splats(flat: FlatSplats, depths: Tensor, window: tuple[float, float, float, float], near: float) -> Tensor:
+    """See `reference_splats.seen_splats`."""
+    raise NotImplementedError
+
+
+@_operation(of=0)
+def splat_colours(coefficients: Tensor, means: Tensor, which: Tensor, position: Tensor) -> Tensor:
+    """See `reference_splats.splat_colours`."""
     raise NotImplementedError
 
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from lerf.kernels.reference_splats import DILATION, LEAST, MOST, OPAQUE, WIDER
+from lerf.kernels.reference_splats import LEAST, MOST, OPAQUE
 
 TILE = 16
 """Side of a tile in pixels."""
@@ -34,46 +34,6 @@ def density(square):  # type: ignore[no-untyped-def]
     e = e * e
     e = e * e
     return e * e
-
-
-@njit(parallel=True, cache=True)
-def project(means, quaternions, scales, camera, centres, whitening, depths):  # type: ignore[no-untyped-def]
-    """As `reference_splats.project_splats`, in double precision inside."""
-    rotation, position, (fx, fy, cx, cy, reach_x, reach_y, near) = camera
-    wide_x, wide_y = WIDER * reach_x, WIDER * reach_y
-    for i in prange(means.shape[0]):
-        px, py, pz = means[i, 0] - position[0], means[i, 1] - position[1], means[i, 2] - position[2]
-        x = rotation[0, 0] * px + rotation[0, 1] * py + rotation[0, 2] * pz
-        y = rotation[1, 0] * px + rotation[1, 1] * py + rotation[1, 2] * pz
-        depth = rotation[2, 0] * px + rotation[2, 1] * py + rotation[2, 2] * pz
-        depths[i] = depth
-        z = max(depth, near)
-        at_x = min(max(x / z, -wide_x), wide_x)
-        at_y = min(max(y / z, -wide_y), wide_y)
-        qw, qx = float(quaternions[i, 0]), float(quaternions[i, 1])
-        qy, qz = float(quaternions[i, 2]), float(quaternions[i, 3])
-        # Rows of the Jacobian in the world.
-        ax = (rotation[0, 0] - at_x * rotation[2, 0]) * fx / z
-        ay = (rotation[0, 1] - at_x * rotation[2, 1]) * fx / z
-        az = (rotation[0, 2] - at_x * rotation[2, 2]) * fx / z
-        bx = (rotation[1, 0] - at_y * rotation[2, 0]) * fy / z
-        by = (rotation[1, 1] - at_y * rotation[2, 1]) * fy / z
-        bz = (rotation[1, 2] - at_y * rotation[2, 2]) * fy / z
-        s0, s1, s2 = float(scales[i, 0]), float(scales[i, 1]), float(scales[i, 2])
-        x0, y0, z0 = 1 - 2 * (qy * qy + qz * qz), 2 * (qx * qy + qw * qz), 2 * (qx * qz - qw * qy)
-        x1, y1, z1 = 2 * (qx * qy - qw * qz), 1 - 2 * (qx * qx + qz * qz), 2 * (qy * qz + qw * qx)
-        x2, y2, z2 = 2 * (qx * qz + qw * qy), 2 * (qy * qz - qw * qx), 1 - 2 * (qx * qx + qy * qy)
-        a0, a1, a2 = s0 * (ax * x0 + ay * y0 + az * z0), s1 * (ax * x1 + ay * y1 + az * z1), s2 * (ax * x2 + ay * y2 + az * z2)  # fmt: skip  # noqa: E501
-        b0, b1, b2 = s0 * (bx * x0 + by * y0 + bz * z0), s1 * (bx * x1 + by * y1 + bz * z1), s2 * (bx * x2 + by * y2 + bz * z2)  # fmt: skip  # noqa: E501
-        first = a0 * a0 + a1 * a1 + a2 * a2
-        second = b0 * b0 + b1 * b1 + b2 * b2
-        both = a0 * b0 + a1 * b1 + a2 * b2
-        c0, c1, c2 = a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
-        determinant = c0 * c0 + c1 * c1 + c2 * c2 + DILATION * (first + second) + DILATION * DILATION
-        height = second + DILATION
-        shared = 1.0 / math.sqrt(height * determinant)
-        whitening[i, 0], whitening[i, 1], whitening[i, 2] = height * shared, -both * shared, 1.0 / math.sqrt(height)
-        centres[i, 0], centres[i, 1] = fx * x / z + cx, fy * y / z + cy
 
 
 @njit(parallel=True, cache=True)

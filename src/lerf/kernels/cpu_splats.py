@@ -1,4 +1,4 @@
-"""The numba kernels of splats as torch functions; drawing has gradients, the others have none."""
+"""The numba kernels of splats as torch functions; projecting and drawing have gradients, the others have none."""
 
 from __future__ import annotations
 
@@ -11,28 +11,76 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lerf.kernels import cpu_splat_points as at_points
+from lerf.kernels import cpu_splat_project as projection
+from lerf.kernels import cpu_splat_seen as before
 from lerf.kernels import cpu_splat_tiles as tiles
-from lerf.kernels import reference_splats
 from lerf.kernels.cpu_splat_tiles import TILE
 from lerf.kernels.types import FlatSplats, SplatPicture, SplatTrace, SplatView
 
 Arrays = tuple[Any, ...]
 
 
+class _Project(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, means, quaternions, scales, view):  # type: ignore[no-untyped-def,override]
+        centres, whitening, depths = torch.empty(len(means), 2), torch.empty(len(means), 3), torch.empty(len(means))
+        numbers = np.array([*view.focal, *view.centre, *view.reach, view.near], np.float64)
+        turn, position = (part.detach().cpu().double().numpy() for part in (view.rotation, view.position))
+        ctx.given = tuple(_array(part) for part in (means, quaternions, scales))
+        ctx.camera = np.ascontiguousarray(turn), np.ascontiguousarray(position), numbers
+        means, quaternions, scales = ctx.given
+        outputs = (part.numpy() for part in (centres, whitening, depths))
+        projection.project(means, quaternions, scales, ctx.camera, *outputs)
+        return centres, whitening, depths
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, of_centres, of_whitening, of_depths):  # type: ignore[no-untyped-def,override]
+        out = tuple(np.empty_like(part) for part in ctx.given)
+        slopes = tuple(_array(part) for part in (of_centres, of_whitening, of_depths))
+        means, quaternions, scales = ctx.given
+        projection.project_back(means, quaternions, scales, ctx.camera, slopes, out)
+        return *(torch.from_numpy(part) for part in out), None
+
+
 def project_splats(
     means: Tensor, quaternions: Tensor, scales: Tensor, view: SplatView
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """See `reference_splats.project_splats`, which serves where gradients are wanted."""
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (means, quaternions, scales)):
-        return reference_splats.project_splats(means, quaternions, scales, view)
-    centres, whitening = torch.empty(len(means), 2), torch.empty(len(means), 3)
-    depths = torch.empty(len(means))
-    numbers = (*map(float, (*view.focal, *view.centre, *view.reach, view.near)),)
-    turn, position = (part.detach().cpu().double().numpy() for part in (view.rotation, view.position))
-    camera = np.ascontiguousarray(turn), np.ascontiguousarray(position), numbers
-    outputs = (part.numpy() for part in (centres, whitening, depths))
-    tiles.project(_array(means), _array(quaternions), _array(scales), camera, *outputs)
-    return centres, whitening, depths
+    """See `reference_splats.project_splats`."""
+    found: tuple[Tensor, Tensor, Tensor] = _Project.apply(means, quaternions, scales, view)
+    return found
+
+
+def seen_splats(flat: FlatSplats, depths: Tensor, window: tuple[float, float, float, float], near: float) -> Tensor:
+    """See `reference_splats.seen_splats`."""
+    centres, whitening, opacities = (_array(part) for part in (flat.centres, flat.whitening, flat.opacities))
+    inside, ahead = np.empty(len(centres), np.bool_), _array(depths)
+    before.reach(centres, whitening, opacities, ahead, np.array([*window, near], np.float64), inside)
+    return torch.from_numpy(before.front_to_back(inside, ahead.view(np.uint32)))
+
+
+class _Colours(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, coefficients, means, which, position):  # type: ignore[no-untyped-def,override]
+        found = torch.empty(len(which), 3)
+        ctx.given, ctx.position = (_array(means), _array(which)), _array(position)
+        ctx.shape = coefficients.shape
+        before.colours(_array(coefficients), ctx.given, ctx.position, _threads(), found.numpy())
+        ctx.found = found.numpy()
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, slopes):  # type: ignore[no-untyped-def,override]
+        out = torch.zeros(ctx.shape)
+        before.colours_back(ctx.given, ctx.position, _threads(), ctx.found, _array(slopes), out.numpy())
+        return out, None, None, None
+
+
+def splat_colours(coefficients: Tensor, means: Tensor, which: Tensor, position: Tensor) -> Tensor:
+    """See `reference_splats.splat_colours`."""
+    found: Tensor = _Colours.apply(coefficients, means, which, position)
+    return found
 
 
 class _Draw(torch.autograd.Function):

@@ -8,9 +8,10 @@ that.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.geometry.harmonics import harmonics
 from lerf.kernels.types import FlatSplats, SplatPicture, SplatTrace, SplatView
 
 DILATION = 0.3
@@ -68,6 +69,39 @@ def rotations(quaternions: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3 3"]:
         torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1),
     ]
     return torch.stack(rows, -2)
+
+
+def seen_splats(
+    flat: FlatSplats, depths: Float[Tensor, " n"], window: tuple[float, float, float, float], near: float
+) -> Int[Tensor, " seen"]:
+    """Numbers of the Gaussians that may reach a window of the picture's plane and are beyond `near`, front to back;
+    of equal depth in their order. Colours do not matter.
+
+    Args:
+        flat: in any order.
+        depths: of the means along the optical axis.
+        window: least x and y and largest x and y, in pixels.
+        near: above 0.
+    """
+    centres, size = flat.centres.detach(), extents(FlatSplats(*(tensor.detach() for tensor in flat)))[0]
+    low, high = (torch.tensor(corner, device=centres.device) for corner in (window[:2], window[2:]))
+    inside = (centres + size >= low).all(-1) & (centres - size <= high).all(-1)
+    seen = torch.nonzero(inside & (depths > near) & (flat.opacities >= LEAST)).flatten()
+    return seen[depths.detach()[seen].argsort(stable=True)]
+
+
+def splat_colours(
+    coefficients: Float[Tensor, "n coefficients 3"],
+    means: Float[Tensor, "n 3"],
+    which: Int[Tensor, " seen"],
+    position: Float[Tensor, " 3"],
+) -> Float[Tensor, "seen 3"]:
+    """Colours of some Gaussians, each named once, as seen from a position: 0.5 plus the harmonics of the direction from
+    it, not below 0. Differentiable in the coefficients; that a colour changes as a Gaussian moves is left out."""
+    count = coefficients.shape[1]
+    directions = torch.nn.functional.normalize(means.detach()[which] - position, dim=-1)
+    basis = torch.stack(harmonics(*directions.unbind(-1))[:count], -1)
+    return (0.5 + (basis[..., None] * coefficients[which]).sum(1)).clamp(min=0)
 
 
 def draw_splats(flat: FlatSplats, width: int, height: int) -> SplatPicture:

@@ -35,6 +35,8 @@ FILE = "index.safetensors"
 CELLS = ("keys", "positions", "weights", "low", "high")
 COMPRESSED = ("basis", "codes", "norms")
 """Names of an index's tensors in files, with `scales`."""
+GONE = ("agreement",)
+"""Names of tensors that indices of splats had once, and that nothing reads."""
 DENSE = ("dense_mean", "dense_basis", "dense_codes")
 """Names of those of its dense features, where it has any."""
 DENSE_RANK, DENSE_ENERGY = 32, 0.95
@@ -113,9 +115,6 @@ class CellIndex:
     """Increasing, normalised units. Where a scale was not supervised, the code is that of the closest one that was."""
     compressed: Compressed
     provenance: Provenance
-    agreement: Float[Tensor, " cells"] | None = None
-    """Length of the mean of what the views say, unit embeddings, before it was made one: 1 where all say the same.
-    None where it is not known."""
     dense: DenseCodes | None = None
     """None where no dense encoder had a part in the index."""
 
@@ -196,8 +195,6 @@ def index_state(index: CellIndex) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """An index as named tensors and plain JSON values."""
     tensors = {name: getattr(index, name) for name in (*CELLS, "scales")}
     tensors |= {name: getattr(index.compressed, name) for name in COMPRESSED}
-    if index.agreement is not None:
-        tensors["agreement"] = index.agreement
     if index.dense is not None:
         tensors |= {name: getattr(index.dense, name.removeprefix("dense_")) for name in DENSE}
     return tensors, asdict(index.provenance)
@@ -219,7 +216,7 @@ def index_from_state(tensors: dict[str, Tensor], about: Any, where: str, remedy:
     problem = _misfit(tensors)
     if problem:
         raise RunError(f"{where} is damaged ({problem}); {remedy}.")
-    rest = dict(tensors)
+    rest = {name: tensor for name, tensor in tensors.items() if name not in GONE}
     compressed = Compressed(*(rest.pop(name) for name in COMPRESSED))
     dense = DenseCodes(*(rest.pop(name) for name in DENSE)) if DENSE[0] in rest else None
     return CellIndex(**rest, compressed=compressed, provenance=provenance, dense=dense)
@@ -228,12 +225,12 @@ def index_from_state(tensors: dict[str, Tensor], about: Any, where: str, remedy:
 def _misfit(tensors: dict[str, Tensor]) -> str:
     """Why tensors are those of no index, in words; empty where they are."""
     needed = {*CELLS, "scales", *COMPRESSED}
-    if set(tensors) - {"agreement"} not in (needed, {*needed, *DENSE}):
+    if set(tensors) - set(GONE) not in (needed, {*needed, *DENSE}):
         return "a tensor is missing or one too many"
     if tensors["codes"].ndim != 3 or tensors["basis"].ndim != 2:
         return "its codes or its basis have another shape"
     (scales, count, rank), width = tensors["codes"].shape, tensors["basis"].shape[1]
-    shapes = dict.fromkeys((*CELLS, "agreement"), (count,)) | {"positions": (count, 3), "scales": (scales,)}
+    shapes = dict.fromkeys((*CELLS, *GONE), (count,)) | {"positions": (count, 3), "scales": (scales,)}
     shapes |= {"basis": (rank, width), "codes": (scales, count, rank), "norms": (scales, count)}
     if DENSE[0] in tensors:
         (own, features), parts = tensors["dense_basis"].shape if tensors["dense_basis"].ndim == 2 else (0, 0), DENSE

@@ -91,12 +91,10 @@ def lift_onto_gaussians(
     light = torch.zeros_like(low)
     for view in views:
         light.index_add_(0, view.cells, view.light)
-    agreement = torch.zeros(int(known.sum()), device=largest.device)
     for at, scale in enumerate(asked):
         wanted = torch.minimum(torch.maximum(scale, low), high)
         sums = sums_of_views(views, targets, wanted)[known]
         length = torch.linalg.vector_norm(sums, dim=-1)
-        agreement += length / light[known].clamp(min=1e-12) / scales
         codes[at] = (sums / length[:, None].clamp(min=1e-12)).half()
     norms = torch.stack([torch.linalg.vector_norm(part.float(), dim=-1) for part in codes]).clamp(min=SHORTEST)
     positions = radiance.gaussians.means[answering[known]]
@@ -105,7 +103,7 @@ def lift_onto_gaussians(
     provenance = Provenance("gaussians", encoder.name, encoder.fingerprint, checkpoint, size)
     return CellIndex(
         answering[known], positions, light[known], low[known], high[known], asked, Compressed(basis, codes, norms),
-        provenance, agreement.clamp(max=1.0),
+        provenance,
     )  # fmt: skip
 
 

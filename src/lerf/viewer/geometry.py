@@ -33,6 +33,11 @@ class Pose:
     aspect: float
     """Width over height."""
 
+    def like(self, other: Pose) -> bool:
+        """Whether another is the same but for rounding."""
+        apart = abs(self.angle - other.angle), abs(self.aspect - other.aspect)
+        return bool(np.allclose(self.matrix, other.matrix, atol=1e-6)) and max(apart) < 1e-6
+
     @staticmethod
     def of(camera: Any) -> Pose:
         """From viser's camera handle."""

@@ -21,7 +21,7 @@ from lerf.viewer.widgets import GREY, WARNING, changed, clicked, small
 
 START = Display(range="normalised", opacity=0.8)
 """How a page shows things at first."""
-SHOWS = ("picture", "points")
+SHOWS = ("picture", "points", "splat")
 # viser sends what was typed at most every 50 ms and drops what is waiting when a form is submitted: who types fast and
 # presses Enter would ask for all but the last letters. So Enter waits until the letters have gone.
 ENTER_WAITS = """<img alt="" src="data:," style="display:none" onerror="
@@ -47,8 +47,8 @@ class Actions(AnswerActions, Protocol):
     def set_display(self, display: Display) -> None:
         """How things are shown."""
 
-    def set_show(self, show: str, point_size: float) -> None:
-        """A picture or points."""
+    def set_show(self, show: str, point_size: float, isolate: bool) -> None:
+        """A picture, points or Gaussians; of these only the relevant ones where they are isolated."""
 
     def set_limit(self, height: int) -> None:
         """Rows of the sharpest picture."""
@@ -74,6 +74,8 @@ class PanelStart:
     angle: float
     """Vertical field of view in degrees."""
     outputs: tuple[str, ...]
+    show: str
+    """Of `SHOWS`."""
 
 
 class Panel:
@@ -173,9 +175,15 @@ class Panel:
         changed(self.exclusive, query_changed)
 
     def _add_view_controls(self) -> None:
-        gui = self.client.gui
+        gui, start = self.client.gui, self.start
         with gui.add_folder("View"):
-            self.show = gui.add_dropdown("Show", SHOWS, hint="A rendered picture, or the surface as points")
+            self.show = gui.add_dropdown(
+                "Show", SHOWS, initial_value=start.show,
+                hint="A rendered picture, the surface as points, or Gaussians that the browser draws",
+            )  # fmt: skip
+            self.isolate = gui.add_checkbox(
+                "Isolate", False, hint="Of a splat, hide all that is not above 'Show above' for the output's phrase"
+            )
             self.photos = gui.add_checkbox("Photos", False, hint="Where the photos were taken; click one to go there")
             reset = gui.add_button("Reset view")
             screenshot = gui.add_button("Screenshot")
@@ -186,8 +194,8 @@ class Panel:
                 "Refine up to", 60, 1080, 20, self.start.limit, hint="Rows of the sharpest picture, at rest"
             )
             self.point_size = gui.add_slider("Point size", 0.002, 0.05, 0.001, 0.009)
-        changed(self.show, lambda: self.actions.set_show(self.show.value, self.point_size.value))
-        changed(self.point_size, lambda: self.actions.set_show(self.show.value, self.point_size.value))
+        for widget in (self.show, self.point_size, self.isolate):
+            changed(widget, self._show_changed)
         changed(self.photos, self._slowly(lambda: self.actions.set_photos(self.photos.value)))
         changed(self.limit, lambda: self.actions.set_limit(self.limit.value))
         changed(self.up, self._slowly(lambda: self.navigation.set_up(self.up.value)))
@@ -221,6 +229,9 @@ class Panel:
     def _slowly(self, act: Callable[[], None]) -> Callable[[], None]:
         """As an errand."""
         return lambda: self._errands.run(act)
+
+    def _show_changed(self) -> None:
+        self.actions.set_show(self.show.value, self.point_size.value, self.isolate.value)
 
     @property
     def display(self) -> Display:

@@ -12,6 +12,7 @@ from lerf.viewer.jobs import Scheduler, Urgency
 from lerf.viewer.page_server import PageServer
 from lerf.viewer.scene_state import SceneState
 from lerf.viewer.session import Session
+from lerf.viewer.splat_nodes import SplatNodes
 
 __all__ = ["Viewer", "announced_url", "free_port", "require_viser"]
 
@@ -46,7 +47,7 @@ class Viewer:
         self.limit = limit or (360 if scene.device == "cpu" else 720)
         self.page = PageServer(host=host, port=port, label="lerf", title=title)
         self.server, self.host, self.port = self.page.server, self.page.host, self.page.port
-        self.scheduler = Scheduler()
+        self.scheduler, self.splats = Scheduler(), SplatNodes(scene)
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()
         self._open_view()
@@ -81,7 +82,7 @@ class Viewer:
         self.server.scene.set_up_direction("+z")
 
     def _connected(self, client: Any) -> None:
-        session = Session(client, self.scene, self.scheduler, self.title, self.limit)
+        session = Session(client, self.scene, self.scheduler, self.title, self.limit, self.splats)
         with self._lock:
             self._sessions[client.client_id] = session
         # Building a page takes a while; whoever left meanwhile has been reported already.

@@ -18,6 +18,7 @@ import torch
 from lerf.encoders.published import title_of
 from lerf.errors import LerfError, LerfWarning
 from lerf.queries.result import QueryDefaults
+from lerf.radiance.splats.radiance import SplatRadiance
 from lerf.rendering.outputs import Display, names, parse
 from lerf.viewer.drawing import AskedPhrases, Drawer, Drawn, Timings, urgencies
 from lerf.viewer.errands import Errands
@@ -28,18 +29,22 @@ from lerf.viewer.panel import START, Panel, PanelStart
 from lerf.viewer.prompt import PageQuery, split_phrases
 from lerf.viewer.scene_state import SceneState
 from lerf.viewer.scene_view import SceneView
+from lerf.viewer.splat_nodes import SplatNodes, SplatShow
 from lerf.viewer.words import in_words
 
 
 class Session:
     """Implements the panel's `Actions` for one client of viser's."""
 
-    def __init__(self, client: Any, scene: SceneState, scheduler: Scheduler, title: str, limit: int) -> None:
+    def __init__(
+        self, client: Any, scene: SceneState, scheduler: Scheduler, title: str, limit: int, splats: SplatNodes
+    ) -> None:
         self.client, self.scene, self.scheduler = client, scene, scheduler
         self.timings = Timings()
         self.asked: AskedPhrases | None = None
         self._query = PageQuery()
-        self._display, self._show = START, "picture"
+        self._display, self._isolate = START, False
+        self._show = "splat" if isinstance(scene.radiance, SplatRadiance) else "picture"
         self.drawer = Drawer(scene, limit)
         self._point_size, self._markers_visible = 0.009, True
         self._pose: Pose | None = None
@@ -47,7 +52,7 @@ class Session:
         self._complaint = False
         self._waiting_query = False
         self._errands = Errands(self._fail)
-        self.view = SceneView(client, scene)
+        self.view, self.splat = SceneView(client, scene), SplatShow(client, splats)
         self.navigation = Navigation(client, scene, self.view, self._fail)
         # The page sees its controls when all of them listen, not before: nobody is too quick for them.
         with client.atomic():
@@ -104,8 +109,8 @@ class Session:
             (float(f"{float(scales[0]) / unit:.3g}"), float(f"{float(scales[-1]) / unit:.3g}")),
             self.drawer.limit,
             math.degrees(self.navigation.opening.angle),
-            self._outputs(0),
-        )
+            self._outputs(0), self._show,
+        )  # fmt: skip
 
     def _outputs(self, phrases: int) -> tuple[str, ...]:
         return names(phrases, self.scene.model is not None, self.scene.has_dense)
@@ -205,8 +210,8 @@ class Session:
         self._display = display
         self.redraw()
 
-    def set_show(self, show: str, point_size: float) -> None:
-        self._show, self._point_size = show, point_size
+    def set_show(self, show: str, point_size: float, isolate: bool) -> None:
+        self._show, self._point_size, self._isolate = show, point_size, isolate
         self.redraw(now=True)
 
     def set_limit(self, height: int) -> None:
@@ -229,10 +234,8 @@ class Session:
     def moved(self) -> None:
         """The page's camera has moved."""
         pose = Pose.of(self.client.camera)
-        if self._pose is not None and _same(pose, self._pose):
-            return
-        self._pose = pose
-        if self._show == "picture":
+        before, self._pose = self._pose, pose
+        if before is None or (self._show == "picture" and not pose.like(before)):
             self.redraw()
 
     def redraw(self, now: bool = False) -> None:
@@ -244,12 +247,13 @@ class Session:
         """
         if self._pose is None:
             return
-        steps = self._draw_points() if self._show == "points" else self._draw(self._pose)
+        steps = self._draw(self._pose) if self._show == "picture" else self._draw_nodes()
         self.scheduler.submit(self, "draw", steps, Urgency.MOVING, self._fail, sheltered=True, now=now)
 
     def _draw(self, pose: Pose) -> Iterator[Urgency]:
         """Pictures of one camera, each sharper than the one before."""
         self.view.hide_points()
+        self.splat.hide()
         height = self.client.camera.image_height
         yield from urgencies(self.drawer.pictures(pose, height, self._display, self.asked), self._show_picture)
 
@@ -259,12 +263,19 @@ class Session:
         self.panel.show_legend(drawn.legend)
         self._shown(drawn.frame.size, drawn.last)
 
-    def _draw_points(self) -> Iterator[Urgency]:
-        """The surface as points in the colours of the display."""
+    def _draw_nodes(self) -> Iterator[Urgency]:
+        """What the browser draws by itself, in the colours of the display: the surface as points, or Gaussians."""
+        if self._show == "splat":
+            legend = yield from self.splat.show(self._display, self.asked, self._isolate, self._say)
+            self.view.hide_picture()
+            self.view.hide_points()
+            self.panel.show_legend(legend)
+            return self._shown(None, True)
         points, drawn = self.scene.points, self.drawer.points(self._display, self.asked)
         if points is None or drawn is None:
             self._report()
             return
+        self.splat.hide()
         self.view.hide_picture()
         self.view.show_points(points, drawn.pixels, self._point_size)
         self.panel.show_legend(drawn.legend)
@@ -337,11 +348,3 @@ class Session:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         self._complain(in_words(error))
-
-
-def _same(one: Pose, other: Pose) -> bool:
-    return (
-        np.allclose(one.matrix, other.matrix, atol=1e-6)
-        and abs(one.angle - other.angle) < 1e-6
-        and abs(one.aspect - other.aspect) < 1e-6
-    )

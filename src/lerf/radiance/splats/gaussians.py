@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf import kernels
-from lerf.geometry.harmonics import harmonics
-from lerf.kernels.reference_splats import LEAST, extents, rotations
+from lerf.kernels.reference_splats import rotations
 from lerf.kernels.types import FlatSplats, SplatView
 from lerf.splats.splats import Splats
 
@@ -66,13 +64,11 @@ class Gaussians:
             window: least x and y and largest x and y, in pixels.
         """
         centres, whitening, depths = kernels.project_splats(self.means, self.quaternions, self.scales, view)
-        size, _ = extents(FlatSplats(centres.detach(), whitening.detach(), self.opacities.detach(), centres))
-        low, high = (torch.tensor(corner, device=centres.device) for corner in (window[:2], window[2:]))
-        inside = (centres.detach() + size >= low).all(-1) & (centres.detach() - size <= high).all(-1)
-        seen = torch.nonzero(inside & (depths > view.near) & (self.opacities >= LEAST)).flatten()
-        seen = seen[depths.detach()[seen].argsort(stable=True)]
-        colours = colours_from(self.harmonics[seen], self.means[seen], view.position)
-        return FlatSplats(centres[seen], whitening[seen], self.opacities[seen], colours), seen
+        flat = FlatSplats(centres, whitening, self.opacities, self.harmonics[:, 0])
+        seen = kernels.seen_splats(flat, depths, window, view.near)
+        colours = kernels.splat_colours(self.harmonics, self.means, seen, view.position)
+        centres, whitening, opacities = (part.index_select(0, seen) for part in (centres, whitening, self.opacities))
+        return FlatSplats(centres, whitening, opacities, colours), seen
 
     def depths_along(
         self, which: Int[Tensor, " n"], directions: Float[Tensor, "n 3"], view: SplatView
@@ -97,15 +93,3 @@ class Gaussians:
         reach = DEVIATIONS * torch.linalg.vector_norm(turn[:, 2] * thick, dim=-1)
         depth = torch.minimum(torch.maximum(depth, mean[:, 2] - reach), mean[:, 2] + reach)
         return depth.clamp(min=view.near)
-
-
-def colours_from(
-    coefficients: Float[Tensor, "n coefficients 3"], means: Float[Tensor, "n 3"], position: Float[Tensor, " 3"]
-) -> Float[Tensor, "n 3"]:
-    """Colours as seen from a position: 0.5 plus the harmonics of the direction from it, not below 0."""
-    count = coefficients.shape[1]
-    if count == 1:
-        return (0.5 + harmonics(0.0, 0.0, 1.0)[0] * coefficients[:, 0]).clamp(min=0)
-    directions = F.normalize(means - position, dim=-1)
-    basis = torch.stack(harmonics(*directions.unbind(-1))[:count], -1)
-    return (0.5 + (basis[..., None] * coefficients).sum(1)).clamp(min=0)
