@@ -10,7 +10,7 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv .venv
-	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[heic,offline,scenes,viewer,test,lint]'
+	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[catalogue,heic,offline,scenes,viewer,test,lint]'
 	touch $@
 
 demo: $(READY)
