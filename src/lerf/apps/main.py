@@ -16,6 +16,7 @@ from rich.console import Console
 
 from lerf.apps import train
 from lerf.apps.bake import Bake
+from lerf.apps.batch import Batch
 from lerf.apps.cache import Cache
 from lerf.apps.catalogue import Catalogue, Search
 from lerf.apps.checks import check_bounds
@@ -41,6 +42,7 @@ from lerf.errors import ConfigError, LerfError, LerfWarning
 COMMANDS: dict[str, tuple[type, str]] = {
     "poses": (Poses, "lerf.apps.poses:poses"),
     "train": (Train, "lerf.apps.train:train"),
+    "batch": (Batch, "lerf.apps.batch_work:batch"),
     "query": (Query, "lerf.apps.query:query"),
     "render": (Render, "lerf.apps.render:render"),
     "export": (Export, "lerf.apps.export_files:export"),
