@@ -32,7 +32,7 @@ class Batch(Command, OfflineOption):
     preset: Annotated[PresetName | None, optional()] = None
     """Sizes and schedules of all runs; by default as lerf train."""
     options: str = ""
-    """Other options of lerf train for all runs, in one text: "--steps 500 --language lift"."""
+    """Other options of lerf train for all runs, in one text after an equals sign: --options="--steps 500"."""
     ray: Annotated[tuple[str, ...] | None, optional("[ADDRESS]")] = None
     """Spread the stages over a Ray cluster: its address, or nothing for one on this machine (pip install 'lerf[ray]').
     Its nodes must share the captures, the output and LERF_CACHE."""

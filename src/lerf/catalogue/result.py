@@ -25,6 +25,8 @@ class SceneAnswer:
     answer: Answer
     photo: int | None
     """The photo of the best point, as an index into the scene's."""
+    mark: tuple[float, float] | None = None
+    """The best point in that photo, (x, y) as shares of its width and height."""
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of `scenes`."""

@@ -15,6 +15,7 @@ from lerf.encoders.registry import load_encoder
 from lerf.errors import CatalogueError, LerfError, QueryError
 from lerf.queries.answer import AnswerSettings, answer
 from lerf.queries.phrases import Phrases, clean_phrases, embed_phrases, presence
+from lerf.queries.result import Answer
 from lerf.queries.rivals import AUTO
 from lerf.queries.scales import choose_scales, relevancy_at
 from lerf.run.device import choose_device
@@ -102,7 +103,8 @@ class Searcher:
             own = answer(scene.surface, phrases, scene.cameras, AnswerSettings(limit, (scale,)))[0].answer
             view = None if own.geometry is None else own.geometry.view
             photo = entry.photos.index(view) if view in entry.photos else None
-            found.append(SceneAnswer(entry.name, entry.addition, entry.state, own, photo))
+            mark = None if photo is None else _mark(scene, own, photo)
+            found.append(SceneAnswer(entry.name, entry.addition, entry.state, own, photo, mark))
         return tuple(found)
 
     def scene(self, entry: Entry) -> AnsweringScene:
@@ -130,6 +132,14 @@ class Searcher:
             while len(self._phrases) > 256:
                 self._phrases.popitem(last=False)
         return self._phrases[key]
+
+
+def _mark(scene: AnsweringScene, own: Answer, photo: int) -> tuple[float, float] | None:
+    """Where in a photo the best point is, as shares of its sides."""
+    if own.geometry is None or own.geometry.pixel is None:
+        return None
+    (x, y), (width, height) = own.geometry.pixel, scene.cameras.scene.photos[photo].original_size
+    return x / width, y / height
 
 
 class _Asked:
