@@ -3,10 +3,12 @@
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from changed_runs import changed_run
 
 import lerf
 from lerf.apps.main import main
@@ -15,24 +17,21 @@ from lerf.catalogue.candidates import candidates, ranked
 from lerf.catalogue.catalogue import Catalogue
 from lerf.catalogue.record import AnsweringScene
 from lerf.catalogue.search import Searcher, exact_presence
-from lerf.errors import CatalogueError, RunError
-from lerf.tensor_files import TensorFile, write_tensors
+from lerf.errors import CatalogueError
+from lerf.radiance.surface import trace_surface
+from lerf.run import surfaces
 
 pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'lerf[catalogue]'")
-PHRASES = ("red", "blue", "green", "yellow", "wood")
+PHRASES = ("red", "blue", "wood")
+POINTS = 4000
+"""Of the surfaces of these runs: twelve are traced."""
 
 
-def changed_run(source: Path, folder: Path, by: int) -> Path:
-    """A copy of a lifted run whose cells know what others of them knew, and some of them nothing of the phrases."""
-    run = Path(shutil.copytree(source, folder))
-    path = run / "language.safetensors"
-    file = TensorFile(path, error=RunError, remedy="")
-    tensors = file.tensors()
-    for name in ("codes", "norms"):
-        tensors[name] = tensors[name].roll(by, dims=1)
-        tensors[name][:, : by // 2] = tensors[name][:, by // 2 : by // 2 + 1]
-    write_tensors(path, tensors, file.facts, 1)
-    return run
+@pytest.fixture(scope="module", autouse=True)
+def small_surfaces():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surfaces, "trace_surface", partial(trace_surface, points=POINTS))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -75,23 +74,19 @@ def test_a_search_says_of_every_scene_what_a_query_of_its_run_says(filled, runs)
         assert all(scene.state == "fresh" for scene in phrase.scenes)
 
 
-def test_the_candidates_are_the_scenes_that_hold_the_phrase(filled):
-    whole = searched(filled, "red", exact=True).phrases[0].scenes
-    searcher = Searcher(filled, lerf.load(whole[0].run, device="cpu").encoder)
-    phrases = searcher._embedded(catalogue_asked("red"), None)
-    query, canonical = (vectors @ filled.basis.T for vectors in (phrases.queries, phrases.canonical))
-    order = candidates(filled.store, query[0].numpy(), canonical.numpy(), 12)
-    by_addition = {entry.addition: entry for entry in filled.entries()}
-    margins = [exact_presence(filled.scene(by_addition[one]), phrases)[1] for one in order]
-    assert len(order) == 12
-    assert np.corrcoef(margins, range(12))[0, 1] < -0.8
-    assert {scene.addition for scene in whole[:3]} <= set(order[:6])
-
-
-def catalogue_asked(text):
-    from lerf.catalogue.search import _Asked
-
-    return _Asked(text, None, None, None)
+def test_the_scene_that_holds_the_phrase_is_the_first_candidate(lifted_run, tmp_path):
+    catalogue = Catalogue(tmp_path / "catalogue")
+    count = len(lerf.load(lifted_run, device="cpu").language.index)
+    # Of this one nearly all cells know the same.
+    plain = changed_run(lifted_run, tmp_path / "plain", 2 * count - 2)
+    for run in (plain, lifted_run):
+        catalogue.add(run)
+    holding = next(entry.addition for entry in catalogue.entries() if entry.name == str(lifted_run))
+    model = lerf.load(lifted_run, device="cpu")
+    phrases = model.phrases("red")
+    query, canonical = ((vectors @ catalogue.basis.T).numpy() for vectors in (phrases.queries, phrases.canonical))
+    assert candidates(catalogue.store, query[0], canonical, 1)[0] == holding
+    assert candidates(catalogue.store, -query[0], canonical, 1, exact=True)[0] != holding
 
 
 def test_scenes_are_ranked_by_the_mean_of_their_best_cells():
@@ -145,7 +140,7 @@ def test_other_encoders_and_versions_are_refused(lifted_run, tmp_path, monkeypat
     encoder = lerf.load(lifted_run, device="cpu").encoder
     monkeypatch.setattr(type(encoder), "fingerprint", "f" * 64)
     with pytest.raises(CatalogueError, match="The search has other weights of 'colour-words', and the catalogue"):
-        Searcher(catalogue, lerf.load(lifted_run, device="cpu").encoder if False else encoder)
+        Searcher(catalogue, encoder)
     monkeypatch.setattr(catalogue_module, "FORMAT", 2)
     with pytest.raises(CatalogueError, match=r"another version of lerf \(format 1, this one uses 2\); make it again"):
         Catalogue(tmp_path / "catalogue").entries()
