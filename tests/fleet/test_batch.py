@@ -6,14 +6,12 @@ import shutil
 import sys
 
 import pytest
+from changed_runs import same_run
 
 from lerf.apps.main import main
-from lerf.errors import RunError
 from lerf.fleet.jobs import JobReporter, Progress
-from lerf.tensor_files import TensorFile
 
 OPTIONS = "--steps 20 --device cpu --radiance-training.rays 256 --language lift"
-CHECKPOINTS = ("radiance.safetensors", "language.safetensors", "surface.safetensors")
 
 
 @pytest.fixture
@@ -23,19 +21,6 @@ def captures(drawn, tmp_path):
         shutil.copytree(drawn.folder, tmp_path / "captures" / name)
     shutil.rmtree(tmp_path / "captures" / "broken" / "images")
     return tmp_path / "captures"
-
-
-def tensors(path):
-    return TensorFile(path, error=RunError, remedy="").tensors(may_be_nan="depth.")
-
-
-def same(one, other):
-    """Whether two runs have learnt the same."""
-    for name in CHECKPOINTS:
-        ours, theirs = tensors(one / name), tensors(other / name)
-        if any(not (ours[key] == theirs[key]).logical_or(ours[key].isnan()).all() for key in theirs):
-            return False
-    return True
 
 
 def lines(output):
@@ -57,8 +42,8 @@ def test_the_runs_are_those_of_lerf_train_and_a_broken_capture_stops_none(captur
     assert {("one", "finished"), ("two", "finished"), ("broken", "failed"), ("two-2", "failed")} <= set(events)
     alone = tmp_path / "alone"
     assert main(["train", str(captures / "one"), "--seed", "3", *OPTIONS.split(), "--output", str(alone)]) == 0
-    assert same(output / "one", alone)
-    assert not same(output / "two", alone)
+    assert same_run(output / "one", alone)
+    assert not same_run(output / "two", alone)
     written = (output / "one" / "radiance.safetensors").stat().st_mtime_ns
     capsys.readouterr()
     assert main(command) == 1
@@ -103,4 +88,4 @@ def test_a_cluster_trains_what_one_process_does(captures, tmp_path, monkeypatch,
         assert set(told["runs"]) == {"one", "two"}
         assert set(told["failed"]) == {"broken"}
     for name in ("one", "two"):
-        assert same(tmp_path / "here" / name, tmp_path / "there" / name)
+        assert same_run(tmp_path / "here" / name, tmp_path / "there" / name)

@@ -20,3 +20,16 @@ def changed_run(source: Path, folder: Path, by: int) -> Path:
         tensors[name][:, : by // 2] = tensors[name][:, by // 2 : by // 2 + 1]
     write_tensors(path, tensors, file.facts, 1)
     return run
+
+
+def same_run(one: Path, other: Path) -> bool:
+    """Whether two runs have learnt the same, to the last digit."""
+    for name in ("radiance.safetensors", "language.safetensors", "surface.safetensors"):
+        ours, theirs = (
+            TensorFile(run / name, error=RunError, remedy="").tensors(may_be_nan="depth.") for run in (one, other)
+        )
+        if ours.keys() != theirs.keys():
+            return False
+        if not all(bool(((ours[key] == theirs[key]) | (ours[key] != ours[key])).all()) for key in theirs):
+            return False
+    return True
