@@ -22,6 +22,7 @@ from lerf.radiance.surface import trace_surface
 from lerf.run import surfaces
 
 pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'lerf[catalogue]'")
+pytestmark = pytest.mark.timeout(900)
 PHRASES = ("red", "blue", "wood")
 POINTS = 4000
 """Of the surfaces of these runs: twelve are traced."""
