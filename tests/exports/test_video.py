@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_the_same_pictures_are_the_same_bytes(tmp_path):
-    """Several threads of the encoder would write others in one case of ten."""
+    """Several threads of the encoder, or divisions that depend on the processor, would write others in one case of ten."""
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 256, (24, 64, 3), dtype=np.uint8) for _ in range(12)]
     written = set()

@@ -52,7 +52,8 @@ def opened(browser, viewer):
         pages.append(page)
         page.requested = []
         page.on("request", lambda request: page.requested.append(request.url))
-        page.goto(viewer.url)
+        # Otherwise viser draws fewer pixels while the machine is busy.
+        page.goto(viewer.url + "?fixedDpr=1")
         session = wait_for(lambda: next((s for s in viewer.sessions if id(s) not in before), None), "the session")
         page.get_by_text("LERF Positives").wait_for(timeout=1000 * PATIENCE)
         return SimpleNamespace(page=page, session=session, url=viewer.url)

@@ -15,6 +15,9 @@ from lerf.files import write_atomically
 
 QUALITY = 18
 """Constant rate factor of H.264: visually without loss, and small."""
+X264_OPTIONS = {"crf": str(QUALITY), "threads": "1", "x264-params": "cpu-independent=1"}
+"""By which the same pictures are the same bytes: several threads now and then write others, and so do the approximate
+divisions that the encoder plans bit rates with, unless results must not depend on the processor."""
 
 
 def require_video_library() -> Any:
@@ -50,8 +53,7 @@ def write_video(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]
         # By name, not through the file object: to move its index to the front, the muxer reads the file again.
         with av.open(file.name, "w", format="mp4", options={"movflags": "faststart"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(frames_a_second).limit_denominator(10_000))
-            # Several threads now and then write other bytes for the same pictures.
-            stream.pix_fmt, stream.options = "yuv420p", {"crf": str(QUALITY), "threads": "1"}
+            stream.pix_fmt, stream.options = "yuv420p", X264_OPTIONS
             first = None
             for picture in frames:
                 even = np.pad(picture, [(0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)], mode="edge")

@@ -36,7 +36,7 @@ class CaptureSession:
         self._errands = Errands(self._fail)
         self._photo: int | None = None
         self._arrived = False
-        """Whether the page looks from the place of the photo that it flew to."""
+        """Whether the flight to that photo is over."""
         self._overlay = True
         self._looking = threading.Lock()
         self.view = CaptureView(client, state)
@@ -104,14 +104,21 @@ class CaptureSession:
             self._look()
 
     def _look(self) -> None:
-        """Show the photo behind the points as the page sees it from its place, or leave it where the page has left."""
+        """Show the photo behind the points as the page sees it from its place, or leave it where the page has left.
+
+        A slow page may still tell of places along the flight, so that the photo comes back when the page is at its
+        place again.
+        """
         if not self._arrived or self._photo is None:
             return
         pose = self.pose
         if not is_at(self.state.scene.normalised_camera(self._photo), pose):
-            self._arrived = False
-            self.view.leave()
-        elif self._overlay:
+            if self.view.entered is not None:
+                self.view.leave()
+            return
+        if self.view.entered != self._photo:
+            self.view.enter_frustum(self._photo)
+        if self._overlay:
             self.view.show_backdrop(self._photo, pose, self.client.camera.image_height)
         else:
             self.view.hide_backdrop()
@@ -127,7 +134,7 @@ class CaptureSession:
         self.view.set_ground(visible)
 
     def moved(self) -> None:
-        """The page's camera has moved: away from a photo, perhaps."""
+        """The page's camera has moved: away from a photo or back to it, perhaps."""
         if self._arrived:
             self._errands.run(self._follow)
 
