@@ -17,7 +17,7 @@ from rich.table import Table
 from lerf.apps.batch import Batch
 from lerf.apps.train import Train
 from lerf.errors import ConfigError, LerfError
-from lerf.files import is_file, read_bytes, resolved
+from lerf.files import is_absent, is_file, read_bytes, resolved
 
 if TYPE_CHECKING:
     from lerf.fleet.batch import Batch as Running
@@ -93,7 +93,7 @@ def _listed(captures: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
             for line in data.decode("utf-8", "replace").splitlines():
                 if words := _words(line.partition("#")[0]):
                     yield words[0], words[1:]
-        elif glob.has_magic(given) and not path.exists():
+        elif glob.has_magic(given) and is_absent(path):
             yield from ((found, []) for found in sorted(glob.glob(given)))
         else:
             yield given, []

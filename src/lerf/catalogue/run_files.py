@@ -114,7 +114,7 @@ def fetch(address: str, folder: Path) -> None:
 
         system, path = fsspec.url_to_fs(address, **_options(address))
         for name in (*NAMES, "surface.safetensors", "surface_cells.safetensors"):
-            if system.exists(f"{path.rstrip('/')}/{name}"):
+            if system.isfile(f"{path.rstrip('/')}/{name}"):
                 system.get_file(f"{path.rstrip('/')}/{name}", str(folder / name))
     except ImportError as problem:
         raise CatalogueError(

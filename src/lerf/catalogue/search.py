@@ -168,7 +168,6 @@ def search(
     canonical: Sequence[str] | None = None,
     temperature: float | None = None,
     threshold: float | None = None,
-    exact: bool = False,
     weights: str | Path | None = None,
     offline: bool = False,
     device: str | None = None,
@@ -181,7 +180,7 @@ def search(
         QueryError: an empty phrase or a setting out of range.
     """
     return open_searcher(catalogue, weights=weights, offline=offline, device=device).search(
-        texts, top=top, canonical=canonical, temperature=temperature, threshold=threshold, exact=exact
+        texts, top=top, canonical=canonical, temperature=temperature, threshold=threshold
     )
 
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lerf.errors import CatalogueError
+from lerf.files import is_absent, is_folder
 
 INDEX_ROWS = 200_000
 """Rows of `cells` from which a vector index is made; fewer are searched one by one."""
@@ -69,7 +69,7 @@ class Store:
         self.place = place
         self.folder = None if is_address(place) else Path(place)
         try:
-            if self.folder is not None and os.path.exists(self.folder) and not self.folder.is_dir():
+            if self.folder is not None and not is_absent(self.folder) and not is_folder(self.folder):
                 raise CatalogueError(f"{place} is not a folder; give another place for the catalogue.")
             self._connection = lancedb.connect(place)
             self.names = set(self._connection.list_tables().tables)

@@ -57,7 +57,7 @@ class CataloguePage:
         # One search or opening at a time: compiled kernels must not run on two threads at once.
         self._work = threading.Lock()
         self._open: dict[tuple[int, str, int | None], Viewer] = {}
-        self._server = ThreadingHTTPServer((host, self.port), _handler(self))
+        self._server = ThreadingHTTPServer((host, self.port), type("Requests", (_Requests,), {"page": self}))
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -145,65 +145,63 @@ def _tile(phrase: str, scene: SceneAnswer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _handler(page: CataloguePage) -> type[BaseHTTPRequestHandler]:
+class _Requests(BaseHTTPRequestHandler):
     """Requests to a page."""
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 30
-        server_version, sys_version = "lerf", ""
+    page: CataloguePage
+    timeout = 30
+    server_version, sys_version = "lerf", ""
 
-        def do_GET(self) -> None:
-            self._answer({"/": self._page, "/search": self._search, "/photo": self._photo})
+    def do_GET(self) -> None:
+        self._answer({"/": self._page, "/search": self._search, "/photo": self._photo})
 
-        def do_POST(self) -> None:
-            self._answer({"/open": self._open})
+    def do_POST(self) -> None:
+        self._answer({"/open": self._open})
 
-        def log_message(self, *_: Any) -> None:
-            """What strangers can make it say stays unsaid."""
+    def log_message(self, *_: Any) -> None:
+        """What strangers can make it say stays unsaid."""
 
-        def _answer(self, places: dict[str, Callable[[dict[str, str]], None]]) -> None:
-            headers = self.headers
-            refusal = page.access.refusal(self.path, headers.get_all("Host") or [], headers.get_all("Origin") or [])
-            if refusal is not None:
-                self._send(HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", refusal.encode())
-                return
-            parts = urlsplit(page.access.path_behind_token(self.path) or "/")
-            asked = {name: values[0] for name, values in parse_qs(parts.query, max_num_fields=8).items()}
-            if parts.path not in places:
-                self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"There is no such file.")
-                return
-            try:
-                places[parts.path](asked)
-            except (LerfError, ValueError, LookupError) as problem:
-                told = in_words(problem) if isinstance(problem, LerfError) else "The question cannot be read."
-                self._json({"error": told}, HTTPStatus.BAD_REQUEST)
+    def _answer(self, places: dict[str, Callable[[dict[str, str]], None]]) -> None:
+        headers = self.headers
+        refusal = self.page.access.refusal(self.path, headers.get_all("Host") or [], headers.get_all("Origin") or [])
+        if refusal is not None:
+            self._send(HTTPStatus.FORBIDDEN, "text/plain; charset=utf-8", refusal.encode())
+            return
+        parts = urlsplit(self.page.access.path_behind_token(self.path) or "/")
+        asked = {name: values[0] for name, values in parse_qs(parts.query, max_num_fields=8).items()}
+        if parts.path not in places:
+            self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"There is no such file.")
+            return
+        try:
+            places[parts.path](asked)
+        except (LerfError, ValueError, LookupError) as problem:
+            told = in_words(problem) if isinstance(problem, LerfError) else "The question cannot be read."
+            self._json({"error": told}, HTTPStatus.BAD_REQUEST)
 
-        def _page(self, asked: dict[str, str]) -> None:
-            self._send(HTTPStatus.OK, "text/html; charset=utf-8", page.document)
+    def _page(self, asked: dict[str, str]) -> None:
+        self._send(HTTPStatus.OK, "text/html; charset=utf-8", self.page.document)
 
-        def _search(self, asked: dict[str, str]) -> None:
-            self._json(page.search(asked.get("q", "")))
+    def _search(self, asked: dict[str, str]) -> None:
+        self._json(self.page.search(asked.get("q", "")))
 
-        def _photo(self, asked: dict[str, str]) -> None:
-            data = page.thumbnail(int(asked["addition"]), int(asked["photo"]))
-            if data is None:
-                self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"The photo was not there.")
-            else:
-                self._send(HTTPStatus.OK, "image/jpeg", data)
+    def _photo(self, asked: dict[str, str]) -> None:
+        data = self.page.thumbnail(int(asked["addition"]), int(asked["photo"]))
+        if data is None:
+            self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"The photo was not there.")
+        else:
+            self._send(HTTPStatus.OK, "image/jpeg", data)
 
-        def _open(self, asked: dict[str, str]) -> None:
-            photo = int(asked["photo"]) if asked.get("photo") else None
-            self._json({"url": page.open_scene(int(asked["addition"]), asked["phrase"], photo)})
+    def _open(self, asked: dict[str, str]) -> None:
+        photo = int(asked["photo"]) if asked.get("photo") else None
+        self._json({"url": self.page.open_scene(int(asked["addition"]), asked["phrase"], photo)})
 
-        def _json(self, value: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
-            self._send(status, "application/json", json.dumps(value, allow_nan=False).encode())
+    def _json(self, value: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self._send(status, "application/json", json.dumps(value, allow_nan=False).encode())
 
-        def _send(self, status: HTTPStatus, kind: str, data: bytes) -> None:
-            self.send_response(status)
-            told = {"Content-Type": kind, "Content-Length": str(len(data)), **rules(self.headers.get("Host") or "")}
-            for name, value in told.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
-
-    return Handler
+    def _send(self, status: HTTPStatus, kind: str, data: bytes) -> None:
+        self.send_response(status)
+        told = {"Content-Type": kind, "Content-Length": str(len(data)), **rules(self.headers.get("Host") or "")}
+        for name, value in told.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
