@@ -166,7 +166,6 @@ def search(
     *,
     top: int = TOP,
     canonical: Sequence[str] | None = None,
-    temperature: float | None = None,
     threshold: float | None = None,
     weights: str | Path | None = None,
     offline: bool = False,
@@ -180,7 +179,7 @@ def search(
         QueryError: an empty phrase or a setting out of range.
     """
     return open_searcher(catalogue, weights=weights, offline=offline, device=device).search(
-        texts, top=top, canonical=canonical, temperature=temperature, threshold=threshold
+        texts, top=top, canonical=canonical, threshold=threshold
     )
 
 
