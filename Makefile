@@ -4,13 +4,13 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test test-open-clip test-nerfstudio test-splat-transform test-gpu lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
+.PHONY: setup demo test test-open-clip test-nerfstudio test-splat-transform test-gpu test-s3 lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
 
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv .venv
-	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[heic,offline,scenes,viewer,test,lint]'
+	$(PYTHON) -m pip install --quiet -c constraints.txt -e '.[catalogue,heic,offline,scenes,viewer,test,lint]'
 	touch $@
 
 demo: $(READY)
@@ -49,6 +49,11 @@ test-splat-transform: $(READY)
 	npm install --silent --no-save --prefix .splat_transform @playcanvas/splat-transform@2.7.1
 	LERF_TEST_SPLAT_TRANSFORM=$(CURDIR)/.splat_transform/node_modules/.bin/splat-transform \
 		$(PYTHON) -m pytest tests/splats/test_splat_transform.py $(ARGS)
+
+# A catalogue in an S3 server of this machine, whose packages lie apart: its boto fits no other.
+test-s3: $(READY)
+	$(PYTHON) -m pip install --quiet --upgrade --only-binary :all: --target .moto 'moto[s3,server]==5.2.5'
+	LERF_TEST_MOTO=$(CURDIR)/.moto $(PYTHON) -m pytest tests/catalogue/test_object_store.py $(ARGS)
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

@@ -22,15 +22,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from lerf.api import train
+    from lerf.catalogue.search import search
     from lerf.loading import load
     from lerf.model import Model
     from lerf.scenes.load import load_scene
 
-__all__ = ["Model", "load", "load_scene", "train"]
+__all__ = ["Model", "load", "load_scene", "search", "train"]
 _PLACES = {
     "Model": "lerf.model",
     "load": "lerf.loading",
     "load_scene": "lerf.scenes.load",
+    "search": "lerf.catalogue.search",
     "train": "lerf.api",
 }
 

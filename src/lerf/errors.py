@@ -38,6 +38,10 @@ class SplatError(LerfError):
     """A file of Gaussian splats cannot be read or written, or does not fit the capture."""
 
 
+class CatalogueError(LerfError):
+    """A catalogue of runs is missing, damaged, made with another encoder or version, or cannot be written."""
+
+
 class StorageError(LerfError):
     """A file cannot be written, for example on a full disk."""
 

@@ -10,6 +10,7 @@ The library safetensors reads these files, and what it writes is read here; it o
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -65,6 +66,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
     Raises:
         StorageError: when the disk is full or the folder cannot be written; the old file is kept.
     """
+    parts = tensor_parts(tensors, facts, version)
+
+    def write(file: BinaryIO) -> None:
+        for part in parts:
+            file.write(part)
+
+    write_atomically(path, write)
+
+
+def tensor_parts(tensors: Mapping[str, Tensor], facts: Mapping[str, Any], version: int) -> list[bytes | memoryview]:
+    """The content of a file of tensors, for one that is no file of its own."""
     # Wide types first, so that every tensor is aligned, as the library does it.
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     flat = {name: _bytes(tensors[name]) for name in order}
@@ -81,29 +93,27 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
     metadata = {"facts": text, "format": str(version), "sha256": digest.hexdigest()}
     header = json.dumps({"__metadata__": metadata, **entries}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-
-    def write(file: BinaryIO) -> None:
-        file.write(len(header).to_bytes(8, "little"))
-        file.write(header)
-        for part in flat.values():
-            file.write(part)
-
-    write_atomically(path, write)
+    return [len(header).to_bytes(8, "little"), header, *flat.values()]
 
 
 class TensorFile:
     """A file of tensors, opened: its header is read and fits its length, the tensors are read when asked for."""
 
-    def __init__(self, path: Path, *, error: type[LerfError], remedy: str) -> None:
+    def __init__(self, path: Path, *, error: type[LerfError], remedy: str, content: bytes | None = None) -> None:
         """
+        Args:
+            path: of the file, or what its content is called in errors.
+            error, remedy: see `damaged`.
+            content: of what is no file of its own (`tensor_parts`).
+
         Raises:
             LerfError: of the class `error`: it is missing or damaged; `remedy` says what to do.
         """
-        self.path, self.error, self.remedy = path, error, remedy
-        if not is_file(path):
+        self.path, self.error, self.remedy, self._content = path, error, remedy, content
+        if content is None and not is_file(path):
             raise self.damaged("there is no such file")
         try:
-            with open(path, "rb") as file:
+            with self._opened() as file:
                 self._start, plain = self._header(file)
         except OSError as problem:
             raise self.damaged(problem.strerror or str(problem)) from None
@@ -143,7 +153,7 @@ class TensorFile:
         digest = _started(self._plain_entries(), self._metadata.facts or "")
         found = {}
         try:
-            with open(self.path, "rb") as file:
+            with self._opened() as file:
                 file.seek(self._start)
                 for name in self._in_order():
                     entry = self._entries[name]
@@ -167,7 +177,10 @@ class TensorFile:
         """The error that says so."""
         return self.error(f"{self.path} is damaged ({why}); {self.remedy}.")
 
-    def _header(self, file: BinaryIO) -> tuple[int, dict[str, Any]]:
+    def _opened(self) -> io.BufferedReader | io.BytesIO:
+        return open(self.path, "rb") if self._content is None else io.BytesIO(self._content)
+
+    def _header(self, file: io.BufferedReader | io.BytesIO) -> tuple[int, dict[str, Any]]:
         self._length = file.seek(0, 2)
         file.seek(0)
         length = int.from_bytes(file.read(8), "little")

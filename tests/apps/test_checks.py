@@ -21,7 +21,10 @@ from lerf.run.make_settings import setting_hints
 NEEDED = {
     "poses": ["PHOTOS", "--output", "CAPTURE"],
     "train": ["CAPTURE", "--output", "RUN", "--device", "cpu"],
+    "batch": ["CAPTURE", "--output", "RUNS"],
     "query": ["RUN", "red"],
+    "catalogue": ["add", "RUN", "--to", "DIR"],
+    "search": ["red", "--in", "DIR"],
     "render": ["RUN", "--output", "OUT"],
     "export": ["RUN", "OUT.ply"],
     "bake": ["RUN"],
@@ -54,10 +57,12 @@ OUT_OF_BOUNDS = {
     "cache": ["--older-than -1", "--older-than nan"],
     "view": ["--port -1", "--port 65536", "--refine 0"],
     "doctor": ["--seconds -1"],
+    "search": ["--top 0", "--threshold 2", "--temperature 0"],
 }  # fmt: skip
 BLANK = {
     "query": ["--canonical", " "], "render": ["--query", ""], "export": ["--query", " "], "bake": ["--compare", ""],
     "features": ["--encoder", ""], "cache": ["--encoder", " "],
+    "search": ["--canonical", " "],
 }  # fmt: skip
 WITHOUT_EFFECT = {
     "train": [
@@ -87,6 +92,9 @@ WITHOUT_EFFECT = {
     "make-scene": ["--views 4 --held-out 8"],
     "features": ["--no-pictures --views a", "--features dense --border zero", "--ray a b"],
     "cache": ["--all --older-than 3", "--all --encoder mini"],
+    "batch": ["--ray a b"],
+    "catalogue": ["--ray a b"],
+    "view": ["--catalogue --index require", "--catalogue --share"],
 }  # fmt: skip
 
 

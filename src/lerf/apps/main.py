@@ -16,7 +16,9 @@ from rich.console import Console
 
 from lerf.apps import train
 from lerf.apps.bake import Bake
+from lerf.apps.batch import Batch
 from lerf.apps.cache import Cache
+from lerf.apps.catalogue import Catalogue, Search
 from lerf.apps.checks import check_bounds
 from lerf.apps.console import PlainConsole, printable_errors
 from lerf.apps.demo import Demo
@@ -40,6 +42,7 @@ from lerf.errors import ConfigError, LerfError, LerfWarning
 COMMANDS: dict[str, tuple[type, str]] = {
     "poses": (Poses, "lerf.apps.poses:poses"),
     "train": (Train, "lerf.apps.train:train"),
+    "batch": (Batch, "lerf.apps.batch_work:batch"),
     "query": (Query, "lerf.apps.query:query"),
     "render": (Render, "lerf.apps.render:render"),
     "export": (Export, "lerf.apps.export_files:export"),
@@ -52,6 +55,8 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "features": (Features, "lerf.apps.feature_pictures:features"),
     "encoders": (Encoders, "lerf.apps.encoder_weights:encoders"),
     "cache": (Cache, "lerf.apps.cache_folders:cache"),
+    "catalogue": (Catalogue, "lerf.apps.catalogue_work:catalogue"),
+    "search": (Search, "lerf.apps.catalogue_work:search"),
     "view": (View, "lerf.apps.view:view"),
     "doctor": (Doctor, "lerf.apps.diagnosis:doctor"),
 }

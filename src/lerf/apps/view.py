@@ -43,6 +43,8 @@ class View(RunOptions, PageOptions, MissingOption):
     """Also ask viser's public relay for an address that anybody on the internet can open."""
     index: Literal["auto", "require", "ignore"] = "auto"
     """Answer from the index that lerf bake wrote: where a fresh one is there, always, or never."""
+    catalogue: bool = False
+    """PATH is a catalogue that lerf catalogue add made: ask all its runs at once."""
     refine: Annotated[Count | None, optional()] = None
     """Rows of the sharpest picture; by default 360 on a processor and 720 on a GPU."""
     json: bool = False
@@ -55,6 +57,9 @@ class View(RunOptions, PageOptions, MissingOption):
 
     def check(self) -> None:
         only_with(self, ("missing",), not self.is_run, "for a capture, and this is a run; give a capture")
+        only_with(
+            self, ("missing", "index", "share"), not self.catalogue, "for a run or a capture; leave --catalogue out"
+        )
 
 
 def view(command: View, console: Console) -> dict[str, Any] | None:
@@ -62,7 +67,7 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
     from lerf.viewer.address import require_viser
 
     require_viser()
-    served, encoder, lacking = _run_page(command) if command.is_run else _capture_page(command, console)
+    served, encoder, lacking = _page(command, console)
     try:
         if encoder is not None:
             console.print(f"Encoder {title_of(encoder)}.")
@@ -85,6 +90,25 @@ def view(command: View, console: Console) -> dict[str, Any] | None:
     finally:
         served.close()
     return None
+
+
+def _page(command: View, console: Console) -> tuple[Any, str | None, str]:
+    """The page asked for, the encoder of what it shows, and what that lacks, in words."""
+    if command.catalogue:
+        return _catalogue_page(command)
+    return _run_page(command) if command.is_run else _capture_page(command, console)
+
+
+def _catalogue_page(command: View) -> tuple[Any, str | None, str]:
+    """The page of a catalogue."""
+    from lerf.catalogue.search import open_searcher
+    from lerf.viewer.catalogue_page import CataloguePage
+
+    searcher = open_searcher(command.run, weights=command.weights, offline=command.offline, device=command.device)
+    page = CataloguePage(
+        searcher, title=resolved(command.run).name, host=command.host, port=command.port, limit=command.refine
+    )
+    return page, searcher.encoder.name, ""
 
 
 def _run_page(command: View) -> tuple[Any, str | None, str]:

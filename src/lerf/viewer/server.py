@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 from lerf.run.open_run import IndexUse
 from lerf.viewer.address import announced_url, free_port, require_viser
-from lerf.viewer.geometry import opening_viewpoint
+from lerf.viewer.geometry import opening_viewpoint, photo_viewpoint
 from lerf.viewer.jobs import Scheduler, Urgency
 from lerf.viewer.page_server import PageServer
 from lerf.viewer.scene_state import SceneState
@@ -15,6 +16,16 @@ from lerf.viewer.session import Session
 from lerf.viewer.splat_nodes import SplatNodes
 
 __all__ = ["Viewer", "announced_url", "free_port", "require_viser"]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What every page of a scene shows first."""
+
+    phrase: str
+    """That is asked."""
+    photo: int | None = None
+    """From where the scene is seen."""
 
 
 class Viewer:
@@ -29,6 +40,7 @@ class Viewer:
         port: int = 7007,
         limit: int | None = None,
         index: IndexUse = "auto",
+        opening: Opening | None = None,
     ) -> None:
         """Start serving.
 
@@ -39,11 +51,12 @@ class Viewer:
             port: to listen on; the next free one if it is taken, any free one for 0.
             limit: rows of the sharpest picture that pages start with; by default as the device allows.
             index: see `SceneState.prepare`.
+            opening: what pages show first; by default the whole scene, and nothing is asked.
 
         Raises:
             ConfigError: when viser is not installed, or the address cannot be listened on.
         """
-        self.scene, self.title = scene, title
+        self.scene, self.title, self.opening = scene, title, opening
         self.limit = limit or (360 if scene.device == "cpu" else 720)
         self.page = PageServer(host=host, port=port, label="lerf", title=title)
         self.server, self.host, self.port = self.page.server, self.page.host, self.page.port
@@ -75,7 +88,9 @@ class Viewer:
 
     def _open_view(self) -> None:
         """Every page opens at the same view, with the scene's own up."""
-        start = opening_viewpoint(self.scene.scene)
+        photo = None if self.opening is None else self.opening.photo
+        scene = self.scene.scene
+        start = opening_viewpoint(scene) if photo is None else photo_viewpoint(scene, photo)
         camera = self.server.initial_camera
         camera.position, camera.look_at = tuple(start.position.tolist()), tuple(start.look_at.tolist())
         camera.up, camera.fov = (0.0, 0.0, 1.0), start.angle
@@ -85,6 +100,9 @@ class Viewer:
         session = Session(client, self.scene, self.scheduler, self.title, self.limit, self.splats)
         with self._lock:
             self._sessions[client.client_id] = session
+        if self.opening is not None:
+            session.panel.prompt.value = self.opening.phrase
+            session.ask(self.opening.phrase)
         # Building a page takes a while; whoever left meanwhile has been reported already.
         if client.client_id not in self.server.get_clients():
             self._disconnected(client)
