@@ -27,7 +27,7 @@ class SplatTraining:
     """A photo each."""
     degree: int = 1
     """Of the harmonics."""
-    position_rate: float = 0.05
+    position_rate: float = 0.1
     """Of Adam on positions, as a share of the median of the Gaussians' largest scales."""
     scale_rate: float = 0.02
     """On logarithms of scales."""
