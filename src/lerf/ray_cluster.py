@@ -10,6 +10,19 @@ from typing import Any
 from lerf.errors import ConfigError
 
 
+def require_ray() -> Any:
+    """The package ray.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ConfigError("--ray needs the package ray; run: pip install 'lerf[ray]'") from None
+    return ray
+
+
 @contextmanager
 def ray_cluster(address: str, workers: int | None = None) -> Iterator[Any]:
     """The package ray, connected to a cluster; a connection that was there before stays.
@@ -21,10 +34,7 @@ def ray_cluster(address: str, workers: int | None = None) -> Iterator[Any]:
     Raises:
         ConfigError: Ray is not installed, or the cluster cannot be reached.
     """
-    try:
-        import ray
-    except ImportError:
-        raise ConfigError("--ray needs the package ray; run: pip install 'lerf[ray]'") from None
+    ray = require_ray()
     if ray.is_initialized():
         yield ray
         return
@@ -42,4 +52,5 @@ def ray_cluster(address: str, workers: int | None = None) -> Iterator[Any]:
     try:
         yield ray
     finally:
-        ray.shutdown()
+        if ray.is_initialized():
+            ray.shutdown()

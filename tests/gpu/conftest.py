@@ -7,12 +7,16 @@ import inspect
 import os
 
 import pytest
+from fake_gpu import register
 
 if importlib.util.find_spec("triton") is not None:
     import triton
 
     _jit = triton.jit
     triton.jit = lambda function: _jit(inspect.unwrap(function))
+
+# While tests are collected, so that no other test has made a backward pass.
+register()
 
 REQUIRED = os.environ.get("LERF_TEST_TRITON") == "required"
 

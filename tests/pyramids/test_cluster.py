@@ -13,7 +13,7 @@ import pytest
 from fake_encoders import DenseMeanColour
 
 from lerf.apps.main import main
-from lerf.errors import EncoderError
+from lerf.errors import ConfigError, EncoderError
 from lerf.pyramids import cluster
 from lerf.pyramids.plan import make_plan
 from lerf.pyramids.store import build_pyramids
@@ -91,7 +91,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(drawn, slow_words, tmp_pa
 
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(EncoderError, match=r"pip install 'lerf\[ray\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'lerf\[ray\]'"):
         cluster.Cluster("conse")
 
 
@@ -122,7 +122,7 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", stand_in)
     unreachable = cluster.Cluster("conse", address="10.0.0.1:6379")
     photo = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(EncoderError, match=r"cluster 10.0.0.1:6379 cannot be used \(Exception: timed out\)"):
+    with pytest.raises(ConfigError, match=r"cluster 10.0.0.1:6379 cannot be used \(Exception: timed out\)"):
         build_pyramids([lambda: photo], DenseMeanColour(), root=tmp_path, compute=unreachable)
     nothing_to_do = build_pyramids([], DenseMeanColour(), root=tmp_path, compute=unreachable)
     assert len(nothing_to_do) == 0

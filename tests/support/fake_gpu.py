@@ -312,8 +312,9 @@ def _uploaded(index):
     return torch.as_tensor(np.asarray(index)).to(_real()) if isinstance(index, (list, np.ndarray)) else index
 
 
-def _register() -> None:
-    if not hasattr(torch, NAME):
+def register() -> None:
+    """Make the device known to torch; before the first backward pass of the process, which counts the devices."""
+    if SUPPORTED and not hasattr(torch, NAME):
         registration._setup_privateuseone_for_python_backend(
             NAME, backend_module=registration._DummyBackendModule(),
             hook=_KEPT[0], device_guard=_KEPT[1],
@@ -329,7 +330,7 @@ def fake_gpu(free: int = 80 << 30) -> Iterator[Ledger]:
     """Inside, `cuda` is there; what is on it is no longer of use outside. `free` are its bytes of memory."""
     import pytest
 
-    _register()
+    register()
     LEDGER.clear()
     LEDGER.memory_left = math.inf
     with pytest.MonkeyPatch.context() as patch:

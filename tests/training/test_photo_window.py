@@ -110,7 +110,9 @@ def test_rays_carry_colours_of_resident_photos(capture):
     pool = WindowedPixelPool(capture, budget=1, steps=40, seed=2)
     seen = set()
     for step in range(0, 40, 4):
-        pool.go_to(step)
+        before = set(pool.window.photos) if step else set()
+        assert pool.go_to(step) == (set(pool.window.photos) != before)
+        assert not pool.go_to(step)
         batch = pool.draw(300, torch.Generator().manual_seed(step))
         resident = set(pool.window.photos)
         assert set(batch.train_index.tolist()) <= resident

@@ -7,7 +7,6 @@ to a CPU core. When a worker dies, Ray starts another and its photos are embedde
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import EncoderError, LerfError
 from lerf.pyramids.plan import Plan, PyramidOptions, make_plan
 from lerf.pyramids.records import Levels
+from lerf.ray_cluster import ray_cluster, require_ray
 
 PHOTOS_A_WORKER = 2
 """Photos that wait at each worker: one in work, one to go on with."""
@@ -73,7 +73,7 @@ class Cluster:
             address: of a running cluster (`auto` for that of this machine); None starts one on this machine.
 
         Raises:
-            EncoderError: Ray is not installed.
+            ConfigError: Ray is not installed.
         """
         self._ray = require_ray()
         self._arguments = (name, dense, str(weights) if weights else None, offline, device)
@@ -85,17 +85,16 @@ class Cluster:
         """Embed photos; results come in the order in which they are ready.
 
         Raises:
-            EncoderError: the cluster cannot be reached, has no room for a worker, or a worker fails for good.
+            ConfigError: the cluster cannot be reached.
+            EncoderError: it has no room for a worker, or a worker fails for good.
         """
         ray = self._ray
         first = next(photos, None)
         if first is None:
             return
-        ours = not ray.is_initialized()
         try:
-            if ours:
-                self._connect()
-            yield from self._embed(plan, first, photos)
+            with ray_cluster(self._address or ""):
+                yield from self._embed(plan, first, photos)
         except ray.exceptions.RayTaskError as error:
             # What the worker raised itself carries its own sentence.
             cause = error.cause if isinstance(error.cause, LerfError) else None
@@ -105,23 +104,6 @@ class Cluster:
             raise EncoderError(
                 f"The Ray cluster failed ({type(error).__name__}: {reason}); what is done is kept: give the same "
                 "command again."
-            ) from error
-        finally:
-            if ours and ray.is_initialized():
-                ray.shutdown()
-
-    def _connect(self) -> None:
-        # Ray would send statistics about its use to its makers.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        here = {"address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        chosen = here if self._address is None else {"address": self._address}
-        try:
-            self._ray.init(**chosen, log_to_driver=False, logging_level="error")
-        except Exception as error:  # a node that is slow to start raises a bare Exception
-            reason = (str(error).splitlines() or [""])[0]
-            raise EncoderError(
-                f"The Ray cluster {self._address or 'of this machine'} cannot be used ({type(error).__name__}: "
-                f"{reason}); check the address, or try again when the machine is less busy."
             ) from error
 
     def _embed(
@@ -157,16 +139,3 @@ class Cluster:
             if photo is not None:
                 hand_out(worker, photo)
             yield index, array, levels
-
-
-def require_ray() -> Any:
-    """The package ray.
-
-    Raises:
-        EncoderError: it is not installed.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise EncoderError("--ray needs the package ray; run: pip install 'lerf[ray]'") from error
-    return ray

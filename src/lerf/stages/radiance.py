@@ -75,7 +75,8 @@ class RadianceStage:
         resume_trainer(context, self.name, trainer)
 
         def step() -> StepValues:
-            pixels.go_to(trainer.step_count)
+            if pixels.go_to(trainer.step_count):
+                trainer.recorded.forget()
             values = trainer.step(pixels.draw)
             values["psnr"] = _decibels(values.pop("colour_loss"))
             return values

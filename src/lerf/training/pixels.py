@@ -66,8 +66,9 @@ class PixelPool:
         if scene.background == "alpha":
             self.alphas = torch.cat([_opacity(scene, index) for index in scene.train]).to(device)
 
-    def go_to(self, step: int) -> None:
-        """Have in memory what belongs to a step: here everything is, always."""
+    def go_to(self, step: int) -> bool:
+        """Have in memory what belongs to a step; whether that is other photos than before. Here all are there, always."""
+        return False
 
     def release(self) -> None:
         """Let go of the colours: no ray will be drawn any more."""
@@ -172,10 +173,12 @@ class WindowedPixelPool(PixelPool):
         self._counts[cache_slot] = len(colours) if choice is None else len(choice)
         self._train_index[cache_slot] = train_index
 
-    def go_to(self, step: int) -> None:
-        if self.window.go_to(step):
+    def go_to(self, step: int) -> bool:
+        moved = self.window.go_to(step)
+        if moved:
             self.total, self.ends = int(self._counts.sum()), upload(self._counts.cumsum(0), self.device)
             self._resident = upload(self._train_index, self.device)
+        return moved
 
     def release(self) -> None:
         super().release()
