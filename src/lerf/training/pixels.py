@@ -67,7 +67,7 @@ class PixelPool:
             self.alphas = torch.cat([_opacity(scene, index) for index in scene.train]).to(device)
 
     def go_to(self, step: int) -> bool:
-        """Have in memory what belongs to a step; whether that is other photos than before. Here all are there, always."""
+        """Have in memory what belongs to a step; whether these are other photos. Here all are there, always."""
         return False
 
     def release(self) -> None:
