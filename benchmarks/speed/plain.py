@@ -78,10 +78,10 @@ class DenseOptimiser:
     """A torch optimiser over a whole table, with the interface of `SparseAdam`."""
 
     def __init__(self, optimiser: torch.optim.Optimizer) -> None:
-        self.optimiser = optimiser
+        self.optimiser, self.steps = optimiser, 0
 
-    def step(self, rate: float) -> None:
-        """Every entry moves, touched or not."""
+    def update(self, rate: float, correction1: float, correction2: float) -> None:
+        """Every entry moves, touched or not; torch corrects by itself."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()

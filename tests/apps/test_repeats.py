@@ -17,6 +17,9 @@ NEEDED = {
     "eval": ["RUN"],
     "info": ["CAPTURE"],
     "features": ["CAPTURE", "--output", "OUT"],
+    "batch": ["CAPTURE", "--output", "OUT"],
+    "catalogue": ["ls", "--to", "PLACE"],
+    "search": ["red", "--in", "PLACE"],
 }
 VALUES = {
     "--protocol": (["colour"], ["existence", "3d"]),

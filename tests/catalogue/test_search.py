@@ -92,7 +92,13 @@ def test_the_scene_that_holds_the_phrase_is_the_first_candidate(lifted_run, tmp_
     phrases = model.phrases("red")
     query, canonical = ((vectors @ catalogue.basis.T).numpy() for vectors in (phrases.queries, phrases.canonical))
     assert candidates(catalogue.store, query[0], canonical, 1)[0] == holding
-    assert candidates(catalogue.store, -query[0], canonical, 1, exact=True)[0] != holding
+    rows = catalogue.store.nearest(query[0].astype(np.float32), 1_000_000, 1, True)
+    vectors = np.stack(rows["vector"].to_pylist())
+    assert len(vectors) == sum(entry.rows for entry in catalogue.entries())
+    for one in (query[0], -query[0]):
+        margins = vectors @ one - (vectors @ canonical.T).max(1)
+        expected = ranked(rows["addition"].to_numpy(), margins)
+        assert candidates(catalogue.store, one, canonical, 2, exact=True) == expected
 
 
 def test_scenes_are_ranked_by_the_mean_of_their_best_cells():

@@ -182,8 +182,9 @@ class Panel:
                 hint="A rendered picture, the surface as points, or Gaussians that the browser draws",
             )  # fmt: skip
             self.isolate = gui.add_checkbox(
-                "Isolate", False, hint="Of a splat, hide all that is not above 'Show above' for the output's phrase"
-            )
+                "Isolate", False, visible=start.show == "splat",
+                hint="Hide all Gaussians that are not above 'Show above' for the output's phrase",
+            )  # fmt: skip
             self.photos = gui.add_checkbox("Photos", False, hint="Where the photos were taken; click one to go there")
             reset = gui.add_button("Reset view")
             screenshot = gui.add_button("Screenshot")
@@ -231,6 +232,7 @@ class Panel:
         return lambda: self._errands.run(act)
 
     def _show_changed(self) -> None:
+        self.isolate.visible = self.show.value == "splat"
         self.actions.set_show(self.show.value, self.point_size.value, self.isolate.value)
 
     @property
