@@ -74,6 +74,7 @@ class SplatTrainer:
         self.step_count = 0
         self._order: list[int] = []
 
+    @torch.enable_grad()
     def step(self) -> float:
         """One photo, in an order by chance in which each comes once before any comes again; the loss."""
         row = self._next_photo()
