@@ -261,7 +261,7 @@ class Session:
         assert drawn.frame is not None
         self.view.show_picture(drawn.pixels, drawn.frame.picture)
         self.panel.show_legend(drawn.legend)
-        self._shown(drawn.frame.size, drawn.last)
+        self._shown("{} x {}".format(*drawn.frame.size), drawn.last)
 
     def _draw_nodes(self) -> Iterator[Urgency]:
         """What the browser draws by itself, in the colours of the display: the surface as points, or Gaussians."""
@@ -270,7 +270,7 @@ class Session:
             self.view.hide_picture()
             self.view.hide_points()
             self.panel.show_legend(legend)
-            return self._shown(None, True)
+            return self._shown("Gaussians", True)
         points, drawn = self.scene.points, self.drawer.points(self._display, self.asked)
         if points is None or drawn is None:
             self._report()
@@ -279,11 +279,11 @@ class Session:
         self.view.hide_picture()
         self.view.show_points(points, drawn.pixels, self._point_size)
         self.panel.show_legend(drawn.legend)
-        self._shown(None, True)
+        self._shown("Points", True)
         yield Urgency.REFINING
 
-    def _shown(self, size: tuple[int, int] | None, last: bool) -> None:
-        """Note that a picture went out."""
+    def _shown(self, what: str, last: bool) -> None:
+        """Note that something to look at went out, and say what."""
         timings = self.timings
         timings.pictures += 1
         now = time.perf_counter() - timings.sent
@@ -291,9 +291,9 @@ class Session:
             timings.first_picture = now if timings.first_picture is None else timings.first_picture
             if last and timings.full_picture is None:
                 timings.full_picture = now
-        if size is not None and not self._complaint:
+        if not self._complaint:
             answered = "" if timings.answer is None else f" Answered in {1000 * timings.answer:.0f} ms."
-            self._say(f"{size[0]} x {size[1]}{'.' if last else ', refining…'}{answered}")
+            self._say(f"{what}{'.' if last else ', refining…'}{answered}")
 
     def fly_to_instance(self, row: int, instance: int) -> None:
         asked = self.asked
