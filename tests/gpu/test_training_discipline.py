@@ -132,7 +132,7 @@ def test_a_step_that_does_not_fit_is_done_in_parts():
         ledger.memory_left = 3 * rays * config.samples * config.hidden
         assert 4 * trainer.field.grid.table.numel() < ledger.memory_left
         values = trainer.step(lambda count, generator: batch)
-        assert trainer._least_parts == 2
+        assert trainer.parts == 2
         assert trainer.step_count == trainer.table.steps == 1
         ledger.memory_left = float("inf")
         loss = float(values["colour_loss"])

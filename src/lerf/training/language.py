@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lerf.devices import is_out_of_memory
 from lerf.language.field import LanguageField
 from lerf.pyramids.lookup import PyramidTable
 from lerf.training import losses
+from lerf.training.fitting import in_fitting_parts
 from lerf.training.optimiser import SparseAdam, exponential_decay
 from lerf.training.ray_pool import RayPool, ResidentRays
 from lerf.training.recorded import RecordedSteps
@@ -48,7 +48,7 @@ class LanguageTrainer:
         self.step_count = 0
         self._numbers = StepNumbers(config.steps, device, {"rate": self._rate, **corrections(*self.table.betas)})
         self.recorded = RecordedSteps(device, self.generator)
-        self._parts = 1
+        self.parts = 1
         self._ratios = targets.ratio_range
 
     @property
@@ -65,29 +65,15 @@ class LanguageTrainer:
         On a GPU they are tensors, which to read is to wait. Where its memory runs out the step is done again in smaller
         parts.
         """
-        numbers = self._numbers.at(self.step_count)
-        while True:
-            try:
-                if self.resident is None:
-                    values = self.recorded.do(self._parts, partial(self._work, numbers))
-                else:
-                    values = self._work(numbers)
-            except RuntimeError as error:
-                if self.field.grid.table.is_cpu or self._parts >= self.config.rays or not is_out_of_memory(error):
-                    raise
-            else:
-                break
-            self._forget_gradients()
+        work = partial(self._work, self._numbers.at(self.step_count))
+
+        def attempt() -> StepValues:
+            return self.recorded.do(self.parts, work) if self.resident is None else work()
+
+        values = in_fitting_parts(self, self.config.rays, self.field.grid.table.is_cpu, attempt)
         self.table.steps += 1
         self.step_count += 1
         return {**values, "rays": float(self.config.rays)}
-
-    def _forget_gradients(self) -> None:
-        """After a step that did not fit: the next one has twice as many parts."""
-        self._parts *= 2
-        self.table.clear()
-        self.dense.zero_grad(set_to_none=True)
-        self.recorded.forget()
 
     def _work(self, numbers: dict[str, Number]) -> StepValues:
         c, device = self.config, self.pool.train_index.device
@@ -97,7 +83,7 @@ class LanguageTrainer:
             drawn = self.resident.draw(self.step_count, c.rays, self.generator)
         low, high = self._ratios
         ratio = low + (high - low) * torch.rand(c.rays, generator=self.generator, device=device)
-        size = -(-c.rays // self._parts)
+        size = -(-c.rays // self.parts)
         values: StepValues = {}
         for rows, ratios in zip(drawn.split(size), ratio.split(size), strict=True):
             share = len(rows) / c.rays

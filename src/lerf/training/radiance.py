@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lerf.devices import is_out_of_memory
 from lerf.geometry.contraction import to_unit_cube
 from lerf.geometry.rays import RayBundle
 from lerf.radiance.hash_grid.field import RadianceField
 from lerf.radiance.pose_refinement import PoseRefinement
 from lerf.training import losses
+from lerf.training.fitting import in_fitting_parts
 from lerf.training.optimiser import SparseAdam, exponential_decay
 from lerf.training.point_rays import PIECES_BEFORE, PointRays
 from lerf.training.recorded import RecordedSteps
@@ -90,7 +90,7 @@ class RadianceTrainer:
         }  # fmt: skip
         self._numbers = StepNumbers(config.steps, device, numbers)
         self.recorded = RecordedSteps(device, self.generator)
-        self._least_parts = 1
+        self.parts = 1
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -122,26 +122,15 @@ class RadianceTrainer:
         """
         step, c = self.step_count, self.config
         numbers = self._numbers.at(step)
-        while True:
-            kind = StepKind(step % c.grid_every == 0, self._fade(step) > 0, self._opened(step) < 1, self._least_parts)
-            try:
-                values = self.recorded.do(kind, partial(self._work, draw, kind, numbers))
-            except RuntimeError as error:
-                if self.field.density_grid.is_cpu or self._least_parts >= c.rays or not is_out_of_memory(error):
-                    raise
-            else:
-                break
-            self._forget_gradients()
+
+        def attempt() -> StepValues:
+            kind = StepKind(step % c.grid_every == 0, self._fade(step) > 0, self._opened(step) < 1, self.parts)
+            return self.recorded.do(kind, partial(self._work, draw, kind, numbers))
+
+        values = in_fitting_parts(self, c.rays, self.field.density_grid.is_cpu, attempt)
         self.table.steps += 1
         self.step_count += 1
         return {**values, "rays": float(c.rays)}
-
-    def _forget_gradients(self) -> None:
-        """After a step that did not fit: the next one has twice as many parts."""
-        self._least_parts *= 2
-        self.table.clear()
-        self.dense.zero_grad(set_to_none=True)
-        self.recorded.forget()
 
     def _work(self, draw: DrawRays, kind: StepKind, numbers: dict[str, Number]) -> StepValues:
         c, field = self.config, self.field
