@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
+from lerf.devices import is_out_of_memory
 from lerf.text import message_line
-
-OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory|bad_?\s?alloc", re.IGNORECASE)
-"""What torch says, which raises a RuntimeError then."""
 
 
 def failure_of(error: BaseException) -> str | None:
     """The sentence for an error that the machine causes; None for any other."""
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))):
+    if is_out_of_memory(error):
         return (
             "There is not enough memory; close other programs, or ask for less: a smaller --preset, --memory or size "
             "of pictures, a larger --downscale."
