@@ -20,6 +20,22 @@ def _locate(points_ptr, rows, inside, axis: tl.constexpr, resolution):
 
 
 @triton.jit
+def _place(points_ptr, rows, inside, resolution):
+    """Cells and fractions of points along the three axes."""
+    x, u = _locate(points_ptr, rows, inside, 0, resolution)
+    y, v = _locate(points_ptr, rows, inside, 1, resolution)
+    z, w = _locate(points_ptr, rows, inside, 2, resolution)
+    return x, y, z, u, v, w
+
+
+@triton.jit
+def _level(shape_ptr, level):
+    """The four numbers of a level."""
+    at = shape_ptr + level * 4
+    return tl.load(at), tl.load(at + 1), tl.load(at + 2), tl.load(at + 3)
+
+
+@triton.jit
 def _store_free(points_ptr, points_grad_ptr, rows, inside, axis: tl.constexpr, along):
     """Store the gradient of a coordinate, 0 where it lies outside and was clamped."""
     coordinate = tl.load(points_ptr + rows * 3 + axis, mask=inside, other=0.0)
@@ -61,11 +77,8 @@ def forward(
     level = tl.program_id(1)
     rows = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = rows < count
-    resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
-    size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
-    x, u = _locate(points_ptr, rows, inside, 0, resolution)
-    y, v = _locate(points_ptr, rows, inside, 1, resolution)
-    z, w = _locate(points_ptr, rows, inside, 2, resolution)
+    resolution, offset, size, dense = _level(shape_ptr, level)
+    x, y, z, u, v, w = _place(points_ptr, rows, inside, resolution)
     f = tl.arange(0, FEATURES)[None, :]
     total = tl.zeros((BLOCK, FEATURES), tl.float32)
     for corner in tl.static_range(8):
@@ -84,11 +97,8 @@ def backward_table(
     level = tl.program_id(1)
     rows = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = rows < count
-    resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
-    size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
-    x, u = _locate(points_ptr, rows, inside, 0, resolution)
-    y, v = _locate(points_ptr, rows, inside, 1, resolution)
-    z, w = _locate(points_ptr, rows, inside, 2, resolution)
+    resolution, offset, size, dense = _level(shape_ptr, level)
+    x, y, z, u, v, w = _place(points_ptr, rows, inside, resolution)
     f = tl.arange(0, FEATURES)[None, :]
     grad = tl.load(grad_ptr + (rows * LEVELS + level)[:, None] * FEATURES + f, mask=inside[:, None], other=0.0)
     for corner in tl.static_range(8):
@@ -110,11 +120,8 @@ def backward_points(
     along_y = tl.zeros((BLOCK,), tl.float32)
     along_z = tl.zeros((BLOCK,), tl.float32)
     for level in range(LEVELS):
-        resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
-        size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
-        x, u = _locate(points_ptr, rows, inside, 0, resolution)
-        y, v = _locate(points_ptr, rows, inside, 1, resolution)
-        z, w = _locate(points_ptr, rows, inside, 2, resolution)
+        resolution, offset, size, dense = _level(shape_ptr, level)
+        x, y, z, u, v, w = _place(points_ptr, rows, inside, resolution)
         grad = tl.load(grad_ptr + (rows * LEVELS + level)[:, None] * FEATURES + f, mask=inside[:, None], other=0.0)
         for corner in tl.static_range(8):
             entry = offset + _entry(x, y, z, resolution, size, dense, corner)
@@ -140,17 +147,14 @@ def composite_forward(
     level = tl.program_id(1)
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = ray < rays
-    resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
-    size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
+    resolution, offset, size, dense = _level(shape_ptr, level)
     f = tl.arange(0, FEATURES)[None, :]
     total = tl.zeros((BLOCK, FEATURES), tl.float32)
     for sample in range(samples):
         rows = ray * samples + sample
         weight = tl.load(weights_ptr + rows, mask=inside, other=0.0)
         seen = inside & (weight != 0.0)
-        x, u = _locate(points_ptr, rows, seen, 0, resolution)
-        y, v = _locate(points_ptr, rows, seen, 1, resolution)
-        z, w = _locate(points_ptr, rows, seen, 2, resolution)
+        x, y, z, u, v, w = _place(points_ptr, rows, seen, resolution)
         for corner in tl.static_range(8):
             entry = offset + _entry(x, y, z, resolution, size, dense, corner)
             read = tl.load(table_ptr + entry[:, None] * FEATURES + f, mask=seen[:, None], other=0.0)
@@ -168,11 +172,8 @@ def composite_backward(
     rows = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     weight = tl.load(weights_ptr + rows, mask=rows < count, other=0.0)
     seen = (rows < count) & (weight != 0.0)
-    resolution, offset = tl.load(shape_ptr + level * 4), tl.load(shape_ptr + level * 4 + 1)
-    size, dense = tl.load(shape_ptr + level * 4 + 2), tl.load(shape_ptr + level * 4 + 3)
-    x, u = _locate(points_ptr, rows, seen, 0, resolution)
-    y, v = _locate(points_ptr, rows, seen, 1, resolution)
-    z, w = _locate(points_ptr, rows, seen, 2, resolution)
+    resolution, offset, size, dense = _level(shape_ptr, level)
+    x, y, z, u, v, w = _place(points_ptr, rows, seen, resolution)
     f = tl.arange(0, FEATURES)[None, :]
     ray = rows // samples
     grad = tl.load(grad_ptr + (ray * LEVELS + level)[:, None] * FEATURES + f, mask=seen[:, None], other=0.0)
