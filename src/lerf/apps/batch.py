@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lerf.apps.checks import check_cache, check_folder
+from lerf.apps.checks import check_cache, check_folder, check_ray
 from lerf.apps.options import Command, OfflineOption
 from lerf.errors import ConfigError
 from lerf.ranges import Words
@@ -40,7 +40,6 @@ class Batch(Command, OfflineOption):
     def check(self) -> None:
         if not self.captures:
             raise ConfigError("Say what to train on, for example: lerf batch CAPTURES/* --output RUNS.")
-        if self.ray is not None and len(self.ray) > 1:
-            raise ConfigError(f"--ray takes one address, not {len(self.ray)}.")
+        check_ray(self.ray)
         check_folder(self.output, "output")
         check_cache()

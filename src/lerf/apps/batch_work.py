@@ -50,7 +50,7 @@ def batch(command: Batch, console: Console) -> dict[str, Any]:
     whole = [name for name, now in running.progress.items() if now.state == "done"]
     console.print(f"{len(whole)} of {len(jobs) + len(refused)} captures are trained, in {seconds:.0f} s.")
     for name, told in failed.items():
-        console.print(f"{name}: failed. {told}", markup=False, highlight=False)
+        console.print(f"{name}: failed. {told}")
     runs = {name: str(job.output) for name, job in running.jobs.items() if name in whole}
     return {"runs": runs, "failed": failed, "seconds": seconds, "ok": not failed}
 
@@ -153,7 +153,7 @@ class _Board:
         if self._live is None and self._said.get(job.name) != (now.state, now.stage):
             self._said[job.name] = (now.state, now.stage)
             told = now.stage if now.state == "working" else now.state
-            self.console.print(f"{job.name}: {told}", markup=False, highlight=False)
+            self.console.print(f"{job.name}: {told}")
 
     def _table(self) -> Table:
         table = Table("scene", "state", "stage", "progress", "rays/s", "left", show_edge=False)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from lerf.apps.checks import only_with
+from lerf.apps.checks import check_ray, only_with
 from lerf.apps.options import Command, DeviceOption, EncoderOptions, ThresholdOption
 from lerf.errors import ConfigError
 from lerf.ranges import Count, Positive, Words
@@ -41,8 +41,7 @@ class Catalogue(Command, DeviceOption, EncoderOptions):
         if not takes and self.runs:
             raise ConfigError(f"lerf catalogue {self.action} takes no runs; leave them out.")
         only_with(self, ("ray",), self.action == "add", "for adding; give it with lerf catalogue add")
-        if self.ray is not None and len(self.ray) > 1:
-            raise ConfigError(f"--ray takes one address, not {len(self.ray)}.")
+        check_ray(self.ray)
 
 
 @dataclass(frozen=True, kw_only=True)

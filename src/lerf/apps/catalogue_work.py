@@ -31,11 +31,11 @@ def _add(command: Catalogue, console: Console) -> dict[str, Any]:
     ):  # fmt: skip
         if isinstance(told, LerfError):
             failed[run] = str(told)
-            console.print(f"{run}: failed. {told}", markup=False, highlight=False)
+            console.print(f"{run}: failed. {told}")
         else:
             results[run] = told
             said = {"added": "added", "replaced": "brought up to date", "present": "there already"}[told]
-            console.print(f"{run}: {said}", markup=False, highlight=False)
+            console.print(f"{run}: {said}")
     return {"catalogue": command.to, "runs": results, "failed": failed, "ok": not failed}
 
 
@@ -49,9 +49,9 @@ def _remove(command: Catalogue, console: Console) -> dict[str, Any]:
         (removed if opened.remove(run) else missing).append(run)
     opened.store.tidy()
     for run in removed:
-        console.print(f"{run}: removed", markup=False, highlight=False)
+        console.print(f"{run}: removed")
     for run in missing:
-        console.print(f"{run}: not in the catalogue", markup=False, highlight=False)
+        console.print(f"{run}: not in the catalogue")
     return {"catalogue": command.to, "removed": removed, "missing": missing, "ok": not missing}
 
 
@@ -83,11 +83,11 @@ def _check(command: Catalogue, console: Console) -> dict[str, Any]:
     found = Opened(command.to).check()
     console.print(f"{found.runs} runs, {len(found.damaged)} damaged, {len(found.stale)} stale, {len(found.gone)} gone.")
     for sentence in found.damaged:
-        console.print(sentence, markup=False, highlight=False)
+        console.print(sentence)
     for run in found.stale:
-        console.print(f"{run} was trained or baked again since; add it again.", markup=False, highlight=False)
+        console.print(f"{run} was trained or baked again since; add it again.")
     for run in found.gone:
-        console.print(f"{run} is not there any more; remove it, or put it back.", markup=False, highlight=False)
+        console.print(f"{run} is not there any more; remove it, or put it back.")
     if found.left_over:
         console.print(f"Cells of {found.left_over} additions that were cut off are cleared away.")
     return {

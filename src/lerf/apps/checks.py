@@ -43,6 +43,16 @@ def is_given(command: Any, *names: str) -> bool:
     return any(getattr(command, name) != fields[name].default for name in names)
 
 
+def check_ray(ray: tuple[str, ...] | None) -> None:
+    """Refuse several addresses of Ray clusters.
+
+    Raises:
+        ConfigError: there are.
+    """
+    if ray is not None and len(ray) > 1:
+        raise ConfigError(f"--ray takes one address, not {len(ray)}.")
+
+
 def only_with(command: Any, names: tuple[str, ...], has_effect: bool, why: str) -> None:
     """Refuse options that would have no effect.
 

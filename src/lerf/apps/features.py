@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from lerf.apps.checks import check_apart, check_cache, check_file, check_folder, only_with
+from lerf.apps.checks import check_apart, check_cache, check_file, check_folder, check_ray, only_with
 from lerf.apps.options import CaptureOptions, Command, DeviceOption, EncoderOptions
-from lerf.errors import ConfigError
 from lerf.ranges import PositiveShare, Words
 from lerf.run.settings import check_border, check_ratios, optional
 
@@ -44,8 +43,7 @@ class Features(Command, DeviceOption, EncoderOptions, CaptureOptions):
         check_border(self.features, self.border)
         check_ratios(self.tile_ratios)
         only_with(self, ("views",), self.pictures, "for pictures; leave --no-pictures out")
-        if self.ray is not None and len(self.ray) > 1:
-            raise ConfigError(f"--ray takes one address, not {len(self.ray)}.")
+        check_ray(self.ray)
         check_apart(self.output, self.data, "output")
         check_folder(self.output, "output")
         check_file(self.output / "features.json", "output")

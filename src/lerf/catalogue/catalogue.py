@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -188,7 +189,7 @@ class Catalogue:
             model = load(folder, weights=weights, offline=offline, device=device)
             scene = AnsweringScene.of(model)
             if not self.exists:
-                self._create(scene, model.encoder)
+                self.create([scene], model.encoder)
             self.refuse_other_encoder(model.encoder, name)
             self.write(name, scene, key, files)
             self._drop(before)
@@ -220,9 +221,6 @@ class Catalogue:
         basis = basis_of(list(scenes))
         about = About(FORMAT, encoder.name, encoder.fingerprint, basis.shape[1], len(basis))
         self.store.create(msgspec.to_builtins(about), basis.numpy().tobytes(), len(basis))
-
-    def _create(self, scene: AnsweringScene, encoder: ImageTextEncoder) -> None:
-        self.create([scene], encoder)
 
     def remove(self, run: str | Path) -> bool:
         """Take a run and all that belongs to it away; whether it was there.
@@ -338,8 +336,6 @@ class Catalogue:
         if is_address(self.store.place) or self.store.folder is None:
             yield
             return
-        import hashlib
-
         short = hashlib.sha256(name.encode()).hexdigest()[:16]
         with locked_file(self.store.folder / f"adding-{short}", "add other runs"):
             yield

@@ -102,12 +102,11 @@ def thumbnails(scene: Scene, photos: list[int]) -> dict[int, bytes]:
     found = {}
     for photo in photos:
         try:
-            image = Image.fromarray(scene.pixels(photo))
+            image = Image.fromarray(scene.pixels(photo, THUMBNAIL))
         except SceneError:
             continue
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
         data = io.BytesIO()
-        image.convert("RGB").save(data, "JPEG", quality=QUALITY)
+        image.save(data, "JPEG", quality=QUALITY)
         found[photo] = data.getvalue()
     return found
 
