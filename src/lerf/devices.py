@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -10,20 +9,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from lerf.errors import is_out_of_memory
+
 T = TypeVar("T")
 DEVICE_SHARE = 0.5
 """Of a GPU's free memory, what photos or features may take; networks, tables and passes need the rest."""
-
-
-OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory|bad_?\s?alloc", re.IGNORECASE)
-"""What torch says, which raises a RuntimeError then."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the memory of the processor or of a device ran out."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def upload(tensor: Tensor, device: torch.device | str) -> Tensor:

@@ -3,6 +3,8 @@
 The command line prints the message of a `LerfError` and exits with code 2; Python callers catch the class they need.
 """
 
+import re
+
 from lerf.text import message_line
 
 
@@ -52,3 +54,16 @@ class LerfWarning(UserWarning):
     def __init__(self, message: str) -> None:
         """As of `LerfError`."""
         super().__init__(message_line(message))
+
+
+OUT_OF_MEMORY = re.compile(
+    r"OutOfMemoryError|can't allocate memory|out of memory|not enough memory|bad_?\s?alloc", re.IGNORECASE
+)
+"""What torch says, which raises a RuntimeError then, or a kind of it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of the processor or of a device ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}") is not None

@@ -4,7 +4,8 @@ import pytest
 import torch
 from fake_gpu import LEDGER, SUPPORTED, fake_gpu, held
 
-from lerf.devices import free_bytes, in_parts, is_out_of_memory, resident_bytes, upload
+from lerf.devices import free_bytes, in_parts, resident_bytes, upload
+from lerf.errors import is_out_of_memory
 from lerf.geometry.rays import rays_at_once
 
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="this torch knows no devices of Python's own")

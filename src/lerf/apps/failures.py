@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lerf.devices import is_out_of_memory
+from lerf.errors import is_out_of_memory
 from lerf.text import message_line
 
 

@@ -21,9 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lerf.devices import is_out_of_memory
 from lerf.documents import converted, read_document
-from lerf.errors import ConfigError, RunError, StorageError
+from lerf.errors import ConfigError, RunError, StorageError, is_out_of_memory
 from lerf.files import is_file, is_folder, write_json
 from lerf.locks import LOCK, locked_folder, remove_unfinished, unfinished
 from lerf.run import journal

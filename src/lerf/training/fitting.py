@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from lerf.devices import is_out_of_memory
+from lerf.errors import is_out_of_memory
 from lerf.training.optimiser import SparseAdam
 from lerf.training.recorded import RecordedSteps
 from lerf.training.step_numbers import StepValues

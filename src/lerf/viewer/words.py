@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lerf.devices import is_out_of_memory
-from lerf.errors import LerfError
+from lerf.errors import LerfError, is_out_of_memory
 
 
 def in_words(error: Exception) -> str:
