@@ -1,6 +1,7 @@
 """Damaged and hostile files of splats: one sentence, and no more memory than the file's own size allows."""
 
 import gzip
+import os
 import struct
 import tracemalloc
 import zipfile
@@ -12,19 +13,21 @@ from splat_samples import random_splats
 
 from lerf.errors import SplatError
 from lerf.splats.files import read_splats, write_splats
+from lerf.splats.splats import LARGEST_COUNT
 
 
-def refused(path: Path, said: str) -> None:
-    """Reading a file fails with a sentence, and without memory for what it claims."""
+def refused(path: Path, said: str, most: int | None = None) -> None:
+    """Reading a file fails with a sentence, and without memory for what it claims: `most` bytes, or what its size
+    allows."""
     tracemalloc.start()
     try:
         with pytest.raises(SplatError, match=said) as raised:
             read_splats(path)
-        most = tracemalloc.get_traced_memory()[1]
+        needed = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert len(str(raised.value).splitlines()) == 1
-    assert most < 2 * path.stat().st_size + 3_000_000
+    assert needed < (2 * path.stat().st_size + 3_000_000 if most is None else most)
 
 
 def ply(path: Path, count: int | None = None, form: str = "binary_little_endian", cut: int = 0) -> Path:
@@ -65,6 +68,18 @@ def test_headers_that_are_none(tmp_path) -> None:
         read_splats(tmp_path / "none.ply")
 
 
+@pytest.mark.parametrize("name", ["a.splat", "a.ply"])
+def test_more_gaussians_than_a_scene_has(tmp_path, name: str) -> None:
+    """A sparse file as large as its count says is refused by that count, before anything of its rows is made."""
+    path, count = tmp_path / name, LARGEST_COUNT + 1
+    if name == "a.ply":
+        ply(path, count)
+    else:
+        path.touch()
+    os.truncate(path, 32 * count if name == "a.splat" else 1 << 38)
+    refused(path, f"has {count} Gaussians, and one file has at most {LARGEST_COUNT}", most=3_000_000)
+
+
 def test_dot_splat(tmp_path) -> None:
     path = tmp_path / "a.splat"
     write_splats(path, random_splats(40, 0))
@@ -88,6 +103,7 @@ def test_spz(tmp_path) -> None:
     path = tmp_path / "a.spz"
     for data, said in (
         (gzip.compress(spz(version=9)), "version 9 is not known"),
+        (gzip.compress(spz(count=LARGEST_COUNT + 1)), f"one file has at most {LARGEST_COUNT}"),
         (gzip.compress(spz(degree=7)), "degree 7"),
         (gzip.compress(spz(fraction=99)), "99 fractional bits"),
         (gzip.compress(spz(count=11, body=bytes(200))), "as many Gaussians as it states"),
@@ -97,7 +113,7 @@ def test_spz(tmp_path) -> None:
         (b"\x1f\x8b" + bytes(50), "damaged"),
         (gzip.compress(b"ABCD" + spz()[4:]), "no SPZ file"),
         (b"NGSP" + bytes(3), "cut off"),
-        (b"NGSP" + struct.pack("<IIBBBBI12x", 4, 4_000_000_000, 0, 12, 0, 5, 32) + bytes(80), "unpack to"),
+        (b"NGSP" + struct.pack("<IIBBBBI12x", 4, 100_000_000, 0, 12, 0, 5, 32) + bytes(80), "unpack to"),
     ):
         path.write_bytes(data)
         refused(path, said)

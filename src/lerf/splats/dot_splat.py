@@ -14,7 +14,7 @@ import numpy as np
 from lerf.errors import SplatError
 from lerf.files import is_file, resolved, size_of, write_atomically
 from lerf.geometry.harmonics import CONSTANT
-from lerf.splats.splats import Splats, new_splats, slices
+from lerf.splats.splats import Splats, check_count, new_splats, slices
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("colour", "u1", 4), ("quaternion", "u1", 4)])
 
@@ -23,15 +23,17 @@ def read_dot_splat(path: Path, remedy: str) -> Splats:
     """The Gaussians of a `.splat` file.
 
     Raises:
-        SplatError: it cannot be read, its length is no multiple of 32 bytes, or a scale is negative.
+        SplatError: it cannot be read, its length is no multiple of 32 bytes, it has too many
+            Gaussians, or a scale is negative.
     """
     if not is_file(path):
         raise SplatError(f"{path} is not there or no regular file: {remedy}.")
     size = size_of(resolved(path))
     if size % ROW.itemsize or size == 0:
         raise SplatError(f"{path} has {size} bytes, which is no whole number of Gaussians of 32 bytes: {remedy}.")
+    check_count(size // ROW.itemsize, path, remedy)
     rows = np.memmap(path, ROW, mode="r")
-    negative = int((rows["scale"] < 0).any(-1).sum())
+    negative = sum(int((rows["scale"][part] < 0).any(-1).sum()) for part in slices(len(rows)))
     if negative:
         raise SplatError(f"{path} has {negative} Gaussians with a negative scale: {remedy}.")
     with np.errstate(divide="ignore", invalid="ignore"):

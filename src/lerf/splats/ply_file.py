@@ -15,7 +15,7 @@ from lerf.errors import SplatError
 from lerf.files import is_file, resolved, size_of, write_atomically
 from lerf.ply import comment_line
 from lerf.ply_reading import LONGEST_HEADER, PlyElement, ply_header
-from lerf.splats.splats import Splats, slices
+from lerf.splats.splats import Splats, check_count, slices
 
 PLY_NAMES = {
     **{"i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort", "i4": "int", "u4": "uint"},
@@ -52,7 +52,8 @@ def read_table(path: Path, name: str, remedy: str) -> tuple[np.ndarray, tuple[st
     """The rows of an element as a structured array without gaps, and the file's comments.
 
     Raises:
-        SplatError: it has no such element, one with lists or with two columns of a name, or is cut off before its end.
+        SplatError: it has no such element, one with lists or with two columns of a name, more rows than a
+            scene has Gaussians, or is cut off before its end.
     """
     order, elements, start, comments = read_header(path, remedy)
     names = [element.name for element in elements]
@@ -74,6 +75,7 @@ def read_table(path: Path, name: str, remedy: str) -> tuple[np.ndarray, tuple[st
     start += sum(other.count * _width(other) for other in before)
     if start + element.count * kind.itemsize > size_of(resolved(path)):
         raise _cut_off(path, element, remedy)
+    check_count(element.count, path, remedy)
     if element.count == 0:
         return np.empty(0, kind.newbyteorder("<")), comments
     rows = np.memmap(path, kind, mode="r", offset=start, shape=(element.count,))
@@ -118,6 +120,7 @@ def _text_rows(path: Path, start: int, before: list[PlyElement], element: PlyEle
     # A number takes a digit and a separator.
     if 2 * (skipped + needed) > size_of(resolved(path)) - start + 1:
         raise _cut_off(path, element, remedy)
+    check_count(element.count, path, remedy)
     table, done, left = np.empty(element.count, kind), 0, np.empty(0)
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         at = start

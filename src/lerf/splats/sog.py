@@ -22,10 +22,8 @@ from lerf.files import is_file
 from lerf.geometry.harmonics import COUNTS
 from lerf.splats.dot_splat import logit_of_byte
 from lerf.splats.packing import is_bomb, three_to_four
-from lerf.splats.splats import Splats, new_splats
+from lerf.splats.splats import LARGEST_COUNT, Splats, new_splats
 
-LARGEST = 1 << 28
-"""Gaussians."""
 LONGEST_META = 1 << 20
 PALETTE_COLUMNS = 64
 
@@ -58,7 +56,7 @@ class _Higher(msgspec.Struct):
 
 class _Meta(msgspec.Struct, rename={"higher": "shN"}):
     version: Annotated[int, msgspec.Meta(ge=2, le=2)]
-    count: Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_COUNT)]
     means: _Means
     scales: _Coded
     quats: _Quaternions
@@ -136,7 +134,7 @@ def _picture(archive: zipfile.ZipFile, name: str, least: int) -> np.ndarray:
                 pixels = picture.width * picture.height
                 if pixels < least:
                     raise ValueError(f"{name} has fewer pixels than there are Gaussians")
-                if is_bomb(len(packed), 4 * pixels) or pixels > 2 * LARGEST:
+                if is_bomb(len(packed), 4 * pixels) or pixels > 2 * LARGEST_COUNT:
                     raise ValueError(f"{name} unpacks to more than splats can")
                 return np.asarray(picture.convert("RGBA"))
     except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError):

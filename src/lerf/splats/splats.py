@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -36,6 +37,8 @@ ROWS_AT_ONCE = 1 << 16
 LARGEST_SCALE = 60.0
 """Of the logarithms of standard deviations: no scene is so large."""
 LARGEST_MEAN = 1e12
+LARGEST_COUNT = 1 << 27
+"""Gaussians of a file: more than ten times the largest scenes that are published, and 7.5 GiB as a table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +192,18 @@ def check_splats(splats: Splats, where: str, remedy: str) -> Splats:
     if problem:
         raise SplatError(f"{where} cannot be used as Gaussian splats ({problem}): {remedy}.")
     return splats
+
+
+def check_count(count: int, path: Path, remedy: str) -> None:
+    """Refuse a file of more Gaussians than any scene has, before anything of their number is made.
+
+    Raises:
+        SplatError: there are more than `LARGEST_COUNT`.
+    """
+    if count > LARGEST_COUNT:
+        raise SplatError(
+            f"{path} has {count} Gaussians, and one file has at most {LARGEST_COUNT}: cut it into parts or {remedy}."
+        )
 
 
 def slices(count: int, size: int = ROWS_AT_ONCE) -> Iterator[slice]:

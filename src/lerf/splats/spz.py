@@ -20,7 +20,7 @@ from lerf.geometry.harmonics import COUNTS
 from lerf.geometry.similarity import Similarity
 from lerf.splats.dot_splat import logit_of_byte, opacity_of, to_byte
 from lerf.splats.packing import gunzipped, is_bomb, three_to_four
-from lerf.splats.splats import ROTATIONS, Splats, new_splats
+from lerf.splats.splats import LARGEST_COUNT, ROTATIONS, Splats, new_splats
 
 MAGIC = b"NGSP"
 LARGEST = 4_000_000_000
@@ -102,8 +102,10 @@ def _sizes(version: int, count: int, degree: int) -> list[int]:
     """Bytes of the attributes in their order.
 
     Raises:
-        ValueError: the version or the degree is not known.
+        ValueError: the version or the degree is not known, or there are too many Gaussians.
     """
+    if count > LARGEST_COUNT:
+        raise ValueError(f"it has {count} Gaussians, and one file has at most {LARGEST_COUNT}")
     if version not in (1, 2, 3, 4):
         raise ValueError(f"its version {version} is not known")
     if degree >= len(COUNTS):
