@@ -9,7 +9,6 @@ from typing import Any
 
 from lerf.errors import ConfigError
 
-
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """By this variable Ray decides, when it is imported, whether a cluster that it starts is open to other machines."""
 

@@ -26,6 +26,9 @@ INDEX_ROWS = 200_000
 """Rows of `cells` from which a vector index is made; fewer are searched one by one."""
 UNINDEXED = 0.1
 """Share of rows that may be outside the index before they are put into it."""
+PIECES = 32
+"""Files of `scenes`, of which each addition makes one, before they are joined. To join them writes all that answers
+anew, and to list the runs of many files takes a millisecond a file."""
 ROWS_A_PARTITION = 4096
 SUB_VECTOR = 4
 """Numbers of an embedding that a byte of the index stands for."""
@@ -170,7 +173,7 @@ class Store:
         self._changed(lambda: self.table(name).delete(where))
 
     def tidy(self, removed: bool = False) -> None:
-        """Join small files, drop old versions, and make or bring up to date the vector index.
+        """Join small files, drop old versions, and make or bring up to date the vector index, where it is worth it.
 
         Cells come into the index when enough are outside it: LanceDB searches those outside one by
         one, and keeps what is brought in at a time as a part of its own, all of which it searches. When they have
@@ -179,7 +182,9 @@ class Store:
         Args:
             removed: rows were taken away, whose place on the disk is to be free.
         """
-        self._changed(lambda: self.table("scenes").optimize(cleanup_older_than=KEEP_VERSIONS))
+        pieces = self.table("scenes").stats()["fragment_stats"]["num_fragments"]
+        if removed or pieces > PIECES:
+            self._changed(lambda: self.table("scenes").optimize(cleanup_older_than=KEEP_VERSIONS))
         cells = self.table("cells")
         count, partitions = int(cells.count_rows()), self._partitions()
         stats = cells.index_stats(_index_name(partitions)) if partitions else None

@@ -52,7 +52,9 @@ def _raster_places(
     """Row and column of pixels in a raster that covers a picture, and whether they lie inside the picture."""
     x, y = pixels.unbind(-1)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    row, column = ((v.nan_to_num(0.0) * n / s).long().clamp(min=0) for v, n, s in ((y, rows, height), (x, columns, width)))
+    row, column = (
+        (v.nan_to_num(0.0) * n / s).long().clamp(min=0) for v, n, s in ((y, rows, height), (x, columns, width))
+    )
     if isinstance(rows, Tensor):
         return torch.minimum(row, rows - 1), torch.minimum(column, columns - 1), inside
     return row.clamp(max=rows - 1), column.clamp(max=columns - 1), inside
