@@ -38,8 +38,8 @@ def depths_at(
 ) -> Float[Tensor, "photos points"]:
     """`depth_at` of several photos, each with its own raster, size and pixels."""
     shapes = torch.tensor([depth_map.shape for depth_map in depth_maps], device=pixels.device)
-    rows, columns = shapes.T[..., None]
-    row, column, inside = _raster_places(pixels, *sizes.T[..., None], rows, columns)
+    (rows, columns), (widths, heights) = shapes.T[..., None], sizes.T[..., None]
+    row, column, inside = _raster_places(pixels, widths, heights, rows, columns)
     ends = shapes.prod(dim=1).cumsum(0)
     starts = torch.cat([ends.new_zeros(1), ends[:-1]])[:, None]
     depths = torch.cat([depth_map.reshape(-1) for depth_map in depth_maps])
@@ -55,6 +55,8 @@ def _raster_places(
     row, column = (
         (v.nan_to_num(0.0) * n / s).long().clamp(min=0) for v, n, s in ((y, rows, height), (x, columns, width))
     )
-    if isinstance(rows, Tensor):
+    if isinstance(rows, Tensor) and isinstance(columns, Tensor):
         return torch.minimum(row, rows - 1), torch.minimum(column, columns - 1), inside
+    assert isinstance(rows, int)
+    assert isinstance(columns, int)
     return row.clamp(max=rows - 1), column.clamp(max=columns - 1), inside
