@@ -16,10 +16,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+# Before torch, whose threads would otherwise spin while they wait, as they do not for who uses lerf.
+import lerf  # isort: skip
 import numpy as np
 import torch
 
-import lerf
 from lerf.catalogue import catalogue as catalogue_module
 from lerf.catalogue.catalogue import Catalogue
 from lerf.catalogue.record import AnsweringScene
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--place", required=True)
     parser.add_argument("--scenes", nargs="+", type=int, default=[200, 2000])
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--only-add", action="store_true", help="leave index and measuring to a later call")
     parser.add_argument("--phrases", nargs="+", default=["banana", "mug", "book", "bowl", "toy car", "lamp"])
     options = parser.parse_args()
     # Photos are the same in all scenes of a run: they are not decoded again and again.
@@ -57,19 +59,22 @@ def main() -> None:
         return {photo: known[key][photo] for photo in photos if photo in known[key]}
 
     catalogue_module.thumbnails = thumbnails
+    generator = torch.Generator().manual_seed(0)
     models = [lerf.load(run, device="cpu", offline=True) for run in options.runs]
     whole = [AnsweringScene.of(model) for model in models]
     catalogue = Catalogue(options.place)
     if not catalogue.exists:
         catalogue.create(whole, models[0].encoder)
-    generator = torch.Generator().manual_seed(0)
     parts = [part_of(scene, options.rows, generator) for scene in whole for _ in range(VARIANTS)]
     for count in options.scenes:
         start, before = time.perf_counter(), len(catalogue.entries())
         for number in range(before, count):
-            scene = jittered(parts[number % len(parts)], generator)
+            scene = jittered(parts[number % len(parts)], generator.manual_seed(1 + number))
             catalogue.write(f"/synthetic/{number:06d}", scene, f"{number:06d}", {})
         added = time.perf_counter() - start
+        if options.only_add:
+            print(json.dumps({"scenes": count, "add_s": added, "peak_memory": peak_memory()}), flush=True)
+            continue
         start = time.perf_counter()
         catalogue.store.tidy()
         tidied = time.perf_counter() - start
@@ -91,9 +96,8 @@ def part_of(scene: AnsweringScene, rows: int, generator: torch.Generator) -> Ans
     names = ("keys", "positions", "weights", "low", "high")
     kept = {name: getattr(index, name)[chosen] for name in names}
     index = replace(
-        index, **kept, compressed=Compressed(own.basis, own.codes[:, chosen], own.norms[:, chosen]), agreement=None,
-        dense=None,
-    )  # fmt: skip
+        index, **kept, compressed=Compressed(own.basis, own.codes[:, chosen], own.norms[:, chosen]), dense=None
+    )
     surface = surface_of_cells(CellLanguage(index, scene.language.samples), scene.surface.depth_maps)
     return AnsweringScene(surface, scene.cameras, scene.defaults)
 

@@ -9,13 +9,19 @@ from typing import Any
 
 from lerf.errors import ConfigError
 
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""By this variable Ray decides, when it is imported, whether a cluster that it starts is open to other machines."""
 
-def require_ray() -> Any:
-    """The package ray.
+
+def require_ray(address: str | None) -> Any:
+    """The package ray, to be used with a cluster at an address; without one, with a cluster on this machine.
 
     Raises:
         ConfigError: it is not installed.
     """
+    if not address:
+        # Whoever reaches the ports of a cluster can run code in it: one of this machine alone is not to be reached.
+        os.environ.setdefault(LOOPBACK, "0")
     try:
         import ray
     except ImportError:
@@ -34,7 +40,7 @@ def ray_cluster(address: str, workers: int | None = None) -> Iterator[Any]:
     Raises:
         ConfigError: Ray is not installed, or the cluster cannot be reached.
     """
-    ray = require_ray()
+    ray = require_ray(address)
     if ray.is_initialized():
         yield ray
         return

@@ -78,6 +78,17 @@ def test_projection_returns_the_pixel(kinds, seed):
         torch.testing.assert_close(depth, (distance * rays.axis_cosine)[chosen], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kinds", [("barrel",), ("fisheye",), ("barrel", "fisheye", "ideal fisheye")])
+def test_projection_into_several_cameras_is_that_into_each(kinds):
+    table = CameraTable.from_cameras([camera(kind, seed) for seed, kind in enumerate(kinds * 2)])
+    points = torch.randn(50, 3, generator=torch.Generator().manual_seed(1)) * 2
+    photos = list(range(len(table)))[::-1]
+    pixels, depth = table.project_into(photos, points)
+    for row, photo in enumerate(photos):
+        expected = table.project(photo, points)
+        torch.testing.assert_close((pixels[row], depth[row]), expected, equal_nan=True)
+
+
 def test_wide_fisheye_sees_behind_itself():
     wide = Camera(200, 200, 50.0, 50.0, 100.0, 100.0, np.eye(4)[:3], (0.0,) * 6, True)
     table = CameraTable.from_cameras([wide])

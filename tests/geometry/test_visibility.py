@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from lerf.geometry.visibility import depth_at, unoccluded
+from lerf.geometry.visibility import depth_at, depths_at, unoccluded
 
 
 def test_occlusion_is_one_sided_and_relative() -> None:
@@ -30,3 +30,15 @@ def test_depths_are_those_of_the_cell_of_the_raster() -> None:
 def test_outside_the_picture_no_depth_is_known() -> None:
     pixels = torch.tensor([[-0.1, 5.0], [90.0, 5.0], [5.0, 60.0], [5.0, -3.0], [math.nan, math.nan]])
     assert depth_at(torch.ones(2, 3), (90, 60), pixels).isnan().all()
+
+
+def test_depths_of_several_photos_are_those_of_each() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes, sizes = [(2, 3), (4, 3), (1, 5)], torch.tensor([[90, 60], [30, 70], [64, 48]])
+    maps = [torch.rand(shape, generator=generator) for shape in shapes]
+    pixels = torch.rand((3, 200, 2), generator=generator) * 110 - 10
+    pixels[0, 0] = math.nan
+    found = depths_at(maps, sizes, pixels)
+    for row, (depth_map, size) in enumerate(zip(maps, sizes.tolist(), strict=True)):
+        assert torch.equal(found[row].nan_to_num(-1.0), depth_at(depth_map, tuple(size), pixels[row]).nan_to_num(-1.0))
+    assert 0 < int(found.isnan().sum()) < found.numel()

@@ -52,7 +52,7 @@ def slow_words(tmp_path, monkeypatch):
     (about / "entry_points.txt").write_text("[lerf.encoders]\nslow-words = slow_words:load\n")
     monkeypatch.syspath_prepend(str(folder))
     support = next(path for path in sys.path if path.endswith("tests/support"))
-    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{support}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), support, os.environ.get("PYTHONPATH", "")]))
     return folder
 
 

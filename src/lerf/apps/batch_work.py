@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 import shlex
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from rich.table import Table
 from lerf.apps.batch import Batch
 from lerf.apps.train import Train
 from lerf.errors import ConfigError, LerfError
-from lerf.files import is_absent, is_file, read_bytes, resolved
+from lerf.files import is_absent, is_file, read_bytes
 
 if TYPE_CHECKING:
     from lerf.fleet.batch import Batch as Running
@@ -67,7 +68,8 @@ def jobs_of(command: Batch) -> tuple[list[Job], dict[str, str]]:
     jobs: list[Job] = []
     refused: dict[str, str] = {}
     for capture, options in _listed(command.captures):
-        base = resolved(Path(capture)).name or "capture"
+        # As it is given: of links to captures each has a name of its own.
+        base = Path(os.path.abspath(capture)).name or "capture"
         taken = {job.name for job in jobs} | refused.keys()
         name = next(one for n in range(1, len(taken) + 2) if (one := base if n == 1 else f"{base}-{n}") not in taken)
         start = ["--preset", command.preset] if command.preset else []

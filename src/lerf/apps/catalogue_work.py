@@ -47,7 +47,7 @@ def _remove(command: Catalogue, console: Console) -> dict[str, Any]:
     missing: list[str] = []
     for run in command.runs:
         (removed if opened.remove(run) else missing).append(run)
-    opened.store.tidy()
+    opened.store.tidy(removed=bool(removed))
     for run in removed:
         console.print(f"{run}: removed")
     for run in missing:

@@ -7,7 +7,6 @@ import datetime
 import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,18 +16,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.catalogue.entry import Entry, Findings, by_size
 from lerf.catalogue.record import LAYOUT, AnsweringScene
 from lerf.catalogue.rows import basis_of, cell_rows, kept_share, thumbnails
 from lerf.catalogue.run_files import (
     Files,
-    State,
     fetched,
     files_of,
     files_text,
     key_of,
     name_of,
     parsed_files,
-    state_of,
 )
 from lerf.catalogue.store import Store, cells_content, is_address, scene_content
 from lerf.documents import parse_document
@@ -46,6 +44,10 @@ LISTED = ("name", "addition", "key", "files", "added", "rows", "kept", "content_
 Added = Literal["added", "replaced", "present"]
 
 
+READ_BYTES = 64_000_000
+"""Of runs that are read at once."""
+
+
 class About(msgspec.Struct, frozen=True):
     """What a catalogue was made with."""
 
@@ -54,45 +56,6 @@ class About(msgspec.Struct, frozen=True):
     fingerprint: str
     width: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
     rank: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A run of a catalogue, without its content."""
-
-    name: str
-    """Absolute path or address of the run."""
-    addition: int
-    key: str
-    """Of the content of its files."""
-    files: Files
-    added: str
-    """When, UTC."""
-    rows: int
-    """In `cells`."""
-    kept: float
-    """Share of its embeddings that the catalogue's basis keeps, 0..1."""
-    content_bytes: int
-    photos: tuple[str, ...]
-
-    @property
-    def state(self) -> State:
-        """Whether the run is still what it was when it was added."""
-        return state_of(self.name, self.files)
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What `Catalogue.check` found."""
-
-    runs: int
-    damaged: tuple[str, ...]
-    """Sentences; none where nothing is wrong."""
-    stale: tuple[str, ...]
-    """Runs that were trained or baked again since."""
-    gone: tuple[str, ...]
-    left_over: int
-    """Additions that were cut off, whose cells were taken away."""
 
 
 class Catalogue:
@@ -270,10 +233,18 @@ class Catalogue:
         Raises:
             CatalogueError: it is damaged, or was removed meanwhile.
         """
-        rows = self.store.read("scenes", ["content"], f"addition = {entry.addition}")
-        if not rows:
-            raise CatalogueError(f"{entry.name} was removed from the catalogue meanwhile; search again.")
-        return AnsweringScene.unpacked(rows[0]["content"], entry.name, device)
+        return next(self.scenes([entry], device))
+
+    def scenes(self, entries: Sequence[Entry], device: str = "cpu") -> Iterator[AnsweringScene]:
+        """`scene` of several runs, which are read some at a time: one by one each would wait for the disk."""
+        for part in by_size(entries, READ_BYTES):
+            numbers = ", ".join(str(entry.addition) for entry in part)
+            rows = self.store.read("scenes", ["addition", "content"], f"addition IN ({numbers})")
+            contents = {row["addition"]: row["content"] for row in rows}
+            for entry in part:
+                if entry.addition not in contents:
+                    raise CatalogueError(f"{entry.name} was removed from the catalogue meanwhile; search again.")
+                yield AnsweringScene.unpacked(contents.pop(entry.addition), entry.name, device)
 
     def thumbnail(self, addition: int, photo: int) -> bytes | None:
         """The small JPEG copy of a photo; None where there is none."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lerf.catalogue.candidates import candidates
-from lerf.catalogue.catalogue import Catalogue, Entry
+from lerf.catalogue.catalogue import Catalogue
+from lerf.catalogue.entry import Entry
 from lerf.catalogue.record import AnsweringScene
 from lerf.catalogue.result import PhraseResult, SceneAnswer, SearchResult
 from lerf.encoders.protocols import ImageTextEncoder
@@ -90,8 +91,7 @@ class Searcher:
     def _answered(self, asked: _Asked, entries: Sequence[Entry], top: int) -> tuple[SceneAnswer, ...]:
         """Answers of the scenes that hold a phrase, the most relevant `top`."""
         present = []
-        for entry in entries:
-            scene = self.scene(entry)
+        for entry, scene in zip(entries, self._opened(entries), strict=True):
             phrases = self._embedded(asked, scene)
             limit = scene.defaults.threshold if asked.threshold is None else asked.threshold
             scale, relevancy = exact_presence(scene, phrases)
@@ -109,12 +109,19 @@ class Searcher:
 
     def scene(self, entry: Entry) -> AnsweringScene:
         """What answers as a run does; kept open while there is memory."""
-        if entry.addition not in self._scenes:
-            self._scenes[entry.addition] = self.catalogue.scene(entry, self.device)
-        self._scenes.move_to_end(entry.addition)
-        while len(self._scenes) > 1 and sum(scene.memory_bytes for scene in self._scenes.values()) > self.memory:
-            self._scenes.popitem(last=False)
-        return self._scenes[entry.addition]
+        return next(self._opened([entry]))
+
+    def _opened(self, entries: Sequence[Entry]) -> Iterator[AnsweringScene]:
+        held = {one.addition: self._scenes[one.addition] for one in entries if one.addition in self._scenes}
+        missing = self.catalogue.scenes([one for one in entries if one.addition not in held], self.device)
+        for entry in entries:
+            # Held by itself: it may have been closed for another one meanwhile.
+            scene = held.pop(entry.addition, None) or next(missing)
+            self._scenes[entry.addition] = scene
+            self._scenes.move_to_end(entry.addition)
+            while len(self._scenes) > 1 and sum(one.memory_bytes for one in self._scenes.values()) > self.memory:
+                self._scenes.popitem(last=False)
+            yield scene
 
     def _embedded(self, asked: _Asked, scene: AnsweringScene | None) -> Phrases:
         """A phrase against the canonical ones of a scene, or of its encoder where there is no scene."""

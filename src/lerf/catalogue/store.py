@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ INDEX_ROWS = 200_000
 """Rows of `cells` from which a vector index is made; fewer are searched one by one."""
 UNINDEXED = 0.1
 """Share of rows that may be outside the index before they are put into it."""
+PIECES = 32
+"""Files of `scenes`, of which each addition makes one, before they are joined. To join them writes all that answers
+anew, and to list the runs of many files takes a millisecond a file."""
 ROWS_A_PARTITION = 4096
 SUB_VECTOR = 4
 """Numbers of an embedding that a byte of the index stands for."""
@@ -32,6 +36,8 @@ KEEP_VERSIONS = datetime.timedelta(minutes=10)
 """For which readers may still look at a table as it was."""
 TRIES = 8
 """Of a change that another process's change got in the way of."""
+_INDEX = re.compile(r"vector_(\d+)")
+"""Names of the vector index: how many partitions it has."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
@@ -46,6 +52,8 @@ def require_lancedb() -> Any:
     Raises:
         CatalogueError: it is not installed.
     """
+    # It would tell of parts of an index that are smaller than others.
+    os.environ.setdefault("LANCEDB_LOG", "error")
     try:
         import lancedb
     except ImportError as error:
@@ -164,17 +172,38 @@ class Store:
         """Take rows away."""
         self._changed(lambda: self.table(name).delete(where))
 
-    def tidy(self) -> None:
-        """Join small files, drop old versions, and make or bring up to date the vector index."""
-        for name in ("scenes", "cells"):
-            self._changed(lambda name=name: self.table(name).optimize(cleanup_older_than=KEEP_VERSIONS))
-        cells = self.table("cells")
-        count = int(cells.count_rows())
-        stats = cells.index_stats("vector_idx")
-        if stats is None and count >= INDEX_ROWS:
-            self._changed(lambda: self._make_index(count))
+    def tidy(self, removed: bool = False) -> None:
+        """Join small files, drop old versions, and make or bring up to date the vector index, where it is worth it.
 
-    def _make_index(self, count: int) -> None:
+        Cells come into the index when enough are outside it: LanceDB searches those outside one by
+        one, and keeps what is brought in at a time as a part of its own, all of which it searches. When they have
+        doubled, the index is made anew, with as many partitions as belong to so many cells.
+
+        Args:
+            removed: rows were taken away, whose place on the disk is to be free.
+        """
+        pieces = self.table("scenes").stats()["fragment_stats"]["num_fragments"]
+        if removed or pieces > PIECES:
+            self._changed(lambda: self.table("scenes").optimize(cleanup_older_than=KEEP_VERSIONS))
+        cells = self.table("cells")
+        count, partitions = int(cells.count_rows()), self._partitions()
+        stats = cells.index_stats(_index_name(partitions)) if partitions else None
+        outside = stats.num_unindexed_rows if stats else count
+        if removed or outside > UNINDEXED * count:
+            self._changed(lambda: self.table("cells").optimize(cleanup_older_than=KEEP_VERSIONS))
+        if count >= max(INDEX_ROWS, 2 * ROWS_A_PARTITION * partitions):
+            partitions = max(1, count // ROWS_A_PARTITION)
+            self._changed(lambda: self._make_index(partitions))
+        for index in self.table("cells").list_indices():
+            if index.name != _index_name(partitions):
+                self._changed(lambda name=index.name: self.table("cells").drop_index(name))
+
+    def _partitions(self) -> int:
+        """Of the vector index, which its name tells; 0 where there is none."""
+        names = (_INDEX.fullmatch(index.name) for index in self.table("cells").list_indices())
+        return max((int(match[1]) for match in names if match), default=0)
+
+    def _make_index(self, partitions: int) -> None:
         from lancedb.index import IvfPq
 
         cells = self.table("cells")
@@ -182,9 +211,10 @@ class Store:
         cells.create_index(
             "vector",
             config=IvfPq(
-                distance_type="dot", num_partitions=max(1, count // ROWS_A_PARTITION),
-                num_sub_vectors=max(1, rank // SUB_VECTOR), max_iterations=15, sample_rate=64,
+                distance_type="dot", num_partitions=partitions, num_sub_vectors=max(1, rank // SUB_VECTOR),
+                max_iterations=15, sample_rate=64,
             ),
+            name=_index_name(partitions),
         )  # fmt: skip
 
     def _changed(self, change: Any) -> None:
@@ -203,6 +233,10 @@ class Store:
                     raise self.failed(problem) from None
                 for table in self._tables.values():
                     table.checkout_latest()
+
+
+def _index_name(partitions: int) -> str:
+    return f"vector_{partitions}"
 
 
 def cells_content(addition: int, rows: Any) -> Any:

@@ -26,15 +26,19 @@ def add_runs(
     Raises:
         LerfError: the catalogue or the cluster cannot be used.
     """
-    catalogue, left = Catalogue(place), list(runs)
+    catalogue, left, replaced = Catalogue(place), list(runs), False
     # The first one makes the catalogue, whose basis all others need.
     while left and (ray is None or not catalogue.exists):
         run = left.pop(0)
-        yield run, _added(catalogue, run, weights, offline, device)
+        told = _added(catalogue, run, weights, offline, device)
+        replaced |= told == "replaced"
+        yield run, told
     if left and ray is not None:
-        yield from _on_ray(place, left, weights, offline, device, ray)
+        for run, told in _on_ray(place, left, weights, offline, device, ray):
+            replaced |= told == "replaced"
+            yield run, told
     if catalogue.exists:
-        catalogue.store.tidy()
+        catalogue.store.tidy(removed=replaced)
 
 
 def _added(catalogue: Catalogue, run: str, weights: Path | None, offline: bool, device: str) -> Added | LerfError:

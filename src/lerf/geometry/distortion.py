@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -41,7 +42,13 @@ def lens_of(distortion: Sequence[float], fisheye: bool) -> tuple[float, ...]:
     The seventh is the limit (a radius on the plane, or an angle in radians for a fisheye, at most pi; infinite where a
     perspective polynomial never folds), the eighth is the distorted radius at that limit.
     """
-    k1, k2, k3, k4, p1, p2 = (float(value) for value in distortion)
+    return _lens_of(tuple(map(float, distortion)), fisheye)
+
+
+@lru_cache(maxsize=1024)
+def _lens_of(distortion: tuple[float, ...], fisheye: bool) -> tuple[float, ...]:
+    # Photos of one capture have few lenses, and each is asked for with every camera.
+    k1, k2, k3, k4, p1, p2 = distortion
     # Growth of the image, 1 + 3 k1 q + 5 k2 q^2 + ... with q = r^2, as a polynomial in 1 / q: its leading coefficient
     # is never zero, so that vanishing k do no harm.
     roots = np.roots([1.0 - LEAST_GROWTH, 3 * k1, 5 * k2, 7 * k3, 9 * k4])

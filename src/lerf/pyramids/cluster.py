@@ -75,7 +75,7 @@ class Cluster:
         Raises:
             ConfigError: Ray is not installed.
         """
-        self._ray = require_ray()
+        self._ray = require_ray(address)
         self._arguments = (name, dense, str(weights) if weights else None, offline, device)
         self._address = address
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lerf.errors import RunError
 from lerf.geometry.extent import robust_extent
-from lerf.geometry.visibility import depth_at, unoccluded
+from lerf.geometry.visibility import depths_at, unoccluded
 from lerf.queries.best_view import best_view
 from lerf.queries.instances import answering_regions
 from lerf.queries.photo_cameras import PhotoCameras
@@ -130,13 +130,8 @@ def _best_views(positions: Float[Tensor, "points 3"], depth_maps: DepthMaps, cam
     None where none does."""
     scene, table = cameras.scene, cameras.table
     photos = list(scene.train)
-    pixels, depths, surfaces = [], [], []
-    for photo, (width, height) in zip(photos, table.sizes[photos].tolist(), strict=True):
-        pixel, depth = table.project(photo, positions)
-        pixels.append(pixel)
-        depths.append(depth)
-        surfaces.append(depth_at(depth_maps[photo], (width, height), pixel))
-    pixel, depth, surface = torch.stack(pixels), torch.stack(depths), torch.stack(surfaces)
+    pixel, depth = table.project_into(photos, positions)
+    surface = depths_at([depth_maps[photo] for photo in photos], table.sizes[photos], pixel)
     sizes, focal = table.sizes[photos].float(), table.focal[photos, 1]
     views: list[InPhoto] = []
     for number in range(len(positions)):
