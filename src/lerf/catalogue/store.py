@@ -29,7 +29,7 @@ UNINDEXED = 0.1
 PIECES = 32
 """Files of `scenes`, of which each addition makes one, before they are joined. To join them writes all that answers
 anew, and to list the runs of many files takes a millisecond a file."""
-ROWS_A_PARTITION = 4096
+ROWS_A_PARTITION = 16_384
 SUB_VECTOR = 4
 """Numbers of an embedding that a byte of the index stands for."""
 KEEP_VERSIONS = datetime.timedelta(minutes=10)
