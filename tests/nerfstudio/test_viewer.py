@@ -23,8 +23,8 @@ api = pytest.importorskip("playwright.sync_api", reason="the page's test needs p
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-WIDTH, HEIGHT, PANEL, TITLE = 1100, 640, 360, 60
-"""Of the page; and what the controls cover at its right, and the title above."""
+WIDTH, HEIGHT = 1100, 640
+"""Of the page."""
 STEPS, SLOWLY = 260, 4.0
 SCALE = 10.0
 """Units of the page over nerfstudio's."""
@@ -104,17 +104,19 @@ def still(page):
     return np.asarray(Image.open(io.BytesIO(shots[-1])).convert("RGB")).astype(np.float32)
 
 
-def solids_seen(drawn, state, client):
-    """For each solid its pixels on the page, [height, width], without what the controls cover."""
-    camera = state.get_camera_state(client)
+def solids_seen(drawn, state, client, page):
+    """For each solid its pixels on the page, [height, width]; the picture lies beside the controls."""
+    camera, canvas = state.get_camera_state(client), page.locator("canvas").first.bounding_box()
+    left, top, width, height = (round(canvas[side]) for side in ("x", "y", "width", "height"))
     pose = camera.c2w.double().numpy()[None, :3]
     pose = nerfstudio_frame(load_scene(drawn.folder)).inverse().apply_poses(pose)[0]
-    focal = 0.5 * HEIGHT / np.tan(0.5 * camera.fov)
-    x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
-    local = np.stack([(x - WIDTH / 2) / focal, (HEIGHT / 2 - y) / focal, -np.ones_like(x)], -1).reshape(-1, 3)
+    focal = 0.5 * height / np.tan(0.5 * camera.fov)
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    local = np.stack([(x - width / 2) / focal, (height / 2 - y) / focal, -np.ones_like(x)], -1).reshape(-1, 3)
     directions = local / np.linalg.norm(local, axis=-1, keepdims=True) @ pose[:, :3].T
-    owner = drawn.scene.trace(np.broadcast_to(pose[:, 3], directions.shape), directions).owner.reshape(HEIGHT, WIDTH)
-    owner[:TITLE] = owner[:, WIDTH - PANEL :] = -9
+    hits = drawn.scene.trace(np.broadcast_to(pose[:, 3], directions.shape), directions)
+    owner = np.full((HEIGHT, WIDTH), -9)
+    owner[top : top + height, left : left + width] = hits.owner.reshape(height, width)
     return {solid.name: owner == number for number, solid in enumerate(drawn.scene.solids)}
 
 
@@ -131,8 +133,13 @@ def stand_at_a_photo(drawn, state, client):
         client.camera.position = SCALE * pose[:, 3]
 
 
+def control(page, label):
+    """The input beside a label of the panel."""
+    return page.get_by_text(label, exact=True).locator("xpath=ancestor::*[.//input][1]").locator("input").first
+
+
 def type_phrase(page, text):
-    box = page.get_by_label("LERF Positives")
+    box = control(page, "LERF Positives")
     box.fill(text)
     box.press("Enter")
 
@@ -146,11 +153,11 @@ def test_a_phrase_lights_up_its_object(drawn, shown, page):
     type_phrase(page, "red")
     machine = shown.render_statemachines[client.client_id]
     wait_for(lambda: "relevancy_0" in machine.output_keys, "the output", SLOWLY * PATIENCE)
-    page.get_by_label("Output type").first.click()
+    control(page, "Output type").click()
     page.get_by_role("option", name="relevancy_0", exact=True).click()
     wait_for(lambda: shown.control_panel.output_render == "relevancy_0", "the choice")
     red = still(page)
-    masks = solids_seen(drawn, shown, client)
+    masks = solids_seen(drawn, shown, client, page)
     type_phrase(page, "blue")
     time.sleep(1.0)
     blue = still(page)

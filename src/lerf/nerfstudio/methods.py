@@ -51,7 +51,7 @@ def method(name: PresetName) -> MethodSpecification:
         mixed_precision=False,
         pipeline=LerfPipelineConfig(datamanager=_data(preset), model=_model(name, preset, device)),
         optimizers=_optimisers(preset),
-        viewer=ViewerConfig(num_rays_per_chunk=1 << 15),
+        viewer=ViewerConfig(websocket_host="127.0.0.1", num_rays_per_chunk=1 << 15),
         vis="viewer",
     )
     return MethodSpecification(config=config, description=DESCRIPTIONS[name])

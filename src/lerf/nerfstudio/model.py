@@ -14,10 +14,10 @@ from nerfstudio.cameras.rays import RayBundle as TheirRays
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.model_components.renderers import RGBRenderer
 from nerfstudio.models.base_model import Model, ModelConfig
-from nerfstudio.utils import colormaps
 from torch import Tensor, nn
 
 from lerf.encoders.protocols import ImageTextEncoder
+from lerf.errors import LerfError
 from lerf.evaluation.metrics import psnr
 from lerf.geometry.rays import RayBundle
 from lerf.geometry.traced_rays import RaySamples, TracedRays, median_sample
@@ -27,10 +27,11 @@ from lerf.nerfstudio.answers import Answers, read_view
 from lerf.nerfstudio.controls import Controls
 from lerf.nerfstudio.datamanager import CLIP, DINO, HEIGHTS, TILES
 from lerf.nerfstudio.lent import LentRadiance
-from lerf.nerfstudio.losses import compared, language_losses, radiance_losses, view_scores
+from lerf.nerfstudio.losses import compared, language_losses, radiance_losses, view_pictures, view_scores
 from lerf.nerfstudio.optimisers import enter_grid
 from lerf.nerfstudio.pictures import paint_relevancy
 from lerf.nerfstudio.rays import Frame, note_cosines, raster_rays
+from lerf.nerfstudio.told import say
 from lerf.networks.dense_layers import DenseLayers
 from lerf.radiance.hash_grid.config import RadianceConfig
 from lerf.radiance.hash_grid.field import RadianceField, RadianceOutput
@@ -298,9 +299,14 @@ class LerfModel(Model):
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: TheirRays) -> dict[str, Tensor]:
         """See `Model.get_outputs_for_camera_ray_bundle`; with the pictures of language, once that was trained."""
         outputs = super().get_outputs_for_camera_ray_bundle(camera_ray_bundle)
-        answers = self.answers()
-        if answers is None:
+        try:
+            return outputs if (found := self.answers()) is None else self._asked(camera_ray_bundle, outputs, found)
+        except LerfError as error:  # it would end the thread that renders for the viewer
+            say(str(error))
             return outputs
+
+    def _asked(self, camera_ray_bundle: TheirRays, outputs: dict[str, Tensor], answers: Answers) -> dict[str, Tensor]:
+        """Outputs of a view with those of language."""
         shape = camera_ray_bundle.origins.shape[:2]
         rays = self.frame(camera_ray_bundle.flatten().to(self.device))
         controls, encoder = self.controls, self._around.encoder
@@ -331,13 +337,7 @@ class LerfModel(Model):
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """See `Model.get_image_metrics_and_images`."""
         metrics, truth = view_scores(outputs["rgb"], batch["image"])
-        accumulation = outputs["accumulation"]
-        images = {
-            "img": torch.cat([truth, outputs["rgb"]], dim=1),
-            "accumulation": colormaps.apply_colormap(accumulation),
-            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=accumulation),
-        }
-        return metrics, images | {name: value for name, value in outputs.items() if name.startswith("composited_")}
+        return metrics, view_pictures(outputs, truth)
 
 
 def _composited(out: RadianceOutput) -> tuple[Tensor, Tensor, Tensor]:
