@@ -29,9 +29,9 @@ def test_run_folder_and_its_timings(drawn, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["run"] == str(tmp_path / "run")
     assert {"decode", "radiance", "features", "language", "surface"} == set(result["seconds"])
-    left = {path.name for path in (tmp_path / "run").iterdir()} - {"agreement.json"}
+    left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left == {
-        "capture.json", "config.json", "scene.json", "radiance.safetensors", "language.safetensors",
+        "agreement.json", "capture.json", "config.json", "scene.json", "radiance.safetensors", "language.safetensors",
         "surface.safetensors", "metrics.jsonl", "timings.json",
     }  # fmt: skip
 

@@ -2,6 +2,7 @@
 mixed up, and told by evaluation."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,8 @@ from lerf.encoders.rivals import NamedThings
 from lerf.errors import LerfWarning, RunError
 from lerf.evaluation import agreement
 from lerf.evaluation.agreement import Agreement, measure_agreement, warn_of_little
+from lerf.run.folder import RunFolder
+from lerf.scenes.load import load_scene
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +65,24 @@ def test_evaluation_warns_of_little_agreement_and_only_of_that(tmp_path, recwarn
     (tmp_path / agreement.FILE).write_text('{"found": 3}')
     with pytest.raises(RunError, match="delete it"):
         warn_of_little(tmp_path)
+
+
+def test_of_the_same_language_it_is_measured_once(drawn, drawn_run, tmp_path, monkeypatch):
+    """Also where a training was killed before it was measured, and where another language has taken the place."""
+    run = shutil.copytree(drawn_run, tmp_path / "run")
+    results = iter([Agreement(0.5, 0.9, ["red"]), None, Agreement(0.6, 0.9, ["red"])])
+    monkeypatch.setattr(agreement, "_measured", lambda *arguments: next(results))
+    settings, scene = RunFolder(run).read_config()["settings"], load_scene(drawn.folder)
+    for _ in range(2):
+        assert agreement.check_agreement(run, settings, scene).found == 0.5
+    (run / agreement.FILE).unlink()
+    for _ in range(2):
+        assert agreement.check_agreement(run, settings, scene) is None, "nothing to ask is kept as well"
+    path = run / "language.safetensors"
+    path.write_bytes(path.read_bytes() + b" ")
+    assert agreement.check_agreement(run, settings, scene).found == 0.6
+    assert agreement.check_agreement(run, replace(settings, masks="masks"), scene).found == 0.6
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(StopIteration):
+        agreement.check_agreement(run, settings, scene)
+    assert not (run / agreement.FILE).exists(), "what is known of another language is forgotten"

@@ -286,3 +286,36 @@ def into_hub_cache(folder: Path, cache: Path, name: str, revision: str = "main",
         blob = root / "blobs" / f"{commit[-2:]}{path.name}"
         shutil.copy(path, blob)
         os.symlink(os.path.relpath(blob, snapshot), snapshot / path.name)
+
+
+def write_sam(folder: Path, kind: str = "sam", seed: int = 0) -> None:
+    """A tiny SAM, or SAM 2 as a part of its tracker (`sam2_video`), whose input has 64 pixels a side."""
+    import transformers
+
+    prompts = {"hidden_size": 16, "image_size": 64, "patch_size": 16, "mask_input_channels": 4}
+    decoder = {"hidden_size": 16, "num_attention_heads": 2, "mlp_dim": 32, "iou_head_hidden_dim": 16}
+    if kind == "sam":
+        vision = {
+            "hidden_size": 32, "output_channels": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "image_size": 64, "patch_size": 16, "window_size": 2, "global_attn_indexes": [1],
+            "num_pos_feats": 8, "mlp_dim": 32,
+        }  # fmt: skip
+        network, config, size = transformers.SamModel, transformers.SamConfig, {"longest_edge": 64}
+    else:
+        backbone = {
+            "model_type": "sam2_hiera_det_model", "hidden_size": 8, "image_size": [64, 64],
+            "blocks_per_stage": [1, 2, 2, 1], "embed_dim_per_stage": [8, 16, 32, 64],
+            "num_attention_heads_per_stage": [1, 1, 2, 2], "window_size_per_stage": [4, 4, 4, 4],
+            "global_attention_blocks": [4], "window_positional_embedding_background_size": [4, 4],
+        }  # fmt: skip
+        vision = {
+            "backbone_config": backbone, "backbone_channel_list": [64, 32, 16, 8], "fpn_hidden_size": 16,
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        }  # fmt: skip
+        network, config, size = transformers.Sam2Model, transformers.Sam2Config, {"height": 64, "width": 64}
+    parts = config(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
+    torch.manual_seed(seed)
+    network(parts).save_pretrained(folder)
+    settings = json.loads((folder / "config.json").read_text())
+    write_settings(folder / "config.json", {**settings, "model_type": kind})
+    write_settings(folder / "preprocessor_config.json", {"image_mean": MEAN, "image_std": STD, "size": size})

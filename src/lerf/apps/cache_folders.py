@@ -15,6 +15,7 @@ from lerf.apps.cache import Cache
 from lerf.apps.sizes import size_text
 from lerf.errors import ConfigError, StorageError
 from lerf.files import is_folder, size_of
+from lerf.masks import made
 from lerf.pyramids.manifest import (
     FOLDER,
     Archive,
@@ -57,21 +58,21 @@ class Entry:
 
 def entries_of(root: Path) -> list[Entry]:
     """Everything under a cache folder, what was used last first."""
-    found = []
-    for folder in _listed(root / FOLDER):
-        if is_folder(folder):
-            settings = read_settings(folder)
-            files = [path for place, _, names in os.walk(folder) for path in (Path(place, name) for name in names)]
-            photos = sum(path.suffix == ".npy" for path in files) if settings else 0
-            found.append(
-                Entry(folder, settings, photos, sum(map(size_of, files)), (time.time() - last_used(folder)) / DAY)
-            )
+    found = [_entry(folder, read_settings(folder), "*/*.npy") for folder in _listed(root / FOLDER)]
+    found += [_entry(folder, made.read_about(folder), "*/*.json") for folder in _listed(root / made.FOLDER)]
     return sorted(found, key=lambda entry: entry.unused_days)
 
 
+def _entry(folder: Path, settings: dict[str, Any] | None, kept: str) -> Entry:
+    files = [path for place, _, names in os.walk(folder) for path in (Path(place, name) for name in names)]
+    photos = len(list(folder.glob(kept))) if settings else 0
+    return Entry(folder, settings, photos, sum(map(size_of, files)), (time.time() - last_used(folder)) / DAY)
+
+
 def _listed(folder: Path) -> list[Path]:
+    """Folders in a folder."""
     try:
-        return sorted(folder.iterdir()) if is_folder(folder) else []
+        return sorted(path for path in folder.iterdir() if is_folder(path)) if is_folder(folder) else []
     except OSError as error:
         raise StorageError(f"The cache {folder} cannot be listed ({error.strerror}); change its permissions.") from None
 
@@ -117,6 +118,8 @@ def _prune(command: Cache, found: list[Entry], root: Path, console: Console) -> 
 def _remove_unrecorded(entry: Entry) -> int:
     """Delete arrays that no record mentions, which a kill between the two leaves; returns bytes."""
     freed = 0
+    if entry.folder.parent.name != FOLDER:
+        return freed
     with exclusively(entry.folder) as alone:
         if alone and entry.settings is not None:
             archive = Archive(entry.folder, entry.settings)

@@ -22,7 +22,7 @@ from lerf.apps.sizes import size_text
 from lerf.apps.suggest import suggested
 from lerf.encoders.published import title_of
 from lerf.errors import ConfigError, SceneError
-from lerf.files import is_file, resolved
+from lerf.files import resolved
 from lerf.ranges import Count
 from lerf.run.make_settings import (
     changed,
@@ -200,11 +200,9 @@ def train(command: Train, console: Console) -> dict[str, Any]:
 
         page = TrainingPage(reporter, title=resolved(output).name, host=command.host, port=command.port)
         console.print(f"Watch it at {page.url}")
-    before, agreement = language_written(output), None
     try:
         run = run_training(settings, output, offline=command.offline, reporter=page or reporter, scene=scene)
-        if language_written(output) != before:
-            agreement = check_agreement(output, settings, scene, command.offline)
+        agreement = check_agreement(output, settings, scene, command.offline)
     finally:
         reporter.close()
         if page is not None:
@@ -220,12 +218,6 @@ def train(command: Train, console: Console) -> dict[str, Any]:
     told = None if agreement is None else agreement.to_dict()
     facts = {"run": str(run.path), "encoder": settings.encoder, "dense": settings.dense}
     return {**facts, "agreement": told, **timings.to_dict()}
-
-
-def language_written(run: Path) -> int | None:
-    """When the language of a run was written, nanoseconds; None where there is none."""
-    path = run / "language.safetensors"
-    return path.stat().st_mtime_ns if is_file(path) else None
 
 
 def encoder_line(settings: TrainSettings) -> str:

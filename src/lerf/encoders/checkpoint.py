@@ -81,7 +81,7 @@ def read_config(folder: Path) -> Any:
         return require_transformers().AutoConfig.for_model(**{"model_type": "", **settings})
     except Exception as error:  # transformers raises what it likes, its own and those of its validators
         raise EncoderError(
-            f"The architecture in {folder / 'config.json'} is not understood ({_first_line(error)}); install a "
+            f"The architecture in {folder / 'config.json'} is not understood ({first_line(error)}); install a "
             "newer version of transformers or choose another checkpoint."
         ) from error
 
@@ -101,7 +101,7 @@ def read_tensors(files: Files) -> dict[str, Tensor]:
                 tensors.update(torch.load(path, map_location="cpu", weights_only=True))
         except Exception as error:  # What a damaged pickle raises depends on where the damage is.
             raise EncoderError(
-                f"{path} does not hold readable weights ({type(error).__name__}: {_first_line(error)}); fetch it again."
+                f"{path} does not hold readable weights ({type(error).__name__}: {first_line(error)}); fetch it again."
             ) from error
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
@@ -132,7 +132,7 @@ def build(network: Any, config: Any, tensors: dict[str, Tensor], source: Path, *
         )
     except Exception as error:  # transformers raises what it likes
         raise EncoderError(
-            f"The weights of {source} do not fit its settings ({_first_line(error)}); fetch the folder again."
+            f"The weights of {source} do not fit its settings ({first_line(error)}); fetch the folder again."
         ) from error
     wrong = sorted(map(str, [*about["missing_keys"], *about["mismatched_keys"]]))
     if wrong:
@@ -157,7 +157,7 @@ def _check_sizes(network: Any, config: Any, tensors: dict[str, Tensor], source: 
             wanted = sum(parameter.numel() for parameter in network(config, **settings).parameters())
     except Exception as error:  # transformers raises what it likes
         raise EncoderError(
-            f"The settings of {source} describe no network ({_first_line(error)}); fetch the folder again."
+            f"The settings of {source} describe no network ({first_line(error)}); fetch the folder again."
         ) from error
     found = sum(tensor.numel() for tensor in tensors.values())
     if wanted > SPARE * found + LARGEST_SIZE:
@@ -176,5 +176,6 @@ def _sizes(settings: dict[str, Any]) -> Iterator[tuple[str, int]]:
             yield name, value
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its class where it says nothing."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -30,8 +30,8 @@ PUBLISHED = {
     "dinov2": Published("facebook/dinov2-small", "DINOv2 ViT-S/14", 88_000_000, "apache-2.0"),
 }
 """By the name of the encoder."""
-OF_THE_HUB = ("dino", "dinov2", "hf")
-"""Encoders whose variant, after the colon, is a model of the hub or a folder."""
+OF_THE_HUB = ("dino", "dinov2", "hf", "sam")
+"""Encoders, and makers of masks, whose variant, after the colon, is a model of the hub or a folder."""
 TITLES = {
     "conse": "ImageNet classes joined with WordNet",
     "conse-lite2": "ImageNet classes joined with WordNet",

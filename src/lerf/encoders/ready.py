@@ -30,12 +30,15 @@ class Needed:
     """What can be done without it, in the imperative."""
 
 
-def encoders_of(encoder: str, dense: str, weights: Path | None) -> list[Needed]:
-    """The encoders of a training, with the ways on without them; `dense` may be `none`."""
+def encoders_of(encoder: str, dense: str, weights: Path | None, masks: str | None = None) -> list[Needed]:
+    """The encoders of a training, with the ways on without them; `dense` may be `none`. `masks` is what makes masks, as
+    `sam:ID`."""
     needed = [Needed(encoder, weights, other_encoder())]
     if split_options(encoder)[1].get("attention") == "proxyclip":
         needed.append(Needed("dino", None, "take another attention than proxyclip"))
-    return needed if dense == "none" else [*needed, Needed(dense, None, "leave the regulariser out with --dense none")]
+    if dense != "none":
+        needed.append(Needed(dense, None, "leave the regulariser out with --dense none"))
+    return needed if masks is None else [*needed, Needed(masks, None, "leave --masks out")]
 
 
 def require_weights(needed: Sequence[Needed], offline: bool, fetching: Fetching = lambda name: None) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from lerf.documents import read_document
 from lerf.encoders.rivals import named_things
 from lerf.errors import LerfWarning, RunError, SceneError
-from lerf.files import is_file, write_json
+from lerf.files import is_file, sha256_of, write_json
 from lerf.loading import load
 from lerf.model import Model
 from lerf.pyramids.lookup import PyramidTable
@@ -73,6 +73,23 @@ class Agreement:
         return {"share": self.share, **asdict(self)}
 
 
+class _Kept(msgspec.Struct):
+    """What a run folder keeps."""
+
+    language: str = ""
+    """SHA-256 of the language that was asked; runs of older versions do not say it."""
+    found: Share | None = None
+    denied: Share | None = None
+    names: list[str] = []
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """None where there was nothing to ask."""
+        if self.found is None or self.denied is None:
+            return None
+        return Agreement(self.found, self.denied, self.names)
+
+
 def photos_asked(scene: Scene) -> list[int]:
     """The training photos that are looked at."""
     places = torch.linspace(0, len(scene.train) - 1, min(PHOTOS, len(scene.train))).tolist()
@@ -114,11 +131,27 @@ def measure_agreement(
 
 
 def check_agreement(folder: Path, settings: TrainSettings, scene: Scene, offline: bool = False) -> Agreement | None:
-    """`measure_agreement` of a run that has just been trained on a scene, kept in its folder; None too where language
-    learnt from masks and not from pyramids."""
-    (folder / FILE).unlink(missing_ok=True)
+    """`measure_agreement` of a run that was trained on a scene, kept in its folder: of the same language it is measured
+    once, so that a training that was killed before that makes up for it. None too where language learnt from masks and
+    not from pyramids.
+
+    Raises:
+        RunError: what is kept is damaged.
+    """
+    path, language = folder / FILE, sha256_of(folder / "language.safetensors")
+    kept = _read(path)
+    if kept is not None and kept.language == language:
+        return kept.agreement
+    path.unlink(missing_ok=True)
     if settings.masks is not None:
         return None
+    found = _measured(folder, settings, scene, offline)
+    write_json(path, {"language": language, **({} if found is None else found.to_dict())})
+    return found
+
+
+def _measured(folder: Path, settings: TrainSettings, scene: Scene, offline: bool) -> Agreement | None:
+    """`measure_agreement` of a run in a folder, by pyramids of its photos at their own size."""
     model = load(folder, offline=offline, device=settings.device)
     try:
         sharp = read_originals(settings, scene) if settings.downscale else scene
@@ -131,10 +164,7 @@ def check_agreement(folder: Path, settings: TrainSettings, scene: Scene, offline
     store = build_pyramids([partial(sharp.pixels, row) for row in rows], model.encoder, options, device=settings.device)
     sizes = torch.tensor([[sharp.photos[row].camera.width, sharp.photos[row].camera.height] for row in rows])
     factors = sizes / model.cameras.sizes[photos].cpu()
-    found = measure_agreement(model, photos, PyramidTable.from_store(store, device=settings.device), factors)
-    if found is not None:
-        write_json(folder / FILE, found.to_dict())
-    return found
+    return measure_agreement(model, photos, PyramidTable.from_store(store, device=settings.device), factors)
 
 
 def _names_seen(model: Model) -> Phrases | None:
@@ -183,15 +213,21 @@ def _margins_in_photo(
 
 
 def warn_of_little(folder: Path) -> None:
-    """Warn where a run's training found that its language is not what its photos say (`FILE`)."""
-    path = folder / FILE
-    if not is_file(path):
-        return
-    told = read_document(path, Agreement, error=RunError, remedy="delete it", largest=LARGEST)
-    if told.share < LITTLE:
+    """Warn where a run's training found that its language is not what its photos say (`FILE`).
+
+    Raises:
+        RunError: what is kept is damaged.
+    """
+    kept = _read(folder / FILE)
+    told = None if kept is None else kept.agreement
+    if told is not None and told.share < LITTLE:
         warnings.warn(
             f"The run's maps are worse than its own pyramids on training views. {told.sentence} Its scores measure "
             "that more than the encoder.",
             LerfWarning,
             stacklevel=3,
         )
+
+
+def _read(path: Path) -> _Kept | None:
+    return read_document(path, _Kept, error=RunError, remedy="delete it", largest=LARGEST) if is_file(path) else None

@@ -31,6 +31,14 @@ def decode(counts: str | Sequence[int], height: int, width: int) -> Bool[np.ndar
     return np.repeat(values, runs).reshape(width, height).T
 
 
+def encode(mask: Bool[np.ndarray, "height width"]) -> list[int]:
+    """Run lengths of a mask, as `decode` reads them."""
+    flat = mask.T.reshape(-1)
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    runs = np.diff([0, *changes.tolist(), flat.size]).tolist()
+    return [0, *runs] if flat[0] else runs
+
+
 def _runs_of_text(text: str, most: int) -> list[int]:
     runs: list[int] = []
     value = bits = 0

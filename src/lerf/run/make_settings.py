@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from lerf.encoders.published import COMPANIONS, family_of, has_towers_with_patches
 from lerf.errors import ConfigError
-from lerf.files import resolved
+from lerf.files import is_folder, resolved
+from lerf.masks.names import MAKER, model_of_masks
 from lerf.run.checks import OPTION_NAMES, check_value, hints_of, option
 from lerf.run.nerfstudio_run import is_nerfstudio_run
 from lerf.run.settings import PRESETS, Preset, PresetName, TrainSettings
@@ -137,7 +138,9 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
         if name in ("language.dense_hidden", "language_training.dense_weight") and not regulariser:
             raise ConfigError(f"{option(name)} is for a dense regulariser; leave it out, or name one with --dense.")
         if name == "mask_crops" and settings.masks is None:
-            raise ConfigError("--mask-crops is for masks; leave it out, or give --masks their folder.")
+            raise ConfigError(
+                "--mask-crops is for masks; leave it out, or give --masks their folder or what makes them."
+            )
         if name == "radiance_training.pose_rate" and not settings.radiance_training.refine_poses:
             raise ConfigError(f"{option(name)} is for correcting poses; leave it out, or give --refine-poses.")
         if name in ("radiance_training.point_rays", "radiance_training.point_weight") and (
@@ -157,11 +160,15 @@ def completed(settings: TrainSettings) -> TrainSettings:
     def absolute(path: str | None) -> str | None:
         return str(resolved(Path(path))) if path else None
 
+    def model_place(model: str) -> str:
+        return str(resolved(Path(model))) if is_folder(Path(model)) else model
+
+    model = model_of_masks(settings.masks)
     return replace(
         settings,
         data=str(resolved(Path(settings.data))),
         weights=absolute(settings.weights),
-        masks=absolute(settings.masks),
+        masks=MAKER + model_place(model) if model else absolute(settings.masks),
         radiance_run=absolute(settings.radiance_run),
         radiance_transforms=absolute(settings.radiance_transforms),
         tile_ratios=None if settings.tile_ratios is None else tuple(sorted(map(float, settings.tile_ratios))),

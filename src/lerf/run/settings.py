@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from lerf.errors import ConfigError
 from lerf.language.config import LanguageConfig
+from lerf.masks.names import EXAMPLE, MAKER, model_of_masks
 from lerf.radiance.hash_grid.config import RadianceConfig
 from lerf.ranges import ADDED, Count, Positive, Range
 from lerf.run.checks import OPTION_NAMES, check_fields, check_value, hints_of
@@ -140,9 +141,9 @@ class TrainSettings:
     """Only with --features tiles, what they see beyond the photo: its edge continued, or black as the authors' code."""
     tile_ratios: Annotated[tuple[float, ...] | None, optional("RATIO [RATIO ...]")]
     """Tile heights over the photo's height; by default the encoder's own."""
-    masks: Annotated[str | None, optional("DIR")] = field(default=None, metadata=ADDED)
-    """Folder of masks of things in the photos (docs/masks.md): where a photo has some they are embedded in place of
-    tiles, each at its own size."""
+    masks: Annotated[str | None, optional("DIR|sam:ID")] = field(default=None, metadata=ADDED)
+    """Folder of masks of things in the photos (docs/masks.md), or after sam: the id or folder of a SAM or SAM 2 that
+    makes them: where a photo has some they are embedded in place of tiles, each at its own size."""
     mask_crops: Literal["pool", "black", "blur", "context"] = field(default="pool", metadata=ADDED)
     """Only with --masks, what a thing is embedded by: the tiles under it, or its crop with nothing around it, with its
     blurred surroundings or with what is there."""
@@ -185,6 +186,8 @@ class TrainSettings:
                 "smaller one."
             )
         check_ratios(self.tile_ratios)
+        if model_of_masks(self.masks) == "":
+            raise ConfigError(f"Name a model after --masks {MAKER}, for example {MAKER}{EXAMPLE}, or a folder.")
         if self.radiance_training.refine_poses and self.radiance_run:
             raise ConfigError("--refine-poses moves cameras with a radiance in training; leave it out with --radiance.")
         if self.radiance_frame != "capture" and self.splat is None:

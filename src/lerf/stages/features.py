@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.errors import SceneError
 from lerf.files import require_writable
+from lerf.masks.names import model_of_masks
 from lerf.masks.store import EmbeddedMasks, embed_masks
 from lerf.pyramids.manifest import FOLDER, cache_root
 from lerf.pyramids.plan import PyramidOptions, dense_fingerprint, mode_in_use
@@ -25,6 +26,7 @@ from lerf.stages.keys import capture_fingerprint
 from lerf.stages.mask_targets import masks_fingerprint, masks_of, told
 from lerf.stages.prepare import note_reduced
 from lerf.stages.stage import Context
+from lerf.stages.training_photos import TrainingPhotos
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,7 @@ class FeatureStage:
         others = dense_fingerprint(context.encoder, mode_in_use(context.encoder, settings.features))
         masks = {}
         if settings.masks is not None:
-            content = masks_fingerprint(masks_of(context.scene, settings))
-            masks = {"masks": content, "mask_crops": settings.mask_crops}
+            masks = {"masks": masks_fingerprint(context.scene, settings), "mask_crops": settings.mask_crops}
         return (
             ({} if others is None else {"dense_features": others})
             | masks
@@ -83,7 +84,7 @@ class FeatureStage:
         check_border(mode_in_use(context.encoder, context.settings.features), context.settings.border)
         require_writable(cache_root() / FOLDER, "set LERF_CACHE to another folder")
         if context.settings.masks is not None:
-            said = told(masks_of(context.scene, context.settings), context.settings.masks)
+            said = told(context.scene, context.settings)
             if said is not None:
                 context.reporter.note(said)
 
@@ -116,7 +117,9 @@ def _masks(context: Context, scene: Scene) -> list[EmbeddedMasks | None] | None:
     settings, reporter = context.settings, context.reporter
     if settings.masks is None:
         return None
-    files = masks_of(context.scene, settings)
+    making = f"masks ({settings.masks})"
+    with reported(reporter, making, len(scene.train)) if model_of_masks(settings.masks) else nullcontext() as made:
+        files = masks_of(context.scene, settings, TrainingPhotos(scene), made)
     with reported(reporter, f"masks ({context.encoder.name})", len(files)) as progress:
         return embed_masks(
             TrainingPhotos(scene), files, context.encoder, settings.mask_crops, progress=progress,
@@ -139,16 +142,3 @@ def _store(
 def _pixel_factors(sharp: Scene, scene: Scene, device: str) -> Float[Tensor, "photos 2"]:
     sizes = [(sharp.photos[index].camera, scene.photos[index].camera) for index in scene.train]
     return torch.tensor([[a.width / b.width, a.height / b.height] for a, b in sizes], device=device)
-
-
-@dataclass(frozen=True)
-class TrainingPhotos:
-    """The training photos as a source of pixels: test photos never reach the pyramids."""
-
-    scene: Scene
-
-    def __len__(self) -> int:
-        return len(self.scene.train)
-
-    def pixels(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        return self.scene.pixels(self.scene.train[index])

@@ -11,6 +11,7 @@ from lerf.encoders.ready import encoders_of, require_weights
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import LerfWarning, RunError, SceneError
 from lerf.files import is_absent, write_json
+from lerf.masks.names import model_of_masks
 from lerf.run.capture_record import (
     NAMED,
     changed_files,
@@ -80,7 +81,8 @@ def require_encoders(settings: TrainSettings, offline: bool, reporter: Reporter)
         EncoderError: they cannot be had, or a package that they need is missing.
     """
     weights = Path(settings.weights) if settings.weights else None
-    needed = encoders_of(settings.encoder, settings.dense, weights)
+    masks = settings.masks if model_of_masks(settings.masks) else None
+    needed = encoders_of(settings.encoder, settings.dense, weights, masks)
     require_weights(needed, offline, lambda name: downloading(reporter, name))
 
 

@@ -21,9 +21,9 @@ from lerf.run.folder import RunFolder
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import read_scene
 from lerf.scenes.scene import Scene
-from lerf.stages.features import TrainingPhotos
 from lerf.stages.mask_targets import masks_of, with_masks
 from lerf.stages.originals import read_originals
+from lerf.stages.training_photos import TrainingPhotos
 
 
 def training_pyramids(
@@ -74,9 +74,9 @@ def training_pyramids(
     ]
     table = open_photo_by_photo(store, settings.memory_bytes, device)
     if settings.masks is not None:
-        masks = embed_masks(
-            TrainingPhotos(capture), masks_of(capture, settings), encoder, settings.mask_crops, device=device
-        )
+        photos = TrainingPhotos(capture)
+        files = masks_of(scene, settings, photos)
+        masks = embed_masks(photos, files, encoder, settings.mask_crops, device=device)
         table = with_masks(table, masks, device)
     return table, torch.tensor(factors)
 
