@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from small_capture import write_small_capture
 
 import lerf
 from lerf.apps.main import main
+from lerf.errors import RunError
 from lerf.run.nerfstudio_run import read_checkpoint, read_nerfstudio_run
 from lerf.scenes.camera_path import CameraPath, write_camera_path
 from lerf.scenes.load import load_scene
@@ -59,6 +61,8 @@ def test_checkpoints_hold_the_fields_alone(trained):
         "language_begun",
         "device_indicator_param",
         "camera_optimizer.",
+        "lent",
+        "bounds",
     )
     assert all(name.startswith(kept) for name in trained.before)
     config = read_nerfstudio_run(trained.folder)
@@ -106,7 +110,8 @@ def test_a_cloud_is_exported(trained):
 def test_the_run_becomes_one_of_ours(trained, capsys):
     output = trained.root / "imported"
     assert main(["import", str(trained.folder), "--output", str(output), "--device", "cpu"]) == 0
-    assert "Ask it: lerf query" in capsys.readouterr().out
+    # With its path, where the command is not on PATH.
+    assert re.search(r"Ask it: \S*lerf query", capsys.readouterr().out)
     model = lerf.load(output, device="cpu")
     result = model.query(["a mug", "a book"])
     assert [answer.text for answer in result.queries] == ["a mug", "a book"]
@@ -154,3 +159,18 @@ def test_outputs_and_controls(trained, monkeypatch):
     assert float(shown.max()) in (0.0, pytest.approx(1.0))
     controls.canonical.default_value = " ; "
     assert set(model.get_outputs_for_camera(camera)) == plain
+
+
+def test_what_cannot_be_answered_is_said_and_the_pictures_stay(trained, monkeypatch, capsys):
+    """An error would end the thread in which nerfstudio's viewer renders."""
+    from nerfstudio.utils.eval_utils import eval_setup
+
+    _, pipeline, _, _ = eval_setup(trained.folder / "config.yml")
+
+    def failing():
+        raise RunError("No training photo supervised language.")
+
+    monkeypatch.setattr(pipeline.model, "answers", failing)
+    outputs = pipeline.model.get_outputs_for_camera(pipeline.datamanager.train_dataset.cameras[0:1])
+    assert set(outputs) == {"rgb", "depth", "accumulation"}
+    assert "lerf: No training photo supervised language." in capsys.readouterr().out

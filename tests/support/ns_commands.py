@@ -36,9 +36,11 @@ def train_options(data: Path, output: Path, steps: int) -> Sequence[object]:
     return (
         "lerf-cpu", "--data", data, "--output-dir", output, "--experiment-name", "small", "--timestamp", "now",
         "--vis", "tensorboard", "--machine.device-type", "cpu", "--max-num-iterations", steps,
+        "--steps-per-eval-batch", 25, "--steps-per-eval-image", 25,
         "--pipeline.datamanager.encoder", "mini", "--pipeline.datamanager.dense", "mini-map",
         "--pipeline.datamanager.features", "dense", "--pipeline.model.language-start", 20,
-        "--pipeline.datamanager.train-num-rays-per-batch", 1024, "--prompt", "fox; pizza",
+        "--pipeline.datamanager.train-num-rays-per-batch", 1024,
+        "--pipeline.datamanager.eval-num-rays-per-batch", 256, "--prompt", "fox; pizza",
         "--pipeline.model.eval-num-rays-per-chunk", 2048,
         "--pipeline.model.radiance-config.log2-entries", 14, "--pipeline.model.language-config.log2-entries", 13,
     )  # fmt: skip

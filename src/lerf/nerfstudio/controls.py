@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.viewer_elements import ViewerCheckbox, ViewerNumber, ViewerSlider, ViewerText
 from torch import nn
 
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import LerfError
+from lerf.nerfstudio.told import say
 from lerf.queries.phrases import Phrases, embed_phrases
 
 POSITIVES = "LERF_POSITIVES"
@@ -43,11 +43,11 @@ class Controls(nn.Module):
             found = None
             try:
                 if texts and not canonical:
-                    CONSOLE.print("lerf: LERF Canonical is empty; give phrases that the others must beat.")
+                    say("LERF Canonical is empty; give phrases that the others must beat.")
                 elif texts:
                     found = embed_phrases(encoder, texts, canonical, temperature, device)
             except LerfError as error:
-                CONSOLE.print(f"lerf: {error}")
+                say(str(error))
             self._embedded = texts, canonical, found
         return self._embedded[2]
 

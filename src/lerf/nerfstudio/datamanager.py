@@ -16,10 +16,10 @@ from nerfstudio.data.datamanagers.base_datamanager import (
 )
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.pixel_samplers import PixelSampler
-from nerfstudio.utils.rich_utils import CONSOLE
 
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.nerfstudio.rays import note_cosines, photo_heights
+from lerf.nerfstudio.told import say
 from lerf.pyramids.lookup import PyramidTable
 from lerf.pyramids.plan import PyramidOptions
 from lerf.pyramids.store import build_pyramids
@@ -95,7 +95,7 @@ class LerfDataManager(VanillaDataManager):
     def _table(self, images: TrainingImages, encoder: Any, options: PyramidOptions, device: str) -> PyramidTable:
         def told(done: int, total: int) -> None:
             if done in (1, total) or done % 50 == 0:
-                CONSOLE.print(f"lerf: features ({encoder.name}) of {done} of {total} photos")
+                say(f"features ({encoder.name}) of {done} of {total} photos")
 
         # The table stays in the machine's memory: a GPU's is for the fields.
         return PyramidTable.from_store(build_pyramids(images, encoder, options, progress=told, device=device))

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from lerf.encoders.protocols import DenseEncoder, ImageTextEncoder
 from lerf.files import write_json
 from lerf.nerfstudio.datamanager import LerfDataManager
 from lerf.pyramids.plan import mode_in_use
-from lerf.run.nerfstudio_facts import FILE, FORMAT
+from lerf.run.nerfstudio_facts import FILE, FORMAT, TrainedPhoto
 
 
 def write_facts(
@@ -26,18 +28,13 @@ def write_facts(
         dense: the regulariser.
         cut_out: whether photos are transparent around their subject.
     """
-    dataset, config, defaults = data.train_dataset, data.config, encoder.defaults
+    config, defaults = data.config, encoder.defaults
     root = Path(config.data).absolute() if config.data else Path.cwd()
-    poses = dataset.cameras.camera_to_worlds[:, :3].double().cpu()
-    photos = [
-        {"file": str(Path(file).absolute()), "camera_to_world": pose.flatten().tolist()}
-        for file, pose in zip(dataset.image_filenames, poses, strict=True)
-    ]
     features = None if config.features == "auto" else config.features
     document = {
         "format": FORMAT,
         "data": str(root),
-        "photos": photos,
+        "photos": [msgspec.to_builtins(photo) for photo in trained_photos(data)],
         "cut_out": cut_out,
         "encoder": config.encoder,
         "encoder_fingerprint": encoder.fingerprint,
@@ -49,3 +46,13 @@ def write_facts(
         "threshold": defaults.threshold,
     }
     write_json(folder / FILE, document)
+
+
+def trained_photos(data: LerfDataManager) -> list[TrainedPhoto]:
+    """The training photos of a data manager, in its order."""
+    dataset = data.train_dataset
+    poses = dataset.cameras.camera_to_worlds[:, :3].double().cpu()
+    return [
+        TrainedPhoto(str(Path(file).absolute()), pose.flatten().tolist())
+        for file, pose in zip(dataset.image_filenames, poses, strict=True)
+    ]

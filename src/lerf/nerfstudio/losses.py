@@ -1,10 +1,11 @@
-"""Losses and scores between what nerfstudio's photos show and what the fields do."""
+"""Losses and scores between what nerfstudio's photos show and what the fields do, and pictures of both."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from nerfstudio.utils import colormaps
 from torch import Tensor
 
 from lerf.evaluation.metrics import psnr, ssim
@@ -57,3 +58,14 @@ def view_scores(shown: Tensor, image: Any) -> tuple[dict[str, float], Tensor]:
     """PSNR and SSIM of a picture, and the photo on its device."""
     shown, truth = compared({"rgb": shown}, image)
     return {"psnr": psnr(shown, truth), "ssim": ssim(shown, truth)}, truth
+
+
+def view_pictures(outputs: dict[str, Tensor], truth: Tensor) -> dict[str, Tensor]:
+    """What nerfstudio logs of a view: the photo beside the picture, and its other outputs in colours."""
+    accumulation = outputs["accumulation"]
+    images = {
+        "img": torch.cat([truth, outputs["rgb"]], dim=1),
+        "accumulation": colormaps.apply_colormap(accumulation),
+        "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=accumulation),
+    }
+    return images | {name: value for name, value in outputs.items() if name.startswith("composited_")}

@@ -26,8 +26,8 @@ DESCRIPTIONS: dict[PresetName, str] = {
 }
 LANGUAGE_START = 1000
 """Step from which language is trained, or half of the steps of a shorter training."""
-WARMUP = 50
-"""Steps over which the radiance's learning rate rises."""
+WARMUP, LANGUAGE_WARMUP = 50, 20
+"""Steps over which the learning rates of radiance and of language rise."""
 POSES = {
     "optimizer": AdamOptimizerConfig(lr=1e-3, eps=1e-15),
     "scheduler": ExponentialDecaySchedulerConfig(lr_final=1e-4, max_steps=5000),
@@ -51,7 +51,7 @@ def method(name: PresetName) -> MethodSpecification:
         mixed_precision=False,
         pipeline=LerfPipelineConfig(datamanager=_data(preset), model=_model(name, preset, device)),
         optimizers=_optimisers(preset),
-        viewer=ViewerConfig(num_rays_per_chunk=1 << 15),
+        viewer=ViewerConfig(websocket_host="127.0.0.1", num_rays_per_chunk=1 << 15),
         vis="viewer",
     )
     return MethodSpecification(config=config, description=DESCRIPTIONS[name])
@@ -103,11 +103,10 @@ def _model(name: PresetName, preset: Preset, device: str) -> LerfModelConfig:
 def _optimisers(preset: Preset) -> dict[str, dict[str, object]]:
     """Optimisers and schedules by the groups of `LerfModel.get_param_groups`."""
     radiance, language = preset.radiance_training, preset.language_training
-    start = min(LANGUAGE_START, radiance.steps // 2)
 
-    def decay(rate: float, final: float, steps: int, first: int = 0) -> ExponentialDecaySchedulerConfig:
+    def decay(rate: float, final: float, steps: int, warmup: int = WARMUP) -> ExponentialDecaySchedulerConfig:
         return ExponentialDecaySchedulerConfig(
-            lr_pre_warmup=rate / WARMUP, lr_final=final, warmup_steps=first or WARMUP, max_steps=first + steps
+            lr_pre_warmup=rate / warmup, lr_final=final, warmup_steps=warmup, max_steps=steps
         )
 
     gain = radiance.gain_rate
@@ -122,7 +121,8 @@ def _optimisers(preset: Preset) -> dict[str, dict[str, object]]:
         },
         "language": {
             "optimizer": LanguageAdamConfig(lr=language.rate, share=language.network_rate),
-            "scheduler": decay(language.rate, language.final_rate, language.decay_steps, start),
+            # From the step on that language is trained from (`optimisers.count_language_from`).
+            "scheduler": decay(language.rate, language.final_rate, language.decay_steps, LANGUAGE_WARMUP),
         },
         "camera_opt": POSES,
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Type  # noqa: UP035 - as nerfstudio annotates its configurations
 
 import torch
@@ -13,10 +14,10 @@ from nerfstudio.cameras.rays import RayBundle as TheirRays
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.model_components.renderers import RGBRenderer
 from nerfstudio.models.base_model import Model, ModelConfig
-from nerfstudio.utils import colormaps
 from torch import Tensor, nn
 
 from lerf.encoders.protocols import ImageTextEncoder
+from lerf.errors import LerfError
 from lerf.evaluation.metrics import psnr
 from lerf.geometry.rays import RayBundle
 from lerf.geometry.traced_rays import RaySamples, TracedRays, median_sample
@@ -25,10 +26,12 @@ from lerf.language.field import LanguageField
 from lerf.nerfstudio.answers import Answers, read_view
 from lerf.nerfstudio.controls import Controls
 from lerf.nerfstudio.datamanager import CLIP, DINO, HEIGHTS, TILES
-from lerf.nerfstudio.losses import compared, language_losses, radiance_losses, view_scores
+from lerf.nerfstudio.lent import LentRadiance
+from lerf.nerfstudio.losses import compared, language_losses, radiance_losses, view_pictures, view_scores
 from lerf.nerfstudio.optimisers import enter_grid
 from lerf.nerfstudio.pictures import paint_relevancy
 from lerf.nerfstudio.rays import Frame, note_cosines, raster_rays
+from lerf.nerfstudio.told import say
 from lerf.networks.dense_layers import DenseLayers
 from lerf.radiance.hash_grid.config import RadianceConfig
 from lerf.radiance.hash_grid.field import RadianceField, RadianceOutput
@@ -53,6 +56,8 @@ class LerfModelConfig(ModelConfig):
     """Sizes of the radiance field."""
     language_config: LanguageConfig = field(default_factory=LanguageConfig)
     """Sizes of the language field."""
+    radiance: Path | None = None
+    """Run of `lerf train` whose finished radiance is used as it is; language alone is trained, from the first step."""
     language_start: int = 1000
     """Step from which language is trained; before it the radiance is not worth reading along."""
     distortion: float = _TRAINING.distortion
@@ -93,7 +98,12 @@ class LerfModel(Model):
     """Outputs `rgb`, `depth`, `accumulation`, `clip`, `dino`, `relevancy_i` and `composited_i`."""
 
     config: LerfModelConfig
+    cut_out: Tensor
     language_begun: Tensor
+    lent: Tensor
+    """Whether the radiance is that of another run, and stays as it is."""
+    bounds: Tensor
+    """Near and far of a radiance that was lent; 0 where they are those of the configuration."""
 
     def populate_modules(self) -> None:
         """Set up the fields; `kwargs` are those of `pipeline.LerfPipeline`."""
@@ -103,11 +113,13 @@ class LerfModel(Model):
         self.frame = Frame(cameras.camera_to_worlds[:, :3])
         self.register_buffer("cut_out", torch.tensor(bool(self.kwargs["cut_out"])))
         self.register_buffer("language_begun", torch.tensor(False))
+        self.register_buffer("lent", torch.tensor(False))
+        self.register_buffer("bounds", torch.zeros(2))
         self.radiance = RadianceField(config.radiance_config, self.num_train_data)
         self.language = LanguageField(
             config.language_config, self._around.encoder.width, self.kwargs["dense_width"], (1.0, 2.0)
         )
-        self.note_cut_out()
+        self.note_scene()
         enter_grid(self.radiance.grid)
         enter_grid(self.language.grid)
         self.camera_optimizer: CameraOptimizer = config.camera_optimizer.setup(
@@ -117,10 +129,22 @@ class LerfModel(Model):
         self.renderer_rgb = RGBRenderer(background_color="white")  # which get_rgba_image asks
         self.step = 0
 
-    def note_cut_out(self) -> None:
-        """Give the radiance the bounds of a scene whose photos are cut out, where `cut_out` says so."""
+    def note_scene(self) -> None:
+        """Give the radiance the bounds that `cut_out` and `bounds` say, and let it rest where it is another run's."""
         background = "alpha" if bool(self.cut_out) else None
-        self.radiance.config = self.config.radiance_config.for_background(background)
+        config = self.config.radiance_config.for_background(background)
+        near, far = self.bounds.tolist()
+        self.radiance.config = replace(config, near=near, far=far) if far > 0 else config
+        self.radiance.requires_grad_(not bool(self.lent))
+
+    def borrow(self, source: LentRadiance) -> None:
+        """Take another run's radiance over, with its frame."""
+        self.radiance.load_state_dict(source.tensors)
+        self.frame.replace(source.frame)
+        self.bounds.copy_(torch.tensor([source.near, source.far]))
+        self.cut_out.fill_(source.cut_out)
+        self.lent.fill_(True)
+        self.note_scene()
 
     def note_ends(self, ends: tuple[float, float]) -> None:
         """Know the smallest and the largest height of a tile over its photo's."""
@@ -137,11 +161,11 @@ class LerfModel(Model):
     def get_param_groups(self) -> dict[str, list[nn.Parameter]]:
         """See `Model.get_param_groups`."""
         gain = self.radiance.log_gain
-        groups = {
-            "radiance": [each for each in self.radiance.parameters() if each is not gain],
-            "gains": [gain],
-            "language": list(self.language.parameters()),
-        }
+        groups = {"language": list(self.language.parameters())}
+        if self.config.radiance is None:
+            groups |= {
+                "radiance": [each for each in self.radiance.parameters() if each is not gain], "gains": [gain],
+            }  # fmt: skip
         self.camera_optimizer.get_param_groups(param_groups=groups)
         return groups
 
@@ -151,7 +175,7 @@ class LerfModel(Model):
 
         def before(step: int) -> None:
             self.step = step
-            if step % config.grid_every == 0:
+            if step % config.grid_every == 0 and not bool(self.lent):
                 radiance.refresh_density_grid(config.grid_cells, _TRAINING.grid_decay, around.generator)
 
         def after(step: int) -> None:
@@ -191,11 +215,11 @@ class LerfModel(Model):
         self.camera_optimizer.apply_to_raybundle(ray_bundle)
         rays = self.frame(ray_bundle, ray_bundle.camera_indices[..., 0])
         # Schlick's bias curve, as in `training.radiance`.
-        progress = min(self.step / max(self.config.anneal_steps, 1), 1.0)
+        progress = 1.0 if bool(self.lent) else min(self.step / max(self.config.anneal_steps, 1), 1.0)
         jitter = torch.rand(len(rays), device=rays.origins.device)
         edges = self.radiance.place_samples(rays, jitter, anneal=10.0 * progress / (9.0 * progress + 1.0))
         out = self.radiance(rays, edges)
-        self._around.seen = out
+        self._around.seen = None if bool(self.lent) else out
         colour, distance, opacity = _composited(out)
         outputs = {
             "rgb": colour * self.radiance.gain(rays.photo), "accumulation": opacity,
@@ -275,9 +299,14 @@ class LerfModel(Model):
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: TheirRays) -> dict[str, Tensor]:
         """See `Model.get_outputs_for_camera_ray_bundle`; with the pictures of language, once that was trained."""
         outputs = super().get_outputs_for_camera_ray_bundle(camera_ray_bundle)
-        answers = self.answers()
-        if answers is None:
+        try:
+            return outputs if (found := self.answers()) is None else self._asked(camera_ray_bundle, outputs, found)
+        except LerfError as error:  # it would end the thread that renders for the viewer
+            say(str(error))
             return outputs
+
+    def _asked(self, camera_ray_bundle: TheirRays, outputs: dict[str, Tensor], answers: Answers) -> dict[str, Tensor]:
+        """Outputs of a view with those of language."""
         shape = camera_ray_bundle.origins.shape[:2]
         rays = self.frame(camera_ray_bundle.flatten().to(self.device))
         controls, encoder = self.controls, self._around.encoder
@@ -308,13 +337,7 @@ class LerfModel(Model):
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """See `Model.get_image_metrics_and_images`."""
         metrics, truth = view_scores(outputs["rgb"], batch["image"])
-        accumulation = outputs["accumulation"]
-        images = {
-            "img": torch.cat([truth, outputs["rgb"]], dim=1),
-            "accumulation": colormaps.apply_colormap(accumulation),
-            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=accumulation),
-        }
-        return metrics, images | {name: value for name, value in outputs.items() if name.startswith("composited_")}
+        return metrics, view_pictures(outputs, truth)
 
 
 def _composited(out: RadianceOutput) -> tuple[Tensor, Tensor, Tensor]:

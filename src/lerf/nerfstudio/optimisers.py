@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Type  # noqa: UP035 - tyro reads what nerfstudio's configurations are annotated with
 
 import torch
-from nerfstudio.engine.optimizers import OptimizerConfig
+from nerfstudio.engine.optimizers import OptimizerConfig, Optimizers
 from torch import nn
 
 from lerf.networks.hash_grid import HashGrid
@@ -72,6 +72,13 @@ class RadianceAdam(_BesideTables, torch.optim.Adam):
 
 class LanguageAdam(_BesideTables, torch.optim.RAdam):
     """As `training.language.LanguageTrainer` has it."""
+
+
+def count_language_from(optimizers: Optimizers, start: int) -> None:
+    """Let the learning rate of language count from the step that it is trained from, which is an option: a scheduler
+    knows only the steps of the training."""
+    scheduler = optimizers.schedulers["language"]
+    scheduler.lr_lambdas = [lambda step, rate=rate: rate(max(step - start, 0)) for rate in scheduler.lr_lambdas]
 
 
 @dataclass

@@ -11,7 +11,6 @@ import torch
 from nerfstudio.cameras.rays import RayBundle as TheirRays
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
-from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 import lerf
@@ -20,8 +19,12 @@ from lerf.encoders.ready import encoders_of, require_weights
 from lerf.encoders.registry import load_dense_encoder, load_encoder
 from lerf.errors import ConfigError
 from lerf.nerfstudio.datamanager import LerfDataManager, LerfDataManagerConfig, TrainingImages
-from lerf.nerfstudio.facts import write_facts
+from lerf.nerfstudio.facts import trained_photos, write_facts
+from lerf.nerfstudio.lent import LEAVE_OUT, OPTION, lent_radiance
 from lerf.nerfstudio.model import LerfModel, LerfModelConfig
+from lerf.nerfstudio.optimisers import count_language_from
+from lerf.nerfstudio.told import ending_in_a_sentence, say
+from lerf.run.differences import listed
 
 DENSE_HEAD = "_model.language.dense_head.2.weight"
 """Name of a checkpoint's tensor with a row for each channel of dense features."""
@@ -46,7 +49,10 @@ class LerfPipeline(VanillaPipeline):
     config: LerfPipelineConfig
     datamanager: LerfDataManager
     model: LerfModel
+    _goes_on = False
+    """Whether a checkpoint was loaded."""
 
+    @ending_in_a_sentence
     def __init__(
         self,
         config: LerfPipelineConfig,
@@ -60,11 +66,16 @@ class LerfPipeline(VanillaPipeline):
 
         Raises:
             EncoderError: an encoder is unknown, or its weights are missing.
-            ConfigError: several devices are asked for.
+            ConfigError: several devices are asked for, or a radiance of which cameras cannot be corrected.
         """
         super(VanillaPipeline, self).__init__()
         if world_size > 1:
             raise ConfigError("lerf trains on one device: leave --machine.num-devices at 1.")
+        if config.model.radiance is not None and config.model.camera_optimizer.mode != "off":
+            raise ConfigError(
+                f"The radiance of {OPTION} stays as it is, and cameras can only be corrected with one in training: "
+                "leave --pipeline.model.camera-optimizer.mode off."
+            )
         self.config, self.test_mode, self.world_size = config, test_mode, world_size
         # A checkpoint knows what the dense features were; only training makes them.
         names = config.datamanager.encoder, config.datamanager.dense if test_mode == "val" else "none"
@@ -92,11 +103,18 @@ class LerfPipeline(VanillaPipeline):
         if not self._dense:
             self.model.fit_dense_head(0 if head is None else len(head))
         super().load_pipeline(loaded_state, step)
-        self.model.note_cut_out()
+        self.model.note_scene()
+        self._goes_on = True
 
+    @ending_in_a_sentence
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
         """See `VanillaPipeline.get_training_callbacks`; the Trainer alone calls it, after a checkpoint was loaded."""
         encoder, dense = self._encoder[0], self._dense[0] if self._dense else None
+        self._warn_of_threads()
+        if self.config.model.radiance is not None:
+            self._borrow(self.config.model.radiance)
+        if attributes.optimizers is not None:
+            count_language_from(attributes.optimizers, self._language_start)
         self.datamanager.read_pyramids(encoder, dense, str(self.device))
         self.model.note_ends(self.datamanager.ends_of_tiles())
         if attributes.trainer is not None:
@@ -106,10 +124,32 @@ class LerfPipeline(VanillaPipeline):
         ours = [TrainingCallback([where], self._before, update_every_num_iters=1)]
         return super().get_training_callbacks(attributes) + ours
 
+    def _borrow(self, run: Path) -> None:
+        """Take the radiance of a run of ours over, unless the checkpoint that training goes on from has it already."""
+        if bool(self.model.lent):
+            return
+        if self._goes_on:
+            raise ConfigError(
+                f"{OPTION} begins a training, and this one goes on with a radiance that it trained itself: {LEAVE_OUT}."
+            )
+        evaluated = self.datamanager.eval_dataset.image_filenames
+        lent = lent_radiance(
+            run, self.config.model.radiance_config, trained_photos(self.datamanager), list(map(str, evaluated))
+        )
+        if lent.seen:
+            say(
+                f"the radiance of {run} was trained on {len(lent.seen)} of the {len(evaluated)} photos that nerfstudio "
+                f"evaluates on ({listed(lent.seen)}): its scores there are too good."
+            )
+        self.model.borrow(lent)
+
+    @property
+    def _language_start(self) -> int:
+        """Step from which language is trained."""
+        return 0 if bool(self.model.lent) else self.config.model.language_start
+
     def _before(self, step: int) -> None:
-        if step == 0:
-            self._warn_of_threads()
-        if step >= self.config.model.language_start and not bool(self.model.language_begun):
+        if step >= self._language_start and not bool(self.model.language_begun):
             self.model.begin_language(self._batches(step))
 
     def _batches(self, step: int) -> Iterator[TheirRays]:
@@ -119,8 +159,8 @@ class LerfPipeline(VanillaPipeline):
     def _warn_of_threads(self) -> None:
         """Say so where torch was loaded before lerf could choose how its threads wait."""
         if str(self.device) == "cpu" and lerf.WAITS_ACTIVELY:
-            CONSOLE.print(
-                "lerf: torch was loaded before lerf could set OMP_WAIT_POLICY, and its threads now wait by spinning, "
+            say(
+                "torch was loaded before lerf could set OMP_WAIT_POLICY, and its threads now wait by spinning, "
                 "which makes a step cost up to three times the processor time: set OMP_WAIT_POLICY=PASSIVE in the "
                 "environment of ns-train."
             )

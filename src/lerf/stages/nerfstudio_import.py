@@ -21,6 +21,7 @@ from lerf.run.folder import RunFolder
 from lerf.run.make_settings import make_settings, setting_hints
 from lerf.run.nerfstudio_facts import PlugInFacts, TrainedPhoto, read_plug_in_facts
 from lerf.run.nerfstudio_run import CONFIG, OBJECT, NerfstudioRun, read_checkpoint, read_nerfstudio_run
+from lerf.run.open_run import BOUNDS, with_bounds
 from lerf.run.settings import TrainSettings
 from lerf.scenes.load import load_scene, read_scene
 from lerf.scenes.nerfstudio_frame import with_frame
@@ -77,6 +78,7 @@ def import_run(
     settings = _settings(run, facts, data, downscale, device)
     scene, order = _scene(settings, facts, tensors)
     stages = _stages(tensors, order, checkpoint.step + 1)
+    with_bounds(settings.radiance, stages["radiance"][1], str(checkpoint.path))
     with folder.written("choose another --output"):
         write_capture_record(folder.path, record_capture(_uncorrected(settings, scene)))
         write_json(folder.path / "scene.json", scene_to_plain(scene))
@@ -227,8 +229,11 @@ def _stages(tensors: Mapping[str, Tensor], order: list[int], step: int) -> dict[
     heads = {name: [key for key in language if key.startswith(f"{name}.") and key.endswith("weight")]
              for name in ("head", "dense_head")}  # fmt: skip
     width, dense = (len(language[keys[-1]]) if keys else 0 for keys in heads.values())
+    # Of a radiance that the plug-in was lent; `with_bounds` checks them.
+    given = tensors.get("bounds", torch.zeros(2)).double().flatten().tolist()
+    bounds = {BOUNDS: dict(zip(("near", "far"), given, strict=False))} if any(given) else {}
     return {
-        "radiance": ({f"field.{name}": value for name, value in radiance.items()}, done),
+        "radiance": ({f"field.{name}": value for name, value in radiance.items()}, done | bounds),
         "language": (
             {f"field.{name}": value for name, value in language.items()}, {**done, "width": width, "dense_width": dense}
         ),
