@@ -69,7 +69,7 @@ def test_evaluation_warns_of_little_agreement_and_only_of_that(tmp_path, recwarn
 
 def test_of_the_same_language_it_is_measured_once(drawn, drawn_run, tmp_path, monkeypatch):
     """Also where a training was killed before it was measured, and where another language has taken the place."""
-    run = shutil.copytree(drawn_run, tmp_path / "run")
+    run = shutil.copytree(drawn_run, tmp_path / "run", ignore=shutil.ignore_patterns(agreement.FILE))
     results = iter([Agreement(0.5, 0.9, ["red"]), None, Agreement(0.6, 0.9, ["red"])])
     monkeypatch.setattr(agreement, "_measured", lambda *arguments: next(results))
     settings, scene = RunFolder(run).read_config()["settings"], load_scene(drawn.folder)
