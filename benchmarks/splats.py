@@ -25,11 +25,10 @@ import lerf
 from lerf.evaluation.metrics import iou
 from lerf.evaluation.report import evaluate
 from lerf.evaluation.truth import find_truth
-from lerf.exports.splat import NamedSplats, ask, build_splats
+from lerf.exports.splat import ask, build_splats
 from lerf.files import write_json
 from lerf.geometry.camera_table import CameraTable
 from lerf.model import Model
-from lerf.radiance.splats.gaussians import Gaussians
 from lerf.radiance.splats.radiance import SplatRadiance
 from lerf.run.folder import RunFolder
 from lerf.splats.files import read_splats, write_splats
@@ -60,7 +59,7 @@ def compared(out: Path, capture: Path, run: Path, phrases: Sequence[str]) -> dic
         "gaussians": len(read_splats(splat)),
         "hash grid": _scores(evaluate(model, protocols=PROTOCOLS)),
         "splat": _scores(evaluate(own, protocols=PROTOCOLS)),
-        "cut out": cut_out(own, splat, phrases) if phrases else {},
+        "cut out": cut_out(own, phrases) if phrases else {},
         "seconds": seconds,
     }
     write_json(path, report)
@@ -73,12 +72,10 @@ def _scores(report: dict[str, Any]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def cut_out(model: Model, path: Path, phrases: Sequence[str]) -> dict[str, dict[str, float]]:
+def cut_out(model: Model, phrases: Sequence[str]) -> dict[str, dict[str, float]]:
     """What cropping and leaving out do in held-out views, by phrase: means over the views that show the thing."""
-    splats, truth = read_splats(path), find_truth(model.scene, None)
-    gaussians = Gaussians.of(splats.moved(model.scene.similarity), model.device)
-    nothing = torch.zeros(0, len(splats))
-    plain = NamedSplats(splats, gaussians.means, nothing, nothing.long())
+    plain, truth = build_splats(model), find_truth(model.scene, None)
+    gaussians = model.radiance.gaussians
     numbers = {question.text: number for number, question in enumerate(truth.questions)}
     asked = [phrase for phrase in phrases if phrase in numbers]
     named = ask(model, plain, finish(model.answer(model.phrases(asked))))

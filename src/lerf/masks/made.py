@@ -14,6 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from lerf.documents import read_document
+from lerf.errors import StorageError
 from lerf.files import is_file, size_of, write_atomically, write_json
 from lerf.masks.mask_files import MaskFile
 from lerf.masks.photo_masks import layered
@@ -84,10 +86,10 @@ def make_masks(
 def read_about(folder: Path) -> dict[str, Any] | None:
     """What a folder of this cache says of itself; None where that cannot be read."""
     try:
-        about = json.loads((folder / ABOUT).read_bytes())
-    except (OSError, ValueError):
+        about = read_document(folder / ABOUT, dict, error=StorageError, remedy="remove it with 'lerf cache prune'")
+    except StorageError:
         return None
-    return about if isinstance(about, dict) and isinstance(about.get("encoder"), str) else None
+    return about if isinstance(about.get("encoder"), str) else None
 
 
 def _write(path: Path, masks: list[Bool[np.ndarray, "height width"]]) -> None:

@@ -47,7 +47,7 @@ def masks_of(
     assert settings.masks is not None
     model = model_of_masks(settings.masks)
     if model is None:
-        return find_masks(Path(settings.masks), [scene.photos[index].name for index in scene.train])
+        return _in_folder(scene, settings)
     files = _network(model)
     about = {"encoder": settings.masks, "mode": "masks of things", "fingerprint": fingerprint_of(files)}
     maker = partial(Segmenter, settings.masks, files, settings.device)
@@ -64,7 +64,7 @@ def masks_fingerprint(scene: Scene, settings: TrainSettings) -> str:
     model = model_of_masks(settings.masks)
     if model is not None:
         return fingerprint_of(_network(model))[:DIGITS]
-    files = find_masks(Path(settings.masks), [scene.photos[index].name for index in scene.train])
+    files = _in_folder(scene, settings)
     contents = " ".join("" if file is None else file.content for file in files)
     return hashlib.sha256(contents.encode()).hexdigest()[:DIGITS]
 
@@ -77,13 +77,19 @@ def told(scene: Scene, settings: TrainSettings) -> str | None:
     """
     if settings.masks is None or model_of_masks(settings.masks) is not None:
         return None
-    files = find_masks(Path(settings.masks), [scene.photos[index].name for index in scene.train])
+    files = _in_folder(scene, settings)
     missing = sum(file is None for file in files)
     return (
         f"{missing} of {len(files)} training photos have no masks in {settings.masks}: tiles stand in."
         if missing
         else None
     )
+
+
+def _in_folder(scene: Scene, settings: TrainSettings) -> list[MaskFile | None]:
+    """Files of masks of the training photos in the folder that `--masks` names."""
+    assert settings.masks is not None
+    return find_masks(Path(settings.masks), [scene.photos[index].name for index in scene.train])
 
 
 def _network(model: str) -> Files:
