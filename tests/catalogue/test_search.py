@@ -3,21 +3,31 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from changed_runs import changed_run
 
 import lerf
 from lerf.apps.main import main
 from lerf.catalogue import catalogue as catalogue_module
+from lerf.catalogue import quantised as quantised_module
+from lerf.catalogue import search as search_module
 from lerf.catalogue.candidates import candidates, ranked
 from lerf.catalogue.catalogue import Catalogue
+from lerf.catalogue.entry import Entry
+from lerf.catalogue.kept import Kept
+from lerf.catalogue.quantised import QuantisedScene
 from lerf.catalogue.record import AnsweringScene
+from lerf.catalogue.rows import supervised
 from lerf.catalogue.search import Searcher, exact_presence
 from lerf.errors import CatalogueError
+from lerf.queries.surface import surface_of_cells
 from lerf.radiance.surface import trace_surface
 from lerf.run import surfaces
 
@@ -91,20 +101,83 @@ def test_the_scene_that_holds_the_phrase_is_the_first_candidate(lifted_run, tmp_
     model = lerf.load(lifted_run, device="cpu")
     phrases = model.phrases("red")
     query, canonical = ((vectors @ catalogue.basis.T).numpy() for vectors in (phrases.queries, phrases.canonical))
-    assert candidates(catalogue.store, query[0], canonical, 1)[0] == holding
-    rows = catalogue.store.nearest(query[0].astype(np.float32), 1_000_000, 1, True)
-    vectors = np.stack(rows["vector"].to_pylist())
+    direction = query[0] - canonical.mean(0)
+    assert candidates(catalogue.store, direction, 1)[0] == holding
+    cells = catalogue.store.read("cells", ["addition", "vector"])
+    additions, vectors = (np.array([cell[name] for cell in cells]) for name in ("addition", "vector"))
     assert len(vectors) == sum(entry.rows for entry in catalogue.entries())
-    for one in (query[0], -query[0]):
-        margins = vectors @ one - (vectors @ canonical.T).max(1)
-        expected = ranked(rows["addition"].to_numpy(), margins)
-        assert candidates(catalogue.store, one, canonical, 2, exact=True) == expected
+    for one in (direction, -direction):
+        assert candidates(catalogue.store, one, 2, exact=True) == ranked(additions, vectors @ one)
 
 
 def test_scenes_are_ranked_by_the_mean_of_their_best_cells():
     additions = np.array([7] * 6 + [3] * 2 + [9])
-    margins = np.array([0.9, 0.1, 0.1, 0.1, 0.1, -5.0, 0.5, 0.4, 0.3])
-    assert ranked(additions, margins) == [3, 9, 7]
+    products = np.array([0.9, 0.1, 0.1, 0.1, 0.1, -5.0, 0.5, 0.4, 0.3])
+    assert ranked(additions, products) == [3, 9, 7]
+    assert ranked(additions[:0], products[:0]) == []
+
+
+def test_quantised_codes_estimate_what_the_cells_say(lifted_run, baked_run):
+    for run in (lifted_run, baked_run):
+        model = lerf.load(run, device="cpu")
+        scene = AnsweringScene.of(model)
+        quantised = QuantisedScene.unpacked(QuantisedScene.of(scene).packed(), "room")
+        assert quantised.defaults == scene.defaults
+        rows = quantised.rows * quantised.factors[:, None]
+        assert len(rows) == int(supervised(scene.language.index).sum())
+        assert rows.norm(dim=-1) == pytest.approx(np.ones(len(rows)), abs=0.02)
+        cells = surface_of_cells(scene.language, {})
+        for text in ("red", "blue", "wood"):
+            phrases = model.phrases(text)
+            exact = exact_presence(replace(scene, surface=cells), phrases)[1]
+            assert quantised.presence(phrases) == pytest.approx(exact, abs=0.02), text
+        packed = QuantisedScene.of(scene).packed()
+        for spoilt in (b"", packed[:-5], b"x" * 4000, AnsweringScene.of(model).packed()):
+            with pytest.raises(CatalogueError, match="What the catalogue holds of room"):
+                QuantisedScene.unpacked(spoilt, "room")
+
+
+def test_of_many_cells_every_so_manieth_is_kept(lifted_run, monkeypatch):
+    scene = AnsweringScene.of(lerf.load(lifted_run, device="cpu"))
+    whole = QuantisedScene.of(scene)
+    monkeypatch.setattr(quantised_module, "MOST_ROWS", len(whole.rows) // 3)
+    part = QuantisedScene.of(scene)
+    assert torch.equal(part.counts, whole.counts[:: -(-len(whole.rows) // (len(whole.rows) // 3))])
+    assert len(part.rows) == int(part.counts.sum())
+
+
+@pytest.mark.parametrize("estimated", [4, 100])
+def test_of_a_larger_catalogue_a_few_scenes_are_asked_exactly(filled, monkeypatch, estimated):
+    """Chosen by estimates: of scenes that the index finds, or of all."""
+    monkeypatch.setattr(search_module, "ESTIMATED", estimated)
+    for text in PHRASES:
+        every = [scene.run for scene in searched(filled, text, exact=True).phrases[0].scenes]
+        found = searched(filled, text, top=2).phrases[0]
+        assert found.examined == 4
+        if estimated < 12 / 2:
+            assert 0 < len(found.scenes) <= 2
+            assert {scene.run for scene in found.scenes} <= set(every)
+        else:
+            assert [scene.run for scene in found.scenes] == every[:2], text
+
+
+def test_what_was_used_last_is_kept_within_the_memory():
+    entries = [Entry(f"room-{n}", n, "", {}, "", 0, 1.0, 0, 0, ()) for n in range(4)]
+    kept, read = Kept(100), []
+
+    def parts(missing):
+        for entry in missing:
+            read.append(entry.addition)
+            yield SimpleNamespace(memory_bytes=40, number=entry.addition)
+
+    assert [part.number for part in kept.of(entries[:2], parts)] == [0, 1]
+    assert [part.number for part in kept.of([entries[2], entries[0]], parts)] == [2, 0]
+    assert [part.number for part in kept.of([entries[0], entries[1]], parts)] == [0, 1]
+    assert read == [0, 1, 2, 1]
+    large = Kept(10)
+    assert [part.number for part in large.of(entries, parts)] == [0, 1, 2, 3]
+    assert [part.number for part in large.of(entries[3:], parts)] == [3]
+    assert read == [0, 1, 2, 1, 0, 1, 2, 3]
 
 
 def test_what_is_kept_answers_as_the_run_does_to_the_last_digit(lifted_run, baked_run):
@@ -153,8 +226,8 @@ def test_other_encoders_and_versions_are_refused(lifted_run, tmp_path, monkeypat
     monkeypatch.setattr(type(encoder), "fingerprint", "f" * 64)
     with pytest.raises(CatalogueError, match="The search has other weights of 'colour-words', and the catalogue"):
         Searcher(catalogue, encoder)
-    monkeypatch.setattr(catalogue_module, "FORMAT", 2)
-    with pytest.raises(CatalogueError, match=r"another version of lerf \(format 1, this one uses 2\); make it again"):
+    monkeypatch.setattr(catalogue_module, "FORMAT", 3)
+    with pytest.raises(CatalogueError, match=r"another version of lerf \(format 2, this one uses 3\); make it again"):
         Catalogue(tmp_path / "catalogue").entries()
 
 

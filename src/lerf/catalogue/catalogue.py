@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf.catalogue.entry import Entry, Findings, by_size
+from lerf.catalogue.quantised import QuantisedScene
 from lerf.catalogue.record import LAYOUT, AnsweringScene
 from lerf.catalogue.rows import basis_of, cell_rows, kept_share, thumbnails
 from lerf.catalogue.run_files import (
@@ -35,12 +36,12 @@ from lerf.errors import CatalogueError, StorageError
 from lerf.loading import load
 from lerf.locks import BusyError, locked_file
 
-FORMAT = 1
+FORMAT = 2
 """Version of the tables. A reader refuses others."""
 OTHER = "make another catalogue with 'lerf catalogue add --to', or add runs of that encoder"
 OLD = datetime.timedelta(hours=1)
 """After which cells of an addition that was not finished count as left over in an object store, which has no locks."""
-LISTED = ("name", "addition", "key", "files", "added", "rows", "kept", "content_bytes", "photos")
+LISTED = ("name", "addition", "key", "files", "added", "rows", "kept", "content_bytes", "quantised_bytes", "photos")
 Added = Literal["added", "replaced", "present"]
 
 
@@ -70,6 +71,8 @@ class Catalogue:
         self.store = Store(str(place))
         self._about: About | None = None
         self._basis: Float[Tensor, "rank width"] | None = None
+        self._listed: tuple[int, list[Entry]] | None = None
+        """The version of the table of scenes that was read last, and its entries."""
 
     @property
     def exists(self) -> bool:
@@ -165,14 +168,15 @@ class Catalogue:
         # In the order of time, so that of two additions of one run all agree which is the later.
         addition = (int(now.timestamp() * 1000) << 20) + secrets.randbits(20)
         self.store.add("cells", cells_content(addition, rows))
-        content, plain = scene.packed(), scene.cameras.scene
+        content, quantised, plain = scene.packed(), QuantisedScene.of(scene).packed(), scene.cameras.scene
         best = sorted({int(photo) for photo in rows.photos if photo >= 0})
         self.store.add(
             "scenes",
             scene_content({
                 "name": name, "addition": addition, "key": key, "files": files_text(files),
                 "added": now.isoformat(timespec="seconds"), "rows": len(rows), "kept": kept_share(scene, self.basis),
-                "content_bytes": len(content), "photos": [photo.name for photo in plain.photos], "content": content,
+                "content_bytes": len(content), "quantised_bytes": len(quantised), "content": content,
+                "quantised": quantised, "photos": [photo.name for photo in plain.photos],
                 "thumbnails": [
                     {"photo": photo, "jpeg": jpeg} for photo, jpeg in thumbnails(plain, best).items()
                 ],
@@ -211,8 +215,12 @@ class Catalogue:
             CatalogueError: there is no catalogue.
         """
         self.about  # noqa: B018  refuses where there is none
-        latest = {entry.name: entry for entry in self._read_entries(None)}
-        return [latest[name] for name in sorted(latest)]
+        self.store.refresh()
+        version = self.store.version("scenes")
+        if self._listed is None or self._listed[0] != version:
+            latest = {entry.name: entry for entry in self._read_entries(None)}
+            self._listed = version, [latest[name] for name in sorted(latest)]
+        return list(self._listed[1])
 
     def _named(self, name: str) -> list[Entry]:
         quoted = name.replace("'", "''")
@@ -237,14 +245,27 @@ class Catalogue:
 
     def scenes(self, entries: Sequence[Entry], device: str = "cpu") -> Iterator[AnsweringScene]:
         """`scene` of several runs, which are read some at a time: one by one each would wait for the disk."""
-        for part in by_size(entries, READ_BYTES):
+        for entry, content in self._contents(entries, "content", [entry.content_bytes for entry in entries]):
+            yield AnsweringScene.unpacked(content, entry.name, device)
+
+    def quantised(self, entries: Sequence[Entry]) -> Iterator[QuantisedScene]:
+        """What relevancy is estimated from, of several runs.
+
+        Raises:
+            CatalogueError: as `scene`.
+        """
+        for entry, content in self._contents(entries, "quantised", [entry.quantised_bytes for entry in entries]):
+            yield QuantisedScene.unpacked(content, entry.name)
+
+    def _contents(self, entries: Sequence[Entry], column: str, sizes: Sequence[int]) -> Iterator[tuple[Entry, bytes]]:
+        for part in by_size(entries, sizes, READ_BYTES):
             numbers = ", ".join(str(entry.addition) for entry in part)
-            rows = self.store.read("scenes", ["addition", "content"], f"addition IN ({numbers})")
-            contents = {row["addition"]: row["content"] for row in rows}
+            rows = self.store.read("scenes", ["addition", column], f"addition IN ({numbers})")
+            contents = {row["addition"]: row[column] for row in rows}
             for entry in part:
                 if entry.addition not in contents:
                     raise CatalogueError(f"{entry.name} was removed from the catalogue meanwhile; search again.")
-                yield AnsweringScene.unpacked(contents.pop(entry.addition), entry.name, device)
+                yield entry, contents.pop(entry.addition)
 
     def thumbnail(self, addition: int, photo: int) -> bytes | None:
         """The small JPEG copy of a photo; None where there is none."""
@@ -262,6 +283,7 @@ class Catalogue:
         for entry in entries:
             try:
                 self.scene(entry)
+                next(self.quantised([entry]))
             except CatalogueError as problem:
                 damaged.append(str(problem))
             count = self.store.count("cells", f"addition = {entry.addition}")

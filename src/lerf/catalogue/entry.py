@@ -25,6 +25,9 @@ class Entry:
     kept: float
     """Share of its embeddings that the catalogue's basis keeps, 0..1."""
     content_bytes: int
+    """Of what answers exactly."""
+    quantised_bytes: int
+    """Of what relevancy is estimated from."""
     photos: tuple[str, ...]
 
     @property
@@ -47,13 +50,15 @@ class Findings:
     """Additions that were cut off, whose cells were taken away."""
 
 
-def by_size(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
-    """Entries in their order, in parts whose content takes at most so many bytes, or of one."""
+def by_size(entries: Sequence[Entry], sizes: Sequence[int], most: int) -> Iterator[list[Entry]]:
+    """Entries in their order, in parts whose sizes add up to at most so many bytes, or of one."""
     part: list[Entry] = []
-    for entry in entries:
-        if part and sum(one.content_bytes for one in part) + entry.content_bytes > most:
+    taken = 0
+    for entry, size in zip(entries, sizes, strict=True):
+        if part and taken + size > most:
             yield part
-            part = []
+            part, taken = [], 0
         part.append(entry)
+        taken += size
     if part:
         yield part

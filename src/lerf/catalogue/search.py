@@ -1,4 +1,5 @@
-"""Phrases asked of all runs of a catalogue: scenes found by their cells, then answered exactly as `lerf query` does."""
+"""Phrases asked of all runs of a catalogue, in three steps: cells find scenes that may hold a phrase, their quantised
+codes estimate how relevant it is to each, and the best of these answer exactly as `lerf query` does."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from pathlib import Path
 from lerf.catalogue.candidates import candidates
 from lerf.catalogue.catalogue import Catalogue
 from lerf.catalogue.entry import Entry
+from lerf.catalogue.kept import Kept
+from lerf.catalogue.quantised import QuantisedScene
 from lerf.catalogue.record import AnsweringScene
 from lerf.catalogue.result import PhraseResult, SceneAnswer, SearchResult
 from lerf.encoders.protocols import ImageTextEncoder
@@ -16,18 +19,20 @@ from lerf.encoders.registry import load_encoder
 from lerf.errors import CatalogueError, LerfError, QueryError
 from lerf.queries.answer import AnswerSettings, answer
 from lerf.queries.phrases import Phrases, clean_phrases, embed_phrases, presence
-from lerf.queries.result import Answer
+from lerf.queries.result import Answer, QueryDefaults
 from lerf.queries.rivals import AUTO
 from lerf.queries.scales import choose_scales, relevancy_at
+from lerf.queries.surface import Surface
 from lerf.run.device import choose_device
 from lerf.steps import finish
 
 TOP = 20
-EXAMINED = 5
-"""Scenes that are examined for each one asked for, since the order of candidates is not quite that of relevancy: of 200
-scenes twice as many as asked for miss up to a quarter of the best twenty, five times as many one in a hundred."""
+ESTIMATED = 20
+"""Scenes whose relevancy is estimated, for each one asked for: the order of cells says little of that of scenes."""
+EXAMINED = 2
+"""Scenes that are examined exactly, for each one asked for: estimates are some hundredths off."""
 MEMORY = 1_000_000_000
-"""Bytes of scenes that stay open between searches."""
+"""Bytes of scenes that stay open between searches, and as many of quantised codes."""
 
 
 class Searcher:
@@ -42,7 +47,8 @@ class Searcher:
         """
         catalogue.refuse_other_encoder(encoder, "The search")
         self.catalogue, self.encoder, self.device, self.memory = catalogue, encoder, device, memory
-        self._scenes: OrderedDict[int, AnsweringScene] = OrderedDict()
+        self._scenes: Kept[AnsweringScene] = Kept(memory)
+        self._quantised: Kept[QuantisedScene] = Kept(memory)
         self._phrases: OrderedDict[tuple[object, ...], Phrases] = OrderedDict()
 
     def search(
@@ -76,24 +82,34 @@ class Searcher:
         found = []
         for text in cleaned:
             asked = _Asked(text, canonical, temperature, threshold)
-            wanted = EXAMINED * top
-            order = list(entries) if exact or len(entries) <= wanted else self._candidates(asked, entries, wanted)
-            found.append(PhraseResult(text, self._answered(asked, [entries[one] for one in order], top), len(order)))
+            examined = list(entries.values())
+            if not exact and len(examined) > EXAMINED * top:
+                if len(examined) > ESTIMATED * top:
+                    examined = self._candidates(asked, entries, ESTIMATED * top)
+                examined = self._most_relevant(asked, examined, EXAMINED * top)
+            found.append(PhraseResult(text, self._answered(asked, examined, top), len(examined)))
         return SearchResult(self.encoder.name, len(entries), tuple(found))
 
-    def _candidates(self, asked: _Asked, entries: dict[int, Entry], wanted: int) -> list[int]:
-        phrases = self._embedded(asked, None)
-        basis = self.catalogue.basis.T
-        query, canonical = (vectors.cpu() @ basis for vectors in (phrases.queries, phrases.canonical))
-        order = candidates(self.catalogue.store, query[0].numpy(), canonical.numpy(), wanted)
+    def _candidates(self, asked: _Asked, entries: dict[int, Entry], wanted: int) -> list[Entry]:
+        own = self.encoder.defaults
+        phrases = self._embedded(asked, QueryDefaults(own.canonical, own.temperature, own.threshold))
+        direction = (phrases.queries[0] - phrases.canonical.mean(0)).cpu() @ self.catalogue.basis.T
+        order = candidates(self.catalogue.store, direction.numpy(), wanted)
         # Cells of additions that are not finished, or replaced, are nobody's.
-        return [addition for addition in order if addition in entries][:wanted]
+        return [entries[addition] for addition in order if addition in entries][:wanted]
+
+    def _most_relevant(self, asked: _Asked, entries: Sequence[Entry], wanted: int) -> list[Entry]:
+        """Those to which the phrase seems most relevant, in that order."""
+        scenes = self._quantised.of(entries, self.catalogue.quantised)
+        estimates = [scene.presence(self._embedded(asked, scene.defaults)) for scene in scenes]
+        order = sorted(zip(estimates, entries, strict=True), key=lambda one: (-one[0], one[1].name))
+        return [entry for _, entry in order[:wanted]]
 
     def _answered(self, asked: _Asked, entries: Sequence[Entry], top: int) -> tuple[SceneAnswer, ...]:
         """Answers of the scenes that hold a phrase, the most relevant `top`."""
         present = []
         for entry, scene in zip(entries, self._opened(entries), strict=True):
-            phrases = self._embedded(asked, scene)
+            phrases = self._embedded(asked, scene.defaults, scene.surface)
             limit = scene.defaults.threshold if asked.threshold is None else asked.threshold
             scale, relevancy = exact_presence(scene, phrases)
             if relevancy >= limit:
@@ -113,27 +129,16 @@ class Searcher:
         return next(self._opened([entry]))
 
     def _opened(self, entries: Sequence[Entry]) -> Iterator[AnsweringScene]:
-        held = {one.addition: self._scenes[one.addition] for one in entries if one.addition in self._scenes}
-        missing = self.catalogue.scenes([one for one in entries if one.addition not in held], self.device)
-        for entry in entries:
-            # Held by itself: it may have been closed for another one meanwhile.
-            scene = held.pop(entry.addition, None) or next(missing)
-            self._scenes[entry.addition] = scene
-            self._scenes.move_to_end(entry.addition)
-            while len(self._scenes) > 1 and sum(one.memory_bytes for one in self._scenes.values()) > self.memory:
-                self._scenes.popitem(last=False)
-            yield scene
+        return self._scenes.of(entries, lambda missing: self.catalogue.scenes(missing, self.device))
 
-    def _embedded(self, asked: _Asked, scene: AnsweringScene | None) -> Phrases:
-        """A phrase against the canonical ones of a scene, or of its encoder where there is no scene."""
-        defaults = self.encoder.defaults if scene is None else scene.defaults
+    def _embedded(self, asked: _Asked, defaults: QueryDefaults, surface: Surface | None = None) -> Phrases:
+        """A phrase against the canonical ones of a run, and where its surface is given what else is seen there."""
         canonical = tuple(defaults.canonical if asked.canonical is None else asked.canonical)
         factor = defaults.temperature if asked.temperature is None else asked.temperature
-        if scene is None:
-            canonical = tuple(text for text in canonical if text != AUTO) or self.encoder.defaults.canonical
-        elif AUTO in canonical:
-            search = scene.surface.scale_search
+        if surface is not None and AUTO in canonical:
+            search = surface.scale_search
             return embed_phrases(self.encoder, asked.text, canonical, factor, self.device, scene=lambda: search)
+        canonical = tuple(text for text in canonical if text != AUTO) or self.encoder.defaults.canonical
         key = (asked.text, canonical, factor)
         if key not in self._phrases:
             self._phrases[key] = embed_phrases(self.encoder, asked.text, canonical, factor, self.device)

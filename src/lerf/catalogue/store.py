@@ -151,16 +151,20 @@ class Store:
         for table in self._tables.values():
             table.checkout_latest()
 
+    def version(self, name: str) -> int:
+        """Of a table, which every change makes another."""
+        return int(self.table(name).version)
+
     def count(self, name: str, where: str | None = None) -> int:
         """Rows of a table."""
         return int(self.table(name).count_rows(where))
 
     def nearest(self, vector: Any, count: int, probes: int, exact: bool) -> Any:
-        """The rows of `cells` with the largest dot products with a vector, `addition` and `vector` of each."""
+        """The rows of `cells` with the largest dot products with a vector, `addition` and `_distance` of each."""
         query = self.table("cells").search(vector).distance_type("dot").limit(count)
         query = query.bypass_vector_index() if exact else query.nprobes(probes)
         try:
-            return query.select(["addition", "vector", "_distance"]).to_arrow()
+            return query.select(["addition", "_distance"]).to_arrow()
         except (OSError, ValueError, RuntimeError) as problem:
             raise self.failed(problem) from None
 
@@ -281,4 +285,5 @@ def _scenes_schema() -> Any:
         ("name", pa.string()), ("addition", pa.int64()), ("key", pa.string()), ("files", pa.string()),
         ("added", pa.string()), ("rows", pa.int64()), ("kept", pa.float32()), ("content_bytes", pa.int64()),
         ("photos", pa.list_(pa.string())), ("thumbnails", pa.list_(thumbnail)), ("content", pa.large_binary()),
+        ("quantised", pa.large_binary()), ("quantised_bytes", pa.int64()),
     ])  # fmt: skip
