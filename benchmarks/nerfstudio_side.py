@@ -1,10 +1,12 @@
 """The same capture trained by `lerf train` and by `ns-train lerf-cpu`, with the same steps, rays and schedules.
 
     PYTHONPATH=.nerfstudio python benchmarks/nerfstudio_side.py OUT [--capture DIR] [--steps 3000] [--language 1500]
-        [--rays 4096] [--cost] [--json]
+        [--rays 4096] [--seeds 0 1 2] [--cost] [--json]
 
 Both runs are scored by `lerf eval`, the second after `lerf import`; what is there in OUT is kept. `lerf train` trains
-the radiance, then language on it; the plug-in trains language in the last steps of the radiance. `--cost` adds the
+the radiance, then language on it; the plug-in trains language in the last steps of the radiance. With `--seeds` both
+also train language alone on the radiance of that `lerf train`, once a seed: a seed moves the scores, and colour is no
+part of it there. `--cost` adds the
 memory and time of a step, in one process, of the plug-in with and without language and of nerfacto (its torch
 implementation), with as many rays.
 """
@@ -46,16 +48,22 @@ def declare_torchvision() -> None:
     declare_when_imported()
 
 
-def ours(capture: Path, out: Path, steps: int, language: int, rays: int) -> dict[str, Any]:
-    """Scores of `lerf train`."""
+def ours(
+    capture: Path, out: Path, steps: int, language: int, rays: int, seed: int = 0, radiance: Path | None = None
+) -> dict[str, Any]:
+    """Scores of `lerf train`; with a run as the radiance of language alone."""
     sizes = {
         "radiance_training.steps": steps, "radiance_training.rays": rays, "language_training.steps": language,
         "language_training.rays": rays, "language_training.decay_steps": language,
     }  # fmt: skip
+    if radiance is not None:
+        sizes = {name: value for name, value in sizes.items() if not name.startswith("radiance")}
+        sizes["radiance_run"] = radiance
     start = time.process_time()
     model = lerf.train(
-        capture, out, preset="lerf-cpu", encoder="mini", dense="mini-map", device="cpu", offline=True, **sizes
-    )
+        capture, out, preset="lerf-cpu", encoder="mini", dense="mini-map", device="cpu", offline=True, seed=seed,
+        **sizes,
+    )  # fmt: skip
     return {**scores(model), "cpu_seconds": time.process_time() - start}
 
 
@@ -73,8 +81,10 @@ def plug_in_options(capture: Path, out: Path, steps: int, language: int, rays: i
     return ["lerf-cpu", *(str(part) for pair in given.items() for part in pair), "nerfstudio-data"]
 
 
-def plug_in(capture: Path, out: Path, steps: int, language: int, rays: int) -> dict[str, Any]:
-    """Scores of `ns-train lerf-cpu` after `lerf import`."""
+def plug_in(
+    capture: Path, out: Path, steps: int, language: int, rays: int, seed: int = 0, radiance: Path | None = None
+) -> dict[str, Any]:
+    """Scores of `ns-train lerf-cpu` after `lerf import`; with a run as the radiance of language alone."""
     run = out / "side" / "lerf-cpu" / "now"
     start = os.times()
     if not list(run.glob("nerfstudio_models/*.ckpt")):
@@ -82,7 +92,9 @@ def plug_in(capture: Path, out: Path, steps: int, language: int, rays: int) -> d
         code += "from nerfstudio.scripts.train import entrypoint; entrypoint()"
         folders = [str(Path(__file__).parent), *filter(None, sys.path)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "OMP_WAIT_POLICY": "PASSIVE"}
-        options = plug_in_options(capture, out, steps, language, rays)
+        options = plug_in_options(capture, out, steps if radiance is None else language, language, rays)
+        options[1:1] = ["--machine.seed", str(seed)]
+        options[1:1] = [] if radiance is None else ["--pipeline.model.radiance", str(radiance)]
         subprocess.run([sys.executable, "-W", "ignore", "-c", code, *options], env=environment, check=True)
     spent = os.times()
     seconds = spent.children_user + spent.children_system - start.children_user - start.children_system
@@ -175,15 +187,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--language", type=int, default=1500)
     parser.add_argument("--rays", type=int, default=4096)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[])
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     capture, sizes = given.capture or demo_capture(), (given.steps, given.language, given.rays)
     found: dict[str, Any] = {}
-    for name, work in (("lerf train", ours), ("ns-train lerf-cpu", plug_in)):
-        path = given.out / f"{name.replace(' ', '_')}.json"
+    rows = [("lerf train", ours, 0, None), ("ns-train lerf-cpu", plug_in, 0, None)]
+    lent = given.out / "lerf_train"
+    for seed in given.seeds:
+        rows.append((f"lerf train, language, seed {seed}", ours, seed, lent))
+        rows.append((f"ns-train, language, seed {seed}", plug_in, seed, lent))
+    for name, work, seed, radiance in rows:
+        folder = given.out / name.replace(",", "").replace(" ", "_")
+        path = folder.with_name(folder.name + ".json")
         if not path.is_file():
-            write_json(path, work(capture, given.out / name.replace(" ", "_"), *sizes))
+            write_json(path, work(capture, folder, *sizes, seed, radiance))
         found[name] = json.loads(path.read_text())
     if given.cost:
         found |= cost(capture, given.out, given.rays)
@@ -191,7 +210,7 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     for name, row in found.items():
-        print(f"{name:25}" + "  ".join(f"{key} {value:.3f}" for key, value in row.items()))
+        print(f"{name:32}" + "  ".join(f"{key} {value:.3f}" for key, value in row.items()))
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ from lerf.run.device import choose_device
 from lerf.steps import finish
 
 TOP = 20
-ESTIMATED = 20
+ESTIMATED = 10
 """Scenes whose relevancy is estimated, for each one asked for: the order of cells says little of that of scenes."""
-EXAMINED = 2
-"""Scenes that are examined exactly, for each one asked for: estimates are some hundredths off."""
+BEYOND = 10
+"""Scenes that are examined exactly beyond those asked for: estimates are some hundredths off."""
 MEMORY = 1_000_000_000
 """Bytes of scenes that stay open between searches, and as many of quantised codes."""
 
@@ -83,10 +83,10 @@ class Searcher:
         for text in cleaned:
             asked = _Asked(text, canonical, temperature, threshold)
             examined = list(entries.values())
-            if not exact and len(examined) > EXAMINED * top:
-                if len(examined) > ESTIMATED * top:
-                    examined = self._candidates(asked, entries, ESTIMATED * top)
-                examined = self._most_relevant(asked, examined, EXAMINED * top)
+            if not exact and len(examined) > top + BEYOND:
+                if len(examined) > ESTIMATED * top + BEYOND:
+                    examined = self._candidates(asked, entries, ESTIMATED * top + BEYOND)
+                examined = self._most_relevant(asked, examined, top + BEYOND)
             found.append(PhraseResult(text, self._answered(asked, examined, top), len(examined)))
         return SearchResult(self.encoder.name, len(entries), tuple(found))
 
