@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import ns_commands
@@ -38,22 +39,27 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "encoder"),
+    ("method", "encoder", "watched"),
     [
-        ("lerf-lite", "openclip"),
-        pytest.param("lerf", "openclip", marks=WIDER),
-        pytest.param("lerf-big", "openclip-l", marks=WIDER),
+        ("lerf-lite", "openclip", "viewer+tensorboard"),
+        pytest.param("lerf", "openclip", "tensorboard", marks=WIDER),
+        pytest.param("lerf-big", "openclip-l", "tensorboard", marks=WIDER),
     ],
 )
-def test_fifty_steps(method, encoder, capture, weights, tmp_path, monkeypatch):
+def test_fifty_steps(method, encoder, watched, capture, weights, tmp_path, monkeypatch):
     monkeypatch.delenv("LERF_POSITIVES", raising=False)
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
     ns_commands.run(
         "ns-train", method, "--data", capture, "--output-dir", tmp_path / "outputs", "--experiment-name", "small",
-        "--timestamp", "now", "--vis", "tensorboard", "--machine.device-type", "cpu", "--max-num-iterations", STEPS,
+        "--timestamp", "now", "--vis", watched, "--viewer.websocket-port", port,
+        "--viewer.quit-on-train-completion", True, "--machine.device-type", "cpu", "--max-num-iterations", STEPS,
         "--pipeline.model.language-start", START, "--pipeline.datamanager.train-num-rays-per-batch", RAYS,
         "--prompt", "a red mug;the fox", "nerfstudio-data",
     )  # fmt: skip
     folder = tmp_path / "outputs" / "small" / method / "now"
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     facts = read_plug_in_facts(folder)
     assert (facts.encoder, facts.dense, facts.features) == (encoder, "dino", "tiles")
     assert read_nerfstudio_run(folder).model["preset"] == method
