@@ -9,6 +9,7 @@ from sources import CELL, index_of, one_a_cell, unit
 
 from lerf.geometry.contraction import contract
 from lerf.geometry.traced_rays import TracedRays
+from lerf.language import cell_language
 from lerf.language.cell_language import REACH, CellLanguage, CellLookup
 from lerf.language.cells import CellIndex
 from lerf.queries.phrases import Phrases
@@ -134,3 +135,19 @@ def test_cells_are_compared_with_texts_once_for_all_parts_of_a_surface(monkeypat
         fresh = relevancy_at(CellLanguage(index, 1), latent, phrases, float(index.scales[level]))
         torch.testing.assert_close(found, fresh)
     assert len(projected) == 4
+
+
+@pytest.mark.parametrize(("kept", "times"), [(10**6, 3), (0, 5)])
+def test_a_phrase_is_read_at_its_scale_from_what_was_tried_to_choose_it(monkeypatch, kept, times) -> None:
+    index, _ = scattered(scales=3)
+    language, latent = CellLanguage(index, 1), CellLanguage(index, 1).encode_cells()
+    monkeypatch.setattr(cell_language, "KEPT_PRODUCTS", kept)
+    projected = []
+    project = language.project
+    monkeypatch.setattr(language, "project", lambda texts: projected.append(0) or project(texts))
+    phrase = Phrases(("a",), unit(1, 6, seed=3), unit(2, 6, seed=9), 5.0)
+    assert phrase.chosen([0]) is phrase
+    for scale in [*index.scales.tolist(), *index.scales[:2].tolist()]:
+        found = relevancy_at(language, latent, phrase.chosen([0]), scale)
+        assert torch.equal(found, relevancy_at(CellLanguage(index, 1), latent, phrase, scale))
+    assert len(projected) == times

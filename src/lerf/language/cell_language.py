@@ -22,6 +22,8 @@ REACH = 2
 """How many cells beyond the occupied ones still answer: a surface wanders between cells, and views look between the
 rays that found them."""
 RAYS_AT_ONCE = 16384
+KEPT_PRODUCTS = 8_000_000
+"""Products of cells with the texts asked last that are kept, at one scale after another."""
 
 
 class CellLookup:
@@ -65,8 +67,9 @@ class CellLanguage:
         self.picture_samples: tuple[int, int | None] = (samples, None)
         self._whole: Tensor | None = None
         """Cells of the last latent that was found to be every cell once, in order, with light."""
-        self._last: tuple[Tensor, float, Tensor] | None = None
-        """Texts, scale, and the `_products` of these, which every part of a surface or picture asks for again."""
+        self._last: tuple[Tensor, dict[float, Tensor]] | None = None
+        """Texts, and their `_products` by scale: the choice of a scale and every part of a surface or picture ask for
+        the same."""
 
     @cached_property
     def _lookup(self) -> CellLookup:
@@ -133,9 +136,18 @@ class CellLanguage:
 
     def _products(self, texts: Float[Tensor, "texts width"], scale: float) -> Float[Tensor, "texts cells"]:
         """Dot products of the codes of all cells at a scale with texts."""
-        if self._last is None or self._last[0] is not texts or self._last[1] != scale:
-            self._last = texts, scale, kernels.few_products(self._codes_at(scale), self.project(texts))
-        return self._last[2]
+        last = self._last
+        if last is None or last[0] is not texts:
+            # Taken as one: another thread may ask other texts meanwhile.
+            self._last = last = texts, {}
+        known = last[1]
+        if scale not in known:
+            products = kernels.few_products(self._codes_at(scale), self.project(texts))
+            if (len(known) + 1) * products.numel() > KEPT_PRODUCTS:
+                known.clear()
+            known[scale] = products
+            return products
+        return known[scale]
 
     def scale_latent(self, latent: Latent) -> Latent:
         """See `LanguageSource.scale_latent`: the cells, which lie evenly over the surface and are read at once."""

@@ -57,7 +57,10 @@ class Phrases:
         return odds if self.rivals is None else self.rivals.limit(odds, cosines, self.temperature)
 
     def chosen(self, rows: Sequence[int]) -> Phrases:
-        """Some of the phrases, in the order of `rows`, against the same canonical ones."""
+        """Some of the phrases, in the order of `rows`, against the same canonical ones; these themselves where all are
+        asked for, so that what is known of `vectors` is found again."""
+        if list(rows) == list(range(len(self))):
+            return self
         texts = tuple(self.texts[row] for row in rows)
         known = tuple(self.known[row] for row in rows) if self.known else ()
         rivals = None if self.rivals is None else self.rivals.chosen(rows)
