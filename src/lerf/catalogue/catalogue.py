@@ -6,9 +6,10 @@ import contextlib
 import datetime
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -45,8 +46,10 @@ LISTED = ("name", "addition", "key", "files", "added", "rows", "kept", "content_
 Added = Literal["added", "replaced", "present"]
 
 
-READ_BYTES = 64_000_000
+READ_BYTES = 32_000_000
 """Of runs that are read at once."""
+
+T = TypeVar("T")
 
 
 class About(msgspec.Struct, frozen=True):
@@ -245,8 +248,10 @@ class Catalogue:
 
     def scenes(self, entries: Sequence[Entry], device: str = "cpu") -> Iterator[AnsweringScene]:
         """`scene` of several runs, which are read some at a time: one by one each would wait for the disk."""
-        for entry, content in self._contents(entries, "content", [entry.content_bytes for entry in entries]):
-            yield AnsweringScene.unpacked(content, entry.name, device)
+        sizes = [entry.content_bytes for entry in entries]
+        return self._read(
+            entries, "content", sizes, lambda entry, content: AnsweringScene.unpacked(content, entry.name, device)
+        )
 
     def quantised(self, entries: Sequence[Entry]) -> Iterator[QuantisedScene]:
         """What relevancy is estimated from, of several runs.
@@ -254,18 +259,33 @@ class Catalogue:
         Raises:
             CatalogueError: as `scene`.
         """
-        for entry, content in self._contents(entries, "quantised", [entry.quantised_bytes for entry in entries]):
-            yield QuantisedScene.unpacked(content, entry.name)
+        sizes = [entry.quantised_bytes for entry in entries]
+        return self._read(
+            entries, "quantised", sizes, lambda entry, content: QuantisedScene.unpacked(content, entry.name)
+        )
 
-    def _contents(self, entries: Sequence[Entry], column: str, sizes: Sequence[int]) -> Iterator[tuple[Entry, bytes]]:
-        for part in by_size(entries, sizes, READ_BYTES):
-            numbers = ", ".join(str(entry.addition) for entry in part)
-            rows = self.store.read("scenes", ["addition", column], f"addition IN ({numbers})")
-            contents = {row["addition"]: row[column] for row in rows}
-            for entry in part:
-                if entry.addition not in contents:
-                    raise CatalogueError(f"{entry.name} was removed from the catalogue meanwhile; search again.")
-                yield entry, contents.pop(entry.addition)
+    def _read(
+        self, entries: Sequence[Entry], column: str, sizes: Sequence[int], unpack: Callable[[Entry, bytes], T]
+    ) -> Iterator[T]:
+        parts = list(by_size(entries, sizes, READ_BYTES))
+        # The next part is read while one is unpacked.
+        with ThreadPoolExecutor(1) as ahead:
+            reading = ahead.submit(self._contents, parts[0], column) if parts else None
+            for number, part in enumerate(parts):
+                assert reading is not None
+                contents = reading.result()
+                if number + 1 < len(parts):
+                    reading = ahead.submit(self._contents, parts[number + 1], column)
+                for entry in part:
+                    if entry.addition not in contents:
+                        raise CatalogueError(f"{entry.name} was removed from the catalogue meanwhile; search again.")
+                    yield unpack(entry, contents.pop(entry.addition))
+
+    def _contents(self, entries: Sequence[Entry], column: str) -> dict[int, bytes]:
+        """Of several runs what is in a column, by addition."""
+        numbers = ", ".join(str(entry.addition) for entry in entries)
+        rows = self.store.read("scenes", ["addition", column], f"addition IN ({numbers})")
+        return {row["addition"]: row[column] for row in rows}
 
     def thumbnail(self, addition: int, photo: int) -> bytes | None:
         """The small JPEG copy of a photo; None where there is none."""
