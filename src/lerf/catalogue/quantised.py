@@ -1,7 +1,7 @@
 """The embeddings of a scene's cells in bytes, from which a search estimates how relevant a phrase is to the scene.
 
-An exact answer needs all that `record.py` keeps, tens of megabytes a scene; this is a fiftieth of it, so that hundreds
-of scenes can be compared for one phrase.
+An exact answer needs all that `record.py` keeps, tens of megabytes a scene; this is a tenth of it, so that hundreds of
+scenes can be compared for one phrase.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class QuantisedScene:
     @cached_property
     def memory_bytes(self) -> int:
         """Memory held, about."""
-        return self.rows.numel() + 4 * len(self.rows) * (1 + self.scales) + self.basis.numel() * 4
+        cells = len(self.first)
+        return self.rows.numel() + 4 * (len(self.rows) + self.basis.numel()) + cells * (16 + 4 * self.scales)
 
     @cached_property
     def _row_at(self) -> Int[Tensor, "scales cells"]:
