@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from lerf.apps.main import main
 from lerf.catalogue import catalogue as catalogue_module
 from lerf.catalogue import quantised as quantised_module
 from lerf.catalogue import search as search_module
+from lerf.catalogue.ahead import read_ahead
 from lerf.catalogue.candidates import candidates, ranked
 from lerf.catalogue.catalogue import Catalogue
 from lerf.catalogue.entry import Entry
@@ -163,6 +165,26 @@ def test_of_a_larger_catalogue_a_few_scenes_are_asked_exactly(filled, monkeypatc
         else:
             assert runs == every[:2], text
     assert told
+
+
+def test_a_part_is_read_while_the_one_before_is_used():
+    began = [threading.Event() for _ in range(3)]
+
+    def read(number):
+        began[number].set()
+        return number * 10
+
+    reading = read_ahead([0, 1, 2], read)
+    assert next(reading) == (0, 0)
+    assert began[1].wait(30), "before it is asked for"
+    assert list(reading) == [(1, 10), (2, 20)]
+    assert list(read_ahead([], read)) == []
+
+    def broken(number):
+        raise CatalogueError(f"part {number}")
+
+    with pytest.raises(CatalogueError, match="part 0"):
+        next(read_ahead([0, 1], broken))
 
 
 def test_what_was_used_last_is_kept_within_the_memory():

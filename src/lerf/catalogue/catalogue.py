@@ -7,7 +7,6 @@ import datetime
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.catalogue.ahead import read_ahead
 from lerf.catalogue.entry import Entry, Findings, by_size
 from lerf.catalogue.quantised import QuantisedScene
 from lerf.catalogue.record import LAYOUT, AnsweringScene
@@ -267,25 +267,16 @@ class Catalogue:
     def _read(
         self, entries: Sequence[Entry], column: str, sizes: Sequence[int], unpack: Callable[[Entry, bytes], T]
     ) -> Iterator[T]:
-        parts = list(by_size(entries, sizes, READ_BYTES))
-        # The next part is read while one is unpacked.
-        with ThreadPoolExecutor(1) as ahead:
-            reading = ahead.submit(self._contents, parts[0], column) if parts else None
-            for number, part in enumerate(parts):
-                assert reading is not None
-                contents = reading.result()
-                if number + 1 < len(parts):
-                    reading = ahead.submit(self._contents, parts[number + 1], column)
-                for entry in part:
-                    if entry.addition not in contents:
-                        raise CatalogueError(f"{entry.name} was removed from the catalogue meanwhile; search again.")
-                    yield unpack(entry, contents.pop(entry.addition))
+        def read(part: list[Entry]) -> dict[int, bytes]:
+            numbers = ", ".join(str(entry.addition) for entry in part)
+            rows = self.store.read("scenes", ["addition", column], f"addition IN ({numbers})")
+            return {row["addition"]: row[column] for row in rows}
 
-    def _contents(self, entries: Sequence[Entry], column: str) -> dict[int, bytes]:
-        """Of several runs what is in a column, by addition."""
-        numbers = ", ".join(str(entry.addition) for entry in entries)
-        rows = self.store.read("scenes", ["addition", column], f"addition IN ({numbers})")
-        return {row["addition"]: row[column] for row in rows}
+        for part, contents in read_ahead(list(by_size(entries, sizes, READ_BYTES)), read):
+            for entry in part:
+                if entry.addition not in contents:
+                    raise CatalogueError(f"{entry.name} was removed from the catalogue meanwhile; search again.")
+                yield unpack(entry, contents.pop(entry.addition))
 
     def thumbnail(self, addition: int, photo: int) -> bytes | None:
         """The small JPEG copy of a photo; None where there is none."""
