@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -16,10 +15,10 @@ import torch
 from jaxtyping import Float, Int, Int8
 from torch import Tensor
 
-from lerf.catalogue.record import AGAIN, AnsweringScene
+from lerf.catalogue.record import AGAIN, AnsweringScene, opened_content
 from lerf.catalogue.rows import supervised
 from lerf.documents import converted
-from lerf.errors import CatalogueError, LerfError
+from lerf.errors import CatalogueError
 from lerf.queries.phrases import PEAK_POINTS, Phrases, peak, smallest_as_good
 from lerf.queries.result import QueryDefaults
 from lerf.tensor_files import TensorFile, tensor_parts
@@ -124,19 +123,12 @@ class QuantisedScene:
         Raises:
             CatalogueError: it is damaged, or of another version.
         """
-        where = f"What the catalogue holds of {name}"
-        try:
-            return _unpacked(content, where)
-        except CatalogueError:
-            raise
-        except (LerfError, LookupError, TypeError, ValueError, RuntimeError) as problem:
-            raise CatalogueError(f"{where} is damaged ({problem}); {AGAIN}.") from None
+        with opened_content(content, name, LAYOUT) as (file, where):
+            scene = _unpacked(file, where)
+        return scene
 
 
-def _unpacked(content: bytes, where: str) -> QuantisedScene:
-    file = TensorFile(Path(where), error=CatalogueError, remedy=AGAIN, content=content)
-    if file.version != str(LAYOUT):
-        raise CatalogueError(f"{where} is of another version of lerf; {AGAIN}.")
+def _unpacked(file: TensorFile, where: str) -> QuantisedScene:
     about = converted(file.facts, _About, where, error=CatalogueError, remedy=AGAIN)
     tensors = file.tensors()
     rows, factors, basis = tensors["rows"], tensors["factors"], tensors["basis"]

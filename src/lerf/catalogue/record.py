@@ -6,6 +6,8 @@ read there, their graph, the depth maps that say which photo shows a point, the 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,19 +110,31 @@ class AnsweringScene:
         Raises:
             CatalogueError: it is damaged, or of another version.
         """
-        where = f"What the catalogue holds of {name}"
-        try:
-            return _unpacked(content, where, device)
-        except CatalogueError:
-            raise
-        except (LerfError, LookupError, TypeError, ValueError, RuntimeError) as problem:
-            raise CatalogueError(f"{where} is damaged ({problem}); {AGAIN}.") from None
+        with opened_content(content, name, LAYOUT) as (file, where):
+            scene = _unpacked(file, where, device)
+        return scene
 
 
-def _unpacked(content: bytes, where: str, device: str) -> AnsweringScene:
-    file = TensorFile(Path(where), error=CatalogueError, remedy=AGAIN, content=content)
-    if file.version != str(LAYOUT):
-        raise CatalogueError(f"{where} is of another version of lerf; {AGAIN}.")
+@contextlib.contextmanager
+def opened_content(content: bytes, name: str, layout: int) -> Iterator[tuple[TensorFile, str]]:
+    """What a catalogue holds of a run, and what that is called, to make something of it.
+
+    Raises:
+        CatalogueError: it is of another version, or nothing can be made of it.
+    """
+    where = f"What the catalogue holds of {name}"
+    try:
+        file = TensorFile(Path(where), error=CatalogueError, remedy=AGAIN, content=content)
+        if file.version != str(layout):
+            raise CatalogueError(f"{where} is of another version of lerf; {AGAIN}.")
+        yield file, where
+    except CatalogueError:
+        raise
+    except (LerfError, LookupError, TypeError, ValueError, RuntimeError) as problem:
+        raise CatalogueError(f"{where} is damaged ({problem}); {AGAIN}.") from None
+
+
+def _unpacked(file: TensorFile, where: str, device: str) -> AnsweringScene:
     about = converted(file.facts, _About, where, error=CatalogueError, remedy=AGAIN)
     tensors = {name: tensor.to(device) for name, tensor in file.tensors(may_be_nan="depth.").items()}
 
