@@ -42,7 +42,8 @@ test-nerfstudio: $(READY)
 test-gpu: $(READY)
 	test -d .triton/triton || $(PYTHON) -m pip install --quiet --no-deps --target .triton -c constraints.txt triton
 	PYTHONPATH=.triton TRITON_INTERPRET=1 LERF_TEST_TRITON=required $(PYTHON) -m pytest \
-		tests/gpu/test_triton_kernels.py tests/gpu/test_triton_compiled.py tests/gpu/test_launches.py $(ARGS)
+		tests/gpu/test_triton_kernels.py tests/gpu/test_triton_splats.py tests/gpu/test_triton_compiled.py \
+		tests/gpu/test_launches.py $(ARGS)
 
 # What we write of splats against PlayCanvas's converter, which npm fetches; needs node.
 test-splat-transform: $(READY)

@@ -29,6 +29,7 @@ from lerf import kernels
 from lerf.apps.main import main as main_command
 from lerf.geometry.rays import RayBundle
 from lerf.geometry.traced_rays import TracedRays
+from lerf.kernels.types import FlatSplats
 from lerf.language.field import LanguageField
 from lerf.pyramids.lookup import PyramidTable
 from lerf.queries.scales import relevancy_at
@@ -37,6 +38,7 @@ from lerf.run.settings import PRESETS, Preset
 from lerf.training.language import LanguageTrainer
 from lerf.training.radiance import RadianceTrainer, RayBatch
 from lerf.training.ray_pool import RayPool
+from speed.splats import ball, view_of
 
 PHOTOS, WIDTHS = 40, {"lerf-lite": 512, "lerf": 512, "lerf-big": 768}
 DENSE_WIDTH = 384
@@ -48,6 +50,9 @@ AIMS = {
 """Milliseconds, at 4,096 rays of the preset `lerf`."""
 MEMORY_AIMS = {"lerf-lite": 2.0, "lerf": 4.0, "lerf-big": 6.0}
 """Gigabytes."""
+WITHIN = {"proposal_edges": 2e-4, "draw_splats": 1e-4}
+"""How far a kernel may be off its definition where that is more than 2e-5 of the largest number. Quantiles far away are
+half over what is left of a spacing; gradients of Gaussians are sums over a picture."""
 Rows = list[dict[str, object]]
 
 
@@ -102,8 +107,27 @@ class Bench:
 def kernels_right(bench: Bench) -> None:
     """Every kernel of the device against its definition, forward and backward."""
     for name, off in differences(bench.device).items():
-        # Quantiles far away: half over what is left of a spacing.
-        bench.row(f"{name}, off by", off, "", good=off < (2e-4 if name == "proposal_edges" else 2e-5))
+        bench.row(f"{name}, off by", off, "", good=off < WITHIN.get(name, 2e-5))
+
+
+def splats(bench: Bench) -> None:
+    """A frame of Gaussians, as `benchmarks/run.py --only splats` draws it on a CPU, and a gradient step."""
+    count, (width, height) = (500, (64, 48)) if bench.tiny else (200_000, (640, 480))
+    gaussians, view = ball(count, str(bench.device)), view_of(width, height, str(bench.device))
+    window = (0.0, 0.0, float(width), float(height))
+
+    def frame() -> None:
+        flat, _ = gaussians.flattened(view, window)
+        kernels.draw_splats(flat, width, height)
+
+    def step() -> None:
+        flat, _ = gaussians.flattened(view, window)
+        leaves = FlatSplats(*(each.detach().requires_grad_() for each in flat))
+        kernels.draw_splats(leaves, width, height).colour.sum().backward()
+
+    work = f"{count} Gaussians, {width}x{height}"
+    bench.row(f"{work}: a frame", bench.milliseconds(frame, 50), "ms")
+    bench.row(f"{work}: a frame and its gradients", bench.milliseconds(step, 50), "ms")
 
 
 def radiance_trainer(bench: Bench, preset: Preset) -> tuple[RadianceTrainer, Callable[[], object]]:
@@ -284,7 +308,7 @@ def _section(name: str) -> Iterator[None]:
 
 
 SECTIONS: dict[str, Callable[[Bench], None]] = {
-    "kernels": kernels_right, "steps": steps, "memory": memory, "tiles": tiles, "whole": whole,
+    "kernels": kernels_right, "splats": splats, "steps": steps, "memory": memory, "tiles": tiles, "whole": whole,
 }  # fmt: skip
 
 

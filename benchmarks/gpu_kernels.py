@@ -9,9 +9,9 @@ from torch import Tensor
 
 from lerf import kernels
 from lerf.kernels.layout import GridLayout
-from lerf.kernels.types import AdamStep, ProposalSettings
+from lerf.kernels.types import AdamStep, FlatSplats, ProposalSettings
 
-LEARNT = {"hash_encode", "encode_composite", "render_weights", "composite"}
+LEARNT = {"hash_encode", "encode_composite", "render_weights", "composite", "draw_splats"}
 """Operations with gradients."""
 
 
@@ -33,6 +33,10 @@ def differences(device: torch.device) -> dict[str, float]:
     numbers = AdamStep(1e-2, 0.9, 0.99, 1e-15, 10.0, 100.0)
     touched = torch.where(random(len(table), 1) > 0.5, random(len(table), 8) - 0.5, 0.0)
 
+    # Wide enough that none ends, by its least opacity, inside the picture, where rounding would decide.
+    flat = (60 * random(300, 2), 0.01 + 0.01 * random(300, 3), 0.05 + 0.2 * random(300), random(300, 3))
+    places = random(500, 2)
+
     def adam(given: Tensor) -> Tensor:
         moved = given.detach().clone()
         kernels.sparse_adam(moved, touched.clone(), torch.zeros_like(moved), torch.zeros_like(moved), numbers)
@@ -49,6 +53,9 @@ def differences(device: torch.device) -> dict[str, float]:
         "direction_harmonics": (kernels.direction_harmonics, (directions,)),
         "heaviest": (lambda w: kernels.heaviest(w, 5)[0], (weights,)),
         "sparse_adam": (adam, (table,)),
+        "draw_splats": (_drawn, flat),
+        "trace_splats": (lambda *each: kernels.trace_splats(FlatSplats(*each), 60 * places, 8).weights, flat),
+        "gather_splats": (lambda *each: kernels.gather_splats(FlatSplats(*each), 60, 40), flat),
     }
     found = {}
     for name, (work, inputs) in cases.items():
@@ -58,6 +65,12 @@ def differences(device: torch.device) -> dict[str, float]:
             for theirs, ours in zip(*both, strict=True)
         )
     return found
+
+
+def _drawn(*parts: Tensor) -> Tensor:
+    """Colour and transmittance of a picture, [height, width, 4]."""
+    picture = kernels.draw_splats(FlatSplats(*parts), 60, 40)
+    return torch.cat([picture.colour, picture.transmittance[..., None]], -1)
 
 
 def _outcome(work: Callable[..., Tensor], inputs: tuple[Tensor, ...], backend: str, learnt: bool) -> list[Tensor]:

@@ -29,7 +29,7 @@ OPERATIONS = 30
 def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     """A whole frame: projection, harmonics, sorting and compositing."""
     width, height = sizes.splat_picture
-    gaussians, view = _ball(sizes.splats), _view(width, height)
+    gaussians, view = ball(sizes.splats), view_of(width, height)
     window = (0.0, 0.0, float(width), float(height))
     work = f"{sizes.splats} Gaussians at {width}x{height}"
 
@@ -58,21 +58,24 @@ def rows(sizes: Sizes, rates: Rates) -> Iterator[Row]:
     yield row("floor", "draw a frame", work, [value / floor for value in seconds], "x floor")
 
 
-def _ball(count: int) -> Gaussians:
+def ball(count: int, device: str = "cpu") -> Gaussians:
+    """Gaussians by chance in a ball of radius 1."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator)
 
     means = F.normalize(normal(count, 3), dim=-1) * torch.rand(count, 1, generator=generator) ** (1 / 3)
-    return Gaussians(
+    parts = (
         means, F.normalize(normal(count, 4), dim=-1), SIGMA * torch.exp(0.5 * normal(count, 3)),
         torch.rand(count, generator=generator), 0.3 * normal(count, 16, 3),
     )  # fmt: skip
+    return Gaussians(*(part.to(device) for part in parts))
 
 
-def _view(width: int, height: int) -> SplatView:
+def view_of(width: int, height: int, device: str = "cpu") -> SplatView:
+    """A camera that sees all of the ball."""
     focal = 1.6 * height
     reach = (0.5 * width / focal, 0.5 * height / focal)
-    position = torch.tensor([0.0, 0.0, -4.0])
-    return SplatView(torch.eye(3), position, (focal, focal), (width / 2, height / 2), reach, 0.01)
+    position = torch.tensor([0.0, 0.0, -4.0], device=device)
+    return SplatView(torch.eye(3, device=device), position, (focal, focal), (width / 2, height / 2), reach, 0.01)

@@ -20,7 +20,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from lerf import kernels
-from lerf.kernels import gpu
+from lerf.kernels import gpu, gpu_splats
 from lerf.kernels.layout import GridLayout
 from lerf.kernels.types import AdamStep, ProposalSettings
 from lerf.run.settings import PRESETS
@@ -43,12 +43,13 @@ def started() -> dict[tuple, tuple]:
         types = tuple(TYPES[each.dtype] if isinstance(each, torch.Tensor) else "i32" for each in arguments)
         found[kernel.__name__, types, tuple(constants.items())] = (kernel, types, constants)
 
-    gpu.launch = note
+    gpu.launch = gpu_splats.launch = note
     with kernels.use("triton"):
         radiance, language = PRESETS["lerf"].radiance, PRESETS["lerf"].language
         own = GridLayout.geometric(radiance.levels, radiance.coarsest, radiance.finest, radiance.features, 12)
         grids = [GridLayout.geometric(*grid, language.features, 12) for grid in language.grids]
         train(own, sum(grids[1:], grids[0]), radiance.samples, radiance.bins, language.samples)
+    splats()
     return found
 
 
@@ -69,6 +70,22 @@ def train(radiance: GridLayout, language: GridLayout, samples: int, bins: int, h
     edges = kernels.proposal_edges(empty(rays, 3), empty(rays, 3), empty(64, 64, 64), empty(rays), settings)
     kernels.refined_edges(edges, weights, samples, 0.02)
     kernels.interval_points(empty(rays, 3), empty(rays, 3), edges)
+
+
+def splats() -> None:
+    """Everything that pictures, points and lifting of a splat start. How many pairs there are only values tell, so that
+    the kernels are started without what finds them."""
+
+    def numbers(*shape: int) -> torch.Tensor:
+        return torch.empty(*shape, device="meta", dtype=torch.int32)
+
+    tiles = gpu_splats._Tiles(empty(9, 9), numbers(5), numbers(40), numbers(4, 3), empty(1024, 2))
+    for heaviest in (0, 1, 8, 16, gpu_splats.MOST_KEPT):
+        seen, marks, _, _ = gpu_splats._traced(tiles, heaviest)
+    gpu_splats.launch(gpu_splats.triton_splats.gather_splats, (4,), *tiles, empty(9, 4), BLOCK=gpu_splats.BLOCK)
+    slopes, out = empty(1024, 4), empty(9, 9)
+    back = gpu_splats.triton_splats.splats_back
+    gpu_splats.launch(back, (4,), *tiles, seen, marks, slopes, out, BLOCK=gpu_splats.BLOCK)
 
 
 def needs(kernel, types: tuple, constants: dict, capability: int) -> dict:

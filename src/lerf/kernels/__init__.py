@@ -106,9 +106,18 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "project_splats": {"reference": "reference_splats:project_splats", "cpu": "cpu_splats:project_splats"},
     "seen_splats": {"reference": "reference_splats:seen_splats", "cpu": "cpu_splats:seen_splats"},
     "splat_colours": {"reference": "reference_splats:splat_colours", "cpu": "cpu_splats:splat_colours"},
-    "draw_splats": {"reference": "reference_splats:draw_splats", "cpu": "cpu_splats:draw_splats"},
-    "trace_splats": {"reference": "reference_splats:trace_splats", "cpu": "cpu_splats:trace_splats"},
-    "gather_splats": {"reference": "reference_splats:gather_splats", "cpu": "cpu_splats:gather_splats"},
+    "draw_splats": {
+        "reference": "reference_splats:draw_splats", "cpu": "cpu_splats:draw_splats",
+        "triton": "gpu_splats:draw_splats",
+    },
+    "trace_splats": {
+        "reference": "reference_splats:trace_splats", "cpu": "cpu_splats:trace_splats",
+        "triton": "gpu_splats:trace_splats",
+    },
+    "gather_splats": {
+        "reference": "reference_splats:gather_splats", "cpu": "cpu_splats:gather_splats",
+        "triton": "gpu_splats:gather_splats",
+    },
 }
 # fmt: on
 """Module and function within this folder, by operation and backend."""
