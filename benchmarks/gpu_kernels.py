@@ -10,6 +10,7 @@ from torch import Tensor
 from lerf import kernels
 from lerf.kernels.layout import GridLayout
 from lerf.kernels.types import AdamStep, FlatSplats, ProposalSettings
+from lerf.queries.near import point_grid
 
 LEARNT = {"hash_encode", "encode_composite", "render_weights", "composite", "draw_splats"}
 """Operations with gradients."""
@@ -36,6 +37,7 @@ def differences(device: torch.device) -> dict[str, float]:
     # Wide enough that none ends, by its least opacity, inside the picture, where rounding would decide.
     flat = (60 * random(300, 2), 0.01 + 0.01 * random(300, 3), 0.05 + 0.2 * random(300), random(300, 3))
     places = random(500, 2)
+    cells = point_grid(random(2000, 3), torch.arange(2000, dtype=torch.int32, device=device), 0.1)
 
     def adam(given: Tensor) -> Tensor:
         moved = given.detach().clone()
@@ -53,6 +55,7 @@ def differences(device: torch.device) -> dict[str, float]:
         "direction_harmonics": (kernels.direction_harmonics, (directions,)),
         "heaviest": (lambda w: kernels.heaviest(w, 5)[0], (weights,)),
         "sparse_adam": (adam, (table,)),
+        "nearest_points": (lambda q: kernels.nearest_points(q, cells, 0.1, 4)[1], (random(500, 3),)),
         "draw_splats": (_drawn, flat),
         "trace_splats": (lambda *each: kernels.trace_splats(FlatSplats(*each), 60 * places, 8).weights, flat),
         "gather_splats": (lambda *each: kernels.gather_splats(FlatSplats(*each), 60, 40), flat),

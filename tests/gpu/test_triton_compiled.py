@@ -10,9 +10,9 @@ import pytest
 
 SCRIPT = Path(__file__).parents[1] / "support" / "compile_kernels.py"
 KERNELS = {
-    "backward_points", "backward_table", "composite_backward", "composite_forward", "direction_harmonics", "forward",
-    "gather_splats", "heaviest", "interval_points", "proposal_edges", "refined_edges", "sparse_adam", "splats_back",
-    "trace_splats", "weights_backward", "weights_forward",
+    "backward_points", "backward_table", "composite_backward", "composite_forward", "direction_harmonics",
+    "forward", "gather_splats", "heaviest", "interval_points", "nearest_points", "proposal_edges", "refined_edges",
+    "sparse_adam", "splats_back", "trace_splats", "weights_backward", "weights_forward",
 }  # fmt: skip
 
 

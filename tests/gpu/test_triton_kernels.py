@@ -7,6 +7,7 @@ from lerf import kernels
 from lerf.kernels.layout import GridLayout
 from lerf.kernels.types import AdamStep, GradientSink, ProposalSettings
 from lerf.networks.hash_grid import HashGrid
+from lerf.queries.near import point_grid
 from lerf.training.optimiser import SparseAdam
 
 pytestmark = pytest.mark.usefixtures("interpreted")
@@ -135,6 +136,26 @@ def test_heaviest():
     torch.testing.assert_close(values, weights.topk(6).values, rtol=0, atol=0)
     torch.testing.assert_close(weights.gather(1, order), values, rtol=0, atol=0)
     assert all(len(set(row)) == 6 for row in order.tolist())
+
+
+@pytest.mark.parametrize("most", [1, 4, 6])
+@pytest.mark.parametrize("reach", [0.02, 0.1, 0.7])
+def test_nearest_points(reach, most):
+    points, queries = random(200, 3), 1.4 * random(300, 3, seed=1) - 0.2
+    points[:100, 2] = 0.0
+    queries[:3] = torch.tensor([[float("nan"), 0, 0], [float("inf"), 0, 0], [1e9, 0, 0]])
+    grid = point_grid(points, torch.randperm(200, generator=torch.Generator().manual_seed(2)).int(), reach)
+    (expected, distances), (found, apart) = _nearest(queries, grid, reach, most)
+    torch.testing.assert_close(apart, distances, atol=1e-6, rtol=1e-5)
+    assert torch.equal(found, expected)
+    assert float((found >= 0).float().mean()) > (0.9 if reach > 0.5 else 0.0)
+    assert (found[:3] == -1).all()
+
+
+def _nearest(queries, grid, reach, most):
+    for backend in ("reference", "triton"):
+        with kernels.use(backend):
+            yield kernels.nearest_points(queries, grid, reach, most)
 
 
 @pytest.mark.parametrize("on_device", [False, True])

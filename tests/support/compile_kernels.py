@@ -20,9 +20,10 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from lerf import kernels
-from lerf.kernels import gpu, gpu_splats
+from lerf.kernels import gpu, gpu_nearest, gpu_splats
 from lerf.kernels.layout import GridLayout
-from lerf.kernels.types import AdamStep, ProposalSettings
+from lerf.kernels.types import AdamStep, PointGrid, ProposalSettings
+from lerf.queries.near import NEAREST
 from lerf.run.settings import PRESETS
 
 TYPES = {torch.float32: "*fp32", torch.int32: "*i32", torch.int64: "*i64"}
@@ -43,7 +44,7 @@ def started() -> dict[tuple, tuple]:
         types = tuple(TYPES[each.dtype] if isinstance(each, torch.Tensor) else "i32" for each in arguments)
         found[kernel.__name__, types, tuple(constants.items())] = (kernel, types, constants)
 
-    gpu.launch = gpu_splats.launch = note
+    gpu.launch = gpu_nearest.launch = gpu_splats.launch = note
     with kernels.use("triton"):
         radiance, language = PRESETS["lerf"].radiance, PRESETS["lerf"].language
         own = GridLayout.geometric(radiance.levels, radiance.coarsest, radiance.finest, radiance.features, 12)
@@ -70,6 +71,8 @@ def train(radiance: GridLayout, language: GridLayout, samples: int, bins: int, h
     edges = kernels.proposal_edges(empty(rays, 3), empty(rays, 3), empty(64, 64, 64), empty(rays), settings)
     kernels.refined_edges(edges, weights, samples, 0.02)
     kernels.interval_points(empty(rays, 3), empty(rays, 3), edges)
+    numbers, starts = (torch.empty(*shape, device="meta", dtype=torch.int32) for shape in ((9,), (5, 6, 8)))
+    kernels.nearest_points(empty(rays, 3), PointGrid(empty(9, 3), numbers, starts, empty(3), 0.1), 0.3, NEAREST)
 
 
 def splats() -> None:

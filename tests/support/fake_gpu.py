@@ -360,7 +360,7 @@ def _patch_triton(patch) -> None:
     if not triton_is_interpreted():
         patch.setattr(kernels, "has_triton", lambda: False)
         return
-    from lerf.kernels import gpu, gpu_splats
+    from lerf.kernels import gpu, gpu_nearest, gpu_splats
 
     plain = gpu.launch
 
@@ -375,7 +375,7 @@ def _patch_triton(patch) -> None:
         with _disable_current_modes(), torch._C.DisableTorchFunction():
             plain(kernel, programs, *map(_plain, arguments), **constants)
 
-    for module in (gpu, gpu_splats):
+    for module in (gpu, gpu_nearest, gpu_splats):
         patch.setattr(module, "launch", launch)
 
 

@@ -102,7 +102,10 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     },
     "propagate": {"reference": "reference:propagate", "torch": "chebyshev:propagate", "cpu": "cpu_rows:propagate"},
     "few_products": {"reference": "reference:few_products", "cpu": "cpu_rows:few_products"},
-    "nearest_points": {"reference": "reference:nearest_points", "cpu": "cpu_nearest:nearest_points"},
+    "nearest_points": {
+        "reference": "reference:nearest_points", "cpu": "cpu_nearest:nearest_points",
+        "triton": "gpu_nearest:nearest_points",
+    },
     "project_splats": {"reference": "reference_splats:project_splats", "cpu": "cpu_splats:project_splats"},
     "seen_splats": {"reference": "reference_splats:seen_splats", "cpu": "cpu_splats:seen_splats"},
     "splat_colours": {"reference": "reference_splats:splat_colours", "cpu": "cpu_splats:splat_colours"},
