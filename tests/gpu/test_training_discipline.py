@@ -98,7 +98,9 @@ def trainer_on(device):
     return RadianceTrainer(field, preset.radiance_training, 0)
 
 
-def test_the_gpu_learns_what_the_cpu_learns(monkeypatch):
+@pytest.mark.parametrize("precision", ["single", "bfloat16"])
+def test_the_gpu_learns_what_the_cpu_learns(precision, monkeypatch):
+    monkeypatch.setattr(kernels, "multiplies_bf16", lambda: precision == "bfloat16")
     # Which cells are read anew is drawn in another way on each device.
     monkeypatch.setattr(field_file, "_occupied_cells", lambda flat, count, generator: torch.randint(
         len(flat), (count,), generator=generator, device=flat.device
@@ -112,6 +114,10 @@ def test_the_gpu_learns_what_the_cpu_learns(monkeypatch):
         batch = batch_on("cuda")
         theirs = [float(there.step(lambda count, generator: batch)["colour_loss"]) for _ in range(3)]
         learnt = {name: held(each).clone() for name, each in there.field.state_dict().items()}
+    if precision == "bfloat16":
+        assert theirs == pytest.approx(losses, rel=1e-3)
+        assert theirs != losses
+        return
     assert theirs == pytest.approx(losses, rel=1e-4)
     for name, each in here.field.state_dict().items():
         # Adam divides small gradients by their own size: single entries may take another direction.

@@ -1,4 +1,4 @@
-"""Dense layers of oneDNN: against the definition, forward and backward."""
+"""Dense layers of oneDNN and in bfloat16: against the definition, forward and backward."""
 
 from itertools import pairwise
 
@@ -71,3 +71,34 @@ def test_inputs_and_parameters_that_need_no_gradient_get_none():
 
 def test_modules_are_named_as_in_a_sequence():
     assert list(DenseLayers(4, 8, 2).state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize("case", INPUTS)
+@pytest.mark.parametrize("widths", WIDTHS.values(), ids=WIDTHS.keys())
+def test_bfloat16_is_near_the_definition(widths, case, bias):
+    """Eight bits of a number are kept: results are off by some thousandths; a gradient by more, where rounding moves a
+    number across its rectifier."""
+    x, (weights, biases) = INPUTS[case](widths[0]), parameters(widths, bias)
+    ours, expected = (run(x, weights, biases, backend) for backend in ("bf16", "reference"))
+    for place, (one, other) in enumerate(zip(ours, expected, strict=True)):
+        assert one.dtype == torch.float32
+        size = float(other.norm())
+        assert float((one - other).norm()) <= (0.006 if place == 0 else 0.3) * size
+
+
+def test_bfloat16_rounds_and_sums_in_single_precision():
+    exact = torch.tensor([[1.0, 2.0**-8]])
+    with kernels.use("bf16"):
+        rounded = kernels.dense_layers(torch.tensor([[1.0 + 2.0**-9, 0.0]]), [exact], [None])
+        total = kernels.dense_layers(torch.ones(1, 4096), [torch.ones(1, 4096) + 0.0], [torch.tensor([0.25])])
+    assert rounded.tolist() == [[1.0]], "the input loses what its eight bits do not hold"
+    assert total.tolist() == [[4096.25]], "the last bias is added in single precision"
+
+
+def test_what_is_asked_is_single():
+    x, (weights, biases) = INPUTS["random"](9), parameters((9, 16, 16, 4))
+    with torch.no_grad(), kernels.use("bf16"):
+        found = kernels.dense_layers(x, weights, biases)
+    with torch.no_grad(), kernels.use("reference"):
+        assert torch.equal(found, kernels.dense_layers(x, weights, biases))

@@ -7,6 +7,7 @@
     cpu         numba, or oneDNN for dense layers; CPU tensors of 32 bits
     triton      kernels for CUDA, where Triton is installed (`lerf[gpu]`; torch's own CUDA builds bring it); tensors of
                 32 bits
+    bf16        networks on CUDA while they are trained, where the GPU multiplies bfloat16
 
 The first backend in `PREFERENCE` that an operation has and that serves the tensor is taken; its module is imported on
 the first call. `use("reference")` forces one backend, for tests, benchmarks and doubt. For `BRIEF` operations numba is
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +32,7 @@ from contextlib import contextmanager
 from functools import cache, wraps
 from typing import Any, Literal, TypeVar, cast, get_args
 
+import torch
 from torch import Tensor
 
 from lerf.errors import LerfWarning
@@ -61,11 +64,18 @@ def has_triton() -> bool:
     return found
 
 
-Backend = Literal["reference", "torch", "cpu", "triton"]
-PREFERENCE: tuple[Backend, ...] = ("cpu", "triton", "torch", "reference")
+@cache
+def multiplies_bf16() -> bool:
+    """Whether networks are trained in bfloat16 on CUDA: the GPU can, and LERF_SINGLE_PRECISION=1 does not forbid it."""
+    return os.environ.get("LERF_SINGLE_PRECISION") != "1" and torch.cuda.is_bf16_supported()
+
+
+Backend = Literal["reference", "torch", "cpu", "triton", "bf16"]
+PREFERENCE: tuple[Backend, ...] = ("cpu", "triton", "bf16", "torch", "reference")
 SERVES: dict[Backend, Callable[[Tensor], bool]] = {
     "cpu": lambda tensor: tensor.device.type == "cpu" and tensor.dtype.itemsize == 4,
     "triton": lambda tensor: tensor.is_cuda and tensor.dtype.itemsize == 4 and has_triton(),
+    "bf16": lambda tensor: tensor.is_cuda and tensor.dtype.itemsize == 4 and multiplies_bf16(),
     "torch": lambda tensor: True,
     "reference": lambda tensor: True,
 }
@@ -94,7 +104,9 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
         "reference": "reference:interval_points", "cpu": "cpu:interval_points", "triton": "gpu:interval_points",
     },
     "direction_harmonics": {"reference": "reference:direction_harmonics", "triton": "gpu:direction_harmonics"},
-    "dense_layers": {"reference": "reference:dense_layers", "cpu": "cpu_dense:dense_layers"},
+    "dense_layers": {
+        "reference": "reference:dense_layers", "cpu": "cpu_dense:dense_layers", "bf16": "bf16_dense:dense_layers",
+    },
     "unit_vectors": {"reference": "reference:unit_vectors", "torch": "unit:unit_vectors"},
     "sparse_adam": {
         "reference": "reference:sparse_adam", "torch": "masked_adam:sparse_adam",
