@@ -9,7 +9,7 @@ import msgspec
 from torch import Tensor
 
 from lerf.errors import ConfigError
-from lerf.radiance.nerfacto.layout import nerfacto_config, nerfacto_tensors
+from lerf.radiance.nerfacto.layout import nerfacto_config, nerfacto_tensors, with_implementation
 from lerf.run.nerfstudio_run import CONFIG, TRANSFORMS, read_checkpoint, read_nerfstudio_run
 from lerf.run.open_run import NERFACTO
 from lerf.scenes.camera_path import read_nerfstudio_transform
@@ -25,12 +25,13 @@ def lent_nerfacto(context: Context) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         ConfigError: it was trained on more photos than the capture has.
-        RunError: it cannot be read, or is no nerfacto of the torch implementation.
+        RunError: it cannot be read, or is no nerfacto.
         SceneError: its dataparser_transforms.json cannot be used.
     """
     run = read_nerfstudio_run(Path(context.settings.radiance_run or ""))
     config = nerfacto_config(run.model, str(run.folder / CONFIG))
     checkpoint = read_checkpoint(run)
+    config = with_implementation(config, checkpoint.tensors)
     tensors = nerfacto_tensors(run.model, checkpoint.tensors, config, str(checkpoint.path))
     photos = max(
         (len(checkpoint.tensors[name]) for name in (CORRECTIONS, LOOKS) if name in checkpoint.tensors), default=0
