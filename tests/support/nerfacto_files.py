@@ -12,11 +12,20 @@ import tiny_cuda_by_hand as by_hand
 import torch
 from torch import Tensor
 
+from lerf.geometry.rays import RayBundle
+
 PHOTOS = 5
 GRID = {"num_levels": 4, "base_res": 4, "max_res": 32, "log2_hashmap_size": 9, "features_per_level": 2}
 PROPOSAL = {"hidden_dim": 8, "log2_hashmap_size": 8, "num_levels": 3, "max_res": 16, "use_linear": False}
 LINEAR = {**PROPOSAL, "use_linear": True}
 HIDDEN, GEOMETRY, APPEARANCE = 16, 15, 4
+OTHER = {
+    "disable_scene_contraction": True, "proposal_initial_sampler": "uniform", "far_plane": 3.0,
+    "background_color": "white", "use_same_proposal_network": True, "proposal_net_args_list": [PROPOSAL],
+    "use_average_appearance_embedding": False, "average_init_density": 2.0,
+}  # fmt: skip
+"""Settings that take the other way everywhere."""
+TARGET = {"_target": "nerfstudio.models.nerfacto.NerfactoModel"}
 CONFIG = """\
 !!python/object:nerfstudio.engine.trainer.TrainerConfig
 _target: &id001 !!python/name:nerfstudio.engine.trainer.Trainer ''
@@ -57,6 +66,14 @@ pipeline: !!python/object:nerfstudio.pipelines.base_pipeline.VanillaPipelineConf
 relative_model_dir: !!python/object/apply:pathlib.PosixPath
 - nerfstudio_models
 """
+
+
+def some_rays(count: int = 64) -> RayBundle:
+    """Rays from around the middle of the scene, in all directions."""
+    generator = torch.Generator().manual_seed(1)
+    origins = torch.randn(count, 3, generator=generator) * 0.5
+    directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+    return RayBundle(origins, directions, torch.ones(count), torch.zeros(count, dtype=torch.int64))
 
 
 def model_settings(**changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ fit, and moves cells by half of one.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,12 +19,6 @@ from lerf.radiance.nerfacto.config import HashSizes, Implementation
 
 PRIMES = (1, 2654435761, 805459861)
 """Factors of the three coordinates in the hash (Müller et al. 2022, eq. 4)."""
-
-
-class Grid(Protocol):
-    """Features of points of the unit cube, all levels beside each other."""
-
-    def __call__(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points width"]: ...
 
 
 class HashTable:
@@ -129,7 +123,9 @@ CORNERS = tuple((corner & 1, corner >> 1 & 1, corner >> 2) for corner in range(8
 """Whether a corner of a cell is its upper one, by axis."""
 
 
-def grid_of(table: Float[Tensor, "entries features"], sizes: HashSizes, implementation: Implementation) -> Grid:
+def grid_of(
+    table: Float[Tensor, "entries features"], sizes: HashSizes, implementation: Implementation
+) -> HashTable | TinyCudaTable:
     """The grid that a table belongs to."""
     return TinyCudaTable(table, sizes) if implementation == "tcnn" else HashTable(table, sizes)
 
