@@ -1,7 +1,7 @@
 """Pictures of a nerfacto here are nerfstudio's own, on more rays than `tests/radiance/test_nerfacto.py` has recorded.
 
-For runs of tiny-cuda-nn nerfstudio is given a stand-in for that library, which needs a GPU: names of tensors, sizes that
-are asked for and what is fed to it are nerfstudio's, what it computes is `tiny_cuda_by_hand`.
+For runs of tiny-cuda-nn nerfstudio is given a stand-in for that library, which needs a GPU: names of tensors, sizes
+that are asked for and what is fed to it are nerfstudio's, what it computes is `tiny_cuda_by_hand`.
 """
 
 from __future__ import annotations
