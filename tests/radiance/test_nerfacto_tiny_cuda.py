@@ -140,7 +140,7 @@ def test_harmonics_are_those_of_the_library():
 
 
 def test_lengths_are_those_of_real_checkpoints():
-    """github.com/ayaanzhaque/instruct-nerf2nerf, issue 49: torch tells those of a nerfacto-huge, and nerfacto's grid."""
+    """github.com/ayaanzhaque/instruct-nerf2nerf, issue 49: of a nerfacto-huge, and of the grid of a nerfacto."""
     assert 2 * table_entries(HashSizes(16, 16, 2048, 19), "tcnn") == 12_196_240
     assert 2 * table_entries(HashSizes(16, 16, 8192, 21), "tcnn") == 47_857_600
     assert parameters([32, 256, 16]) == 12_288
