@@ -7,25 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nerfacto_files import LINEAR, PROPOSAL, model_settings, model_state
+from nerfacto_files import LINEAR, OTHER, TARGET, model_settings, model_state, some_rays
 
 from lerf.errors import RunError
 from lerf.geometry.camera import Camera
 from lerf.geometry.camera_table import CameraTable
-from lerf.geometry.rays import RayBundle
 from lerf.geometry.similarity import Similarity, rotation_to_z
 from lerf.radiance.nerfacto.layout import nerfacto_config, nerfacto_tensors
 from lerf.radiance.nerfacto.radiance import NerfactoRadiance
 from lerf.radiance.protocol import Radiance
 from lerf.steps import finish
 
-OTHER = {
-    "disable_scene_contraction": True, "proposal_initial_sampler": "uniform", "far_plane": 3.0,
-    "background_color": "white", "use_same_proposal_network": True, "proposal_net_args_list": [PROPOSAL],
-    "use_average_appearance_embedding": False, "average_init_density": 2.0,
-}  # fmt: skip
-"""Settings that take the other way everywhere."""
-TARGET = {"_target": "nerfstudio.models.nerfacto.NerfactoModel"}
 RECORDED: dict[str, dict[str, Any]] = {
     "default": {
         "rgb": [
@@ -60,13 +52,6 @@ def radiance(to_theirs: Similarity | None = None, **changes: Any) -> NerfactoRad
     state = model_state(settings)
     config = nerfacto_config(settings, "config.yml")
     return NerfactoRadiance(config, nerfacto_tensors(settings, state, config, "it"), to_theirs or Similarity.identity())
-
-
-def some_rays(count: int = 64) -> RayBundle:
-    generator = torch.Generator().manual_seed(1)
-    origins = torch.randn(count, 3, generator=generator) * 0.5
-    directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
-    return RayBundle(origins, directions, torch.ones(count), torch.zeros(count, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(("name", "changes"), [("default", {}), ("other", OTHER)])
@@ -118,13 +103,6 @@ def test_traced_rays_stop_where_pictures_show():
     torch.testing.assert_close(depth, rays.median_depth, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(again[rays.hit], pixels[rays.hit], atol=1e-2, rtol=0)
     assert len(source.trace(cameras, torch.zeros(0, dtype=torch.int64), torch.zeros(0, 2), 4)) == 0
-
-
-def test_weights_of_tiny_cuda_nn():
-    settings = model_settings() | TARGET
-    state = {"field.mlp_base.model.params": torch.zeros(9), "field.aabb": torch.zeros(2, 3)}
-    with pytest.raises(RunError, match=r"tiny-cuda-nn.*implementation torch"):
-        nerfacto_tensors(settings, state, nerfacto_config(settings, "it"), "it")
 
 
 def test_another_model():

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 from command_line import refused
-from nerfacto_files import PHOTOS, model_settings, model_state, write_run
+from nerfacto_files import PHOTOS, TARGET, model_settings, model_state, tiny_cuda_state, write_run
 from short_runs import Listener, settings_of
 
 import lerf
 from lerf.errors import ConfigError, RunError
+from lerf.radiance.nerfacto.layout import nerfacto_config, nerfacto_tensors, with_implementation
 from lerf.radiance.nerfacto.radiance import NerfactoRadiance
 from lerf.scenes.load import load_scene
 from lerf.scenes.nerfstudio_frame import nerfstudio_frame
@@ -52,6 +53,30 @@ def test_language_on_a_nerfacto(drawn, tiny, theirs, tmp_path):
     # The same command has nothing left to do, nor does it need the nerfstudio run's checkpoint for that.
     facts = json.loads((run.path / "config.json").read_text())
     assert facts["settings"]["radiance_run"] == str(folder)
+
+
+def test_language_on_a_nerfacto_of_tiny_cuda_nn(drawn, tiny, theirs, tmp_path):
+    """The run keeps which library trained it: opened again, it shows what its checkpoint shows."""
+    settings = model_settings()
+    state = tiny_cuda_state(settings)
+    frame = theirs[1]
+    transform = np.concatenate([frame.rotation, frame.translation[:, None] / frame.scale], axis=1)
+    folder = write_run(tmp_path / "theirs", settings, state, transform=transform.tolist(), scale=frame.scale)
+    options = settings_of(drawn.folder, radiance_run=folder, language_source="lift", downscale=4)
+    model = lerf.load(train(options, tmp_path / "run").path, device="cpu")
+    assert model.query("red").queries[0].text == "red"
+    assert model.radiance.config.implementation == "tcnn"
+    settings = settings | TARGET
+    config = with_implementation(nerfacto_config(settings, "it"), state)
+    tensors = nerfacto_tensors(settings, state, config, "it")
+    direct = NerfactoRadiance(config, tensors, frame.after(model.scene.similarity.inverse()))
+    rays = model.cameras.rays(torch.tensor([3, 4]), torch.tensor([[5.0, 7.0], [9.0, 2.0]]))
+    for one, other in zip(model.radiance.render_rays(rays), direct.render_rays(rays), strict=True):
+        assert torch.equal(one.nan_to_num(-1.0), other.nan_to_num(-1.0))
+    short = write_run(tmp_path / "short", model_settings(hidden_dim=32), state)
+    with pytest.raises(RunError, match=r"numbers in field\.mlp_base\.model\.params, and its settings make"):
+        train(settings_of(drawn.folder, radiance_run=short), tmp_path / "no run")
+    assert not (tmp_path / "no run").exists()
 
 
 def test_what_does_not_fit_leaves_no_run(drawn, tiny, theirs, tmp_path):

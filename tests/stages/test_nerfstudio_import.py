@@ -53,10 +53,18 @@ def test_the_imported_run_is_the_same_scene(theirs, drawn_run, tiny, tmp_path, c
     assert torch.equal(*gains)
 
 
-def test_corrected_poses_are_taken_over(drawn_run, order, tiny, tmp_path):
+@pytest.mark.parametrize("mode", ["SO3xR3", "SE3"])
+def test_corrected_poses_are_taken_over(mode, drawn_run, order, tiny, tmp_path):
     moves = torch.zeros(len(order), 6)
     moves[0] = torch.tensor([0.01, -0.02, 0.03, 0.0, 0.0, 0.1])
+    # As a twist this is a screw: about z the way is bent by half of the angle and shortened to its chord.
+    bent = np.array([[np.cos(0.05), -np.sin(0.05)], [np.sin(0.05), np.cos(0.05)]]) * np.sin(0.05) / 0.05
+    way = [0.01, -0.02, 0.03] if mode == "SO3xR3" else [*(bent @ [0.01, -0.02]), 0.03]
     source = write_plug_in_run(tmp_path / "now", drawn_run, FRAME, order, **{"camera_optimizer.pose_adjustment": moves})
+    config = (source / "config.yml").read_text()
+    assert config.count("    preset:") == 1
+    config = config.replace("    preset:", f"    camera_optimizer: {{mode: {mode}}}\n    preset:")
+    (source / "config.yml").write_text(config)
     scene = import_run(source, tmp_path / "run", device="cpu").read_scene()
     before = RunFolder(drawn_run).read_scene()
     for place, index in enumerate(before.train):
@@ -65,7 +73,7 @@ def test_corrected_poses_are_taken_over(drawn_run, order, tiny, tmp_path):
         if place != order[0]:
             np.testing.assert_allclose(apart, was, atol=1e-6)
             continue
-        np.testing.assert_allclose(apart[:, 3] - was[:, 3], [0.01, -0.02, 0.03], atol=1e-6)
+        np.testing.assert_allclose(apart[:, 3] - was[:, 3], way, atol=1e-6)
         turn = apart[:, :3] @ was[:, :3].T
         expected = [[np.cos(0.1), -np.sin(0.1), 0], [np.sin(0.1), np.cos(0.1), 0], [0, 0, 1]]
         np.testing.assert_allclose(turn, expected, atol=1e-6)
@@ -85,11 +93,10 @@ def test_what_cannot_be_imported(theirs, drawn_run, drawn, order, tiny, tmp_path
     other = Path(shutil.copytree(theirs, tmp_path / "other"))
     (other / "config.yml").write_text((theirs / "config.yml").read_text().replace("LerfModel ''", "Other ''"))
     refused(other, "no run of this package's plug-in")
-    turned = Path(shutil.copytree(theirs, tmp_path / "turned"))
-    config = (theirs / "config.yml").read_text()
-    assert config.count("    preset:") == 1
-    (turned / "config.yml").write_text(config.replace("    preset:", "    camera_optimizer: {mode: SE3}\n    preset:"))
-    refused(turned, "in the mode SE3")
+    for name, corrections in (("six", torch.zeros(len(order), 5)), ("finite", torch.full((len(order), 6), torch.nan))):
+        changes = {"camera_optimizer.pose_adjustment": corrections}
+        source = write_plug_in_run(tmp_path / name, drawn_run, FRAME, order, **changes)
+        refused(source, f"corrections of poses are not {name}")
     moved = Path(shutil.copytree(drawn.folder, tmp_path / "moved"))
     document = json.loads((moved / "transforms.json").read_text())
     for number, frame in enumerate(document["frames"]):

@@ -8,14 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tiny_cuda_by_hand as by_hand
 import torch
 from torch import Tensor
+
+from lerf.geometry.rays import RayBundle
 
 PHOTOS = 5
 GRID = {"num_levels": 4, "base_res": 4, "max_res": 32, "log2_hashmap_size": 9, "features_per_level": 2}
 PROPOSAL = {"hidden_dim": 8, "log2_hashmap_size": 8, "num_levels": 3, "max_res": 16, "use_linear": False}
 LINEAR = {**PROPOSAL, "use_linear": True}
 HIDDEN, GEOMETRY, APPEARANCE = 16, 15, 4
+OTHER = {
+    "disable_scene_contraction": True, "proposal_initial_sampler": "uniform", "far_plane": 3.0,
+    "background_color": "white", "use_same_proposal_network": True, "proposal_net_args_list": [PROPOSAL],
+    "use_average_appearance_embedding": False, "average_init_density": 2.0,
+}  # fmt: skip
+"""Settings that take the other way everywhere."""
+TARGET = {"_target": "nerfstudio.models.nerfacto.NerfactoModel"}
 CONFIG = """\
 !!python/object:nerfstudio.engine.trainer.TrainerConfig
 _target: &id001 !!python/name:nerfstudio.engine.trainer.Trainer ''
@@ -56,6 +66,14 @@ pipeline: !!python/object:nerfstudio.pipelines.base_pipeline.VanillaPipelineConf
 relative_model_dir: !!python/object/apply:pathlib.PosixPath
 - nerfstudio_models
 """
+
+
+def some_rays(count: int = 64) -> RayBundle:
+    """Rays from around the middle of the scene, in all directions."""
+    generator = torch.Generator().manual_seed(1)
+    origins = torch.randn(count, 3, generator=generator) * 0.5
+    directions = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1)
+    return RayBundle(origins, directions, torch.ones(count), torch.zeros(count, dtype=torch.int64))
 
 
 def model_settings(**changes: Any) -> dict[str, Any]:
@@ -117,6 +135,54 @@ def model_state(settings: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
             state |= {f"{name}.linear.weight": drawn(1, 6), f"{name}.linear.bias": drawn(1)}
         else:
             state |= {f"{name}.mlp_base.0.hash_table": table} | layers(f"{name}.mlp_base.1", 6, 8, 1)
+    return state
+
+
+def hash_encoding(values: dict[str, Any]) -> dict[str, Any]:
+    """What nerfstudio asks tiny-cuda-nn for, for the grid of a model or of a proposal network."""
+    base, levels = values.get("base_res", 16), values["num_levels"]
+    growth = np.exp((np.log(values["max_res"]) - np.log(base)) / (levels - 1)) if levels > 1 else 1.0
+    return {
+        "n_levels": levels, "n_features_per_level": values.get("features_per_level", 2), "base_resolution": base,
+        "log2_hashmap_size": values["log2_hashmap_size"], "per_level_scale": float(growth),
+    }  # fmt: skip
+
+
+def perceptron(hidden: int, layers: int, activation: str = "None") -> dict[str, Any]:
+    """What nerfstudio asks tiny-cuda-nn for, for a network."""
+    return {"n_neurons": hidden, "n_hidden_layers": layers - 1, "output_activation": activation}
+
+
+def tiny_cuda_state(settings: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
+    """As `model_state`, of a model whose networks are tiny-cuda-nn's: flat vectors, and empty ones of encodings."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def layers(network: dict[str, Any], inputs: int, outputs: int) -> Tensor:
+        length = by_hand.network_length(network, inputs, outputs)
+        return torch.randn(length, generator=generator) * (2 / max(inputs, network["n_neurons"])) ** 0.5
+
+    def grid(encoding: dict[str, Any]) -> Tensor:
+        return torch.randn(by_hand.grid_length(encoding), generator=generator) * 1.5
+
+    state = {name: value for name, value in model_state(settings, seed).items() if ".mlp_" not in name}
+    encoding = hash_encoding(settings)
+    width = encoding["n_levels"] * encoding["n_features_per_level"]
+    base = [layers(perceptron(settings["hidden_dim"], 2), width, 1 + GEOMETRY), grid(encoding)]
+    state["field.mlp_base.model.params"] = torch.cat(base)
+    head = perceptron(settings["hidden_dim_color"], 3)
+    state["field.mlp_head.tcnn_encoding.params"] = layers(head, 16 + GEOMETRY + APPEARANCE, 3)
+    for name in ("direction_encoding", "position_encoding"):
+        state[f"field.{name}.tcnn_encoding.params"] = torch.zeros(0)
+    rounds = 1 if settings["use_same_proposal_network"] else settings["num_proposal_iterations"]
+    for at in range(rounds):
+        arguments, name = settings["proposal_net_args_list"][at], f"proposal_networks.{at}"
+        encoding = hash_encoding(arguments)
+        width = encoding["n_levels"] * encoding["n_features_per_level"]
+        state.pop(f"{name}.encoding.hash_table")
+        state[f"{name}.encoding.tcnn_encoding.params"] = grid(encoding)
+        if not arguments["use_linear"]:
+            state[f"{name}.mlp_base.0.tcnn_encoding.params"] = state[f"{name}.encoding.tcnn_encoding.params"]
+            state[f"{name}.mlp_base.1.tcnn_encoding.params"] = layers(perceptron(arguments["hidden_dim"], 2), width, 1)
     return state
 
 

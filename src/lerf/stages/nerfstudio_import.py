@@ -19,6 +19,7 @@ from lerf.geometry.similarity import Similarity, similarity_between
 from lerf.run.capture_record import record_capture, write_capture_record
 from lerf.run.folder import RunFolder
 from lerf.run.make_settings import make_settings, setting_hints
+from lerf.run.nerfstudio_corrections import CORRECTIONS, pose_corrections
 from lerf.run.nerfstudio_facts import PlugInFacts, TrainedPhoto, read_plug_in_facts
 from lerf.run.nerfstudio_run import CONFIG, OBJECT, NerfstudioRun, read_checkpoint, read_nerfstudio_run
 from lerf.run.open_run import BOUNDS, with_bounds
@@ -30,7 +31,6 @@ from lerf.scenes.scene import Scene
 from lerf.training.checkpoint import module_state
 
 CLASS = "lerf.nerfstudio.model.LerfModel"
-CORRECTIONS = "camera_optimizer.pose_adjustment"
 APART = 1e-3
 """By how much poses may differ from nerfstudio's after the best similarity: rotations, and positions as a share of the
 cameras' spread. Rounding in single precision is a hundred times less."""
@@ -66,17 +66,11 @@ def import_run(
         raise RunError(
             f"{checkpoint.path} has no language yet: train on, or with an earlier --pipeline.model.language-start."
         )
-    optimiser = run.model.get("camera_optimizer")
-    if isinstance(optimiser, Mapping) and optimiser.get("mode") == "SE3":
-        raise RunError(
-            f"{run.folder / CONFIG} corrects poses in the mode SE3, which is not read: train with "
-            "--pipeline.model.camera-optimizer.mode SO3xR3, or off."
-        )
     folder = RunFolder(output)
     if os.path.lexists(output) and any(Path(output).iterdir()):
         raise RunError(f"{output} is not empty; choose another --output.")
     settings = _settings(run, facts, data, downscale, device)
-    scene, order = _scene(settings, facts, tensors)
+    scene, order = _scene(settings, facts, tensors, run.model)
     stages = _stages(tensors, order, checkpoint.step + 1)
     with_bounds(settings.radiance, stages["radiance"][1], str(checkpoint.path))
     with folder.written("choose another --output"):
@@ -125,7 +119,9 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _scene(settings: TrainSettings, facts: PlugInFacts, tensors: Mapping[str, Tensor]) -> tuple[Scene, list[int]]:
+def _scene(
+    settings: TrainSettings, facts: PlugInFacts, tensors: Mapping[str, Tensor], model: Mapping[str, Any]
+) -> tuple[Scene, list[int]]:
     """The capture with the split, frame and poses of the run; and, of its training photos, their rows in the run."""
     loaded = load_scene(settings.data, settings.downscale, settings.missing)
     found = match_photos(loaded, facts.photos)
@@ -143,7 +139,9 @@ def _scene(settings: TrainSettings, facts: PlugInFacts, tensors: Mapping[str, Te
     corrections = tensors.get(CORRECTIONS)
     if corrections is None or not len(corrections):
         return scene, order
-    corrected = to_theirs.inverse().apply_poses(_corrected(theirs, corrections[order].double()))
+    turned, moved = pose_corrections(model, corrections[order])
+    positions = theirs[:, :, 3:] + moved[..., None]
+    corrected = to_theirs.inverse().apply_poses(np.concatenate([turned @ theirs[:, :, :3], positions], axis=-1))
     photos = list(scene.photos)
     for index, pose in zip(train, corrected, strict=True):
         photos[index] = replace(photos[index], camera=replace(photos[index].camera, camera_to_world=pose))
@@ -200,23 +198,6 @@ def _sound(similarity: Similarity) -> Similarity:
     if not similarity.is_sound:
         raise RunError("The checkpoint's frame is damaged: train the run again.")
     return similarity
-
-
-def _corrected(
-    poses: Float[np.ndarray, "photos 3 4"], corrections: Float[Tensor, "photos 6"]
-) -> Float[np.ndarray, "photos 3 4"]:
-    """Poses with nerfstudio's corrections (translation, rotation vector) in its mode SO3xR3.
-
-    Raises:
-        RunError: a number is not finite.
-    """
-    if not bool(corrections.isfinite().all()):
-        raise RunError("The checkpoint's corrections of poses are not finite: the training diverged, so train again.")
-    x, y, z = corrections[:, 3:].unbind(-1)
-    zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).view(-1, 3, 3)
-    rotation = torch.matrix_exp(skew).numpy() @ poses[:, :, :3]
-    return np.concatenate([rotation, poses[:, :, 3:] + corrections[:, :3, None].numpy()], axis=-1)
 
 
 def _stages(tensors: Mapping[str, Tensor], order: list[int], step: int) -> dict[str, tuple[dict[str, Tensor], dict]]:

@@ -9,10 +9,15 @@ import msgspec
 Few = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Cells = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 Samples = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+Implementation = Literal["torch", "tcnn"]
+"""What computed the networks in training, as nerfstudio names it: torch, or tiny-cuda-nn."""
+AGAIN = "train it again with nerfstudio"
+HARMONICS = 16
+"""Inputs of the colour network from the direction of view."""
 
 
 class HashSizes(msgspec.Struct, frozen=True):
-    """A hash grid of nerfstudio's torch implementation: every level has a table of its own, however coarse."""
+    """A hash grid; which table its levels have is told in `grids.py`."""
 
     levels: Few
     coarsest: Cells
@@ -40,3 +45,5 @@ class NerfactoConfig(msgspec.Struct, frozen=True):
     """Whether all of space is contracted into the grid's cube, or the cube is the scene box."""
     last_shows: bool
     """Whether the last sample's colour shows where light passes all samples, or white."""
+    implementation: Implementation = "torch"
+    """Decides how grids and directions are read; runs that were made before it was told are all of torch."""

@@ -1,8 +1,7 @@
-"""The networks of a nerfacto as nerfstudio's torch implementation evaluates them.
+"""The networks of a nerfacto as nerfstudio evaluates them.
 
-Positions are in the frame in which nerfstudio trained. The formulas are those of nerfstudio 1.1.5 at evaluation; what
-differs from the hash grid of `lerf.networks` is that coarse levels are hashed too, that cells are cut by the floor and
-the ceiling of a position, and that the colour network sees harmonics of (direction + 1) / 2.
+Positions are in the frame in which nerfstudio trained. The formulas are those of nerfstudio 1.1.5 at evaluation, and
+where it calls tiny-cuda-nn those of that library: grids (`grids.py`) and harmonics of directions differ.
 """
 
 from __future__ import annotations
@@ -10,55 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from lerf import kernels
 from lerf.geometry.contraction import to_unit_cube
-from lerf.radiance.nerfacto.config import HashSizes, NerfactoConfig
+from lerf.radiance.nerfacto.config import Implementation, NerfactoConfig
+from lerf.radiance.nerfacto.grids import grid_of
 from lerf.radiance.nerfacto.layout import grid_sizes
-
-PRIMES = (1, 2654435761, 805459861)
-"""Factors of the three coordinates in the hash (Müller et al. 2022, eq. 4)."""
-
-
-class HashTable:
-    """A multi-resolution hash grid in which every level is hashed."""
-
-    def __init__(self, table: Float[Tensor, "entries features"], sizes: HashSizes) -> None:
-        self.table, self.entries = table, 1 << sizes.log2_entries
-        levels = torch.arange(sizes.levels)
-        # In single precision, as nerfstudio has it: the finest level may come out one cell smaller than asked for.
-        ratio = torch.tensor(sizes.finest).double().log() - torch.tensor(sizes.coarsest).double().log()
-        growth = float((ratio / (sizes.levels - 1)).exp()) if sizes.levels > 1 else 1.0
-        self.cells = torch.floor(sizes.coarsest * growth**levels).to(table.device)
-        self.starts = (levels * self.entries).to(table.device)
-
-    def __call__(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, "points width"]:
-        """Features of all levels at points of the unit cube, by trilinear interpolation."""
-        scaled = points[:, None] * self.cells[:, None]
-        low = scaled.floor()
-        upper = scaled - low
-        corners = torch.stack([low, scaled.ceil()], dim=-1).long() * torch.tensor(PRIMES).to(self.starts)[:, None]
-        share = torch.stack([1.0 - upper, upper], dim=-1)
-        rows, weights = [], []
-        for corner in range(8):
-            x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
-            hashed = corners[..., 0, x] ^ corners[..., 1, y] ^ corners[..., 2, z]
-            rows.append(hashed % self.entries + self.starts)
-            weights.append(share[..., 0, x] * share[..., 1, y] * share[..., 2, z])
-        # One fused gather and weighted sum for each point and level.
-        index, weight = (torch.stack(parts, dim=-1).flatten(0, 1) for parts in (rows, weights))
-        summed = F.embedding_bag(index, self.table, mode="sum", per_sample_weights=weight)
-        return summed.view(len(points), len(self.cells) * self.table.shape[1])
 
 
 class DensityNetwork:
-    """A hash table and the layers on it: the field, or the network of a round of proposals."""
+    """A hash grid and the layers on it: the field, or the network of a round of proposals."""
 
     def __init__(self, tensors: Mapping[str, Tensor], name: str, config: NerfactoConfig) -> None:
-        self.grid = HashTable(tensors[f"{name}.table"], grid_sizes(config, name))
+        self.grid = grid_of(tensors[f"{name}.table"], grid_sizes(config, name), config.implementation)
         self.weights, self.biases = layers_of(tensors, f"{name}.base")
         self.box, self.factor, self.contracted = tensors["box"], config.density, config.contracted
 
@@ -78,13 +43,20 @@ def layers_of(tensors: Mapping[str, Tensor], name: str) -> tuple[list[Tensor], l
     return weights, biases
 
 
-def harmonics(directions: Float[Tensor, "points 3"]) -> Float[Tensor, "points 16"]:
-    """nerfstudio's spherical harmonics of degrees 0 to 3, all of positive sign, at (direction + 1) / 2.
+def harmonics(directions: Float[Tensor, "points 3"], implementation: Implementation) -> Float[Tensor, "points 16"]:
+    """Real spherical harmonics of degrees 0 to 3 at unit vectors, as the colour network sees them.
 
-    That is no unit vector: tiny-cuda-nn maps it back, the torch implementation does not, and its networks have learnt
-    to live with it.
+    tiny-cuda-nn's (`sh_enc` of its `common_device.h`) have a minus where the order m is odd. nerfstudio's in torch have
+    none, and are those at (direction + 1) / 2: that is no unit vector, but its networks have learnt to live with it.
     """
-    x, y, z = ((directions + 1.0) / 2.0).unbind(-1)
+    if implementation == "torch":
+        return _polynomials((directions + 1.0) / 2.0)
+    signs = torch.tensor([1.0, -1.0], dtype=directions.dtype, device=directions.device).repeat(8)
+    return _polynomials(directions) * signs
+
+
+def _polynomials(points: Float[Tensor, "points 3"]) -> Float[Tensor, "points 16"]:
+    x, y, z = points.unbind(-1)
     xx, yy, zz = x * x, y * y, z * z
     return torch.stack(
         [

@@ -1,7 +1,7 @@
 """From the settings and the checkpoint of a nerfacto run to what renders it.
 
-Names and defaults are those of nerfstudio 1.1.5. Its torch implementation and tiny-cuda-nn store their weights in
-different ways; the second one's mean nothing without that library.
+Names and defaults are those of nerfstudio 1.1.5. Its torch implementation stores weights and biases; what tiny-cuda-nn
+stores is told in `tiny_cuda_nn.py`.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from torch import Tensor
 
 from lerf.documents import converted
 from lerf.errors import RunError
-from lerf.radiance.nerfacto.config import HashSizes, NerfactoConfig
+from lerf.radiance.nerfacto.config import AGAIN, HARMONICS, HashSizes, NerfactoConfig
+from lerf.radiance.nerfacto.grids import table_entries
+from lerf.radiance.nerfacto.tiny_cuda_nn import is_tiny_cuda, tiny_cuda_tensors
 
 CLASSES = ("nerfstudio.models.nerfacto.NerfactoModel", "nerfstudio.models.depth_nerfacto.DepthNerfactoModel")
 """Models that are a nerfacto when they are rendered."""
 ROUNDS = "num_proposal_iterations"
-AGAIN = "train it again with nerfstudio"
-HARMONICS = 16
-"""Inputs of the colour network from the direction of view."""
 
 
 def nerfacto_config(model: Mapping[str, Any], where: str) -> NerfactoConfig:
@@ -33,7 +33,7 @@ def nerfacto_config(model: Mapping[str, Any], where: str) -> NerfactoConfig:
     if target not in CLASSES:
         raise RunError(
             f"{where} is of {target.rsplit('.', 1)[-1]}, and a radiance is read from nerfacto runs alone: train one "
-            "with ns-train nerfacto --pipeline.model.implementation torch."
+            "with ns-train nerfacto."
         )
     try:
         rounds = model[ROUNDS]
@@ -65,6 +65,14 @@ def _proposal(values: Mapping[str, Any]) -> dict[str, Any]:
     return _sizes({"base_res": 16, **values}, "num_levels", "base_res", "max_res", "log2_hashmap_size")
 
 
+def with_implementation(config: NerfactoConfig, state: Mapping[str, Tensor]) -> NerfactoConfig:
+    """A configuration that says whose tensors a checkpoint has, by their names within the model.
+
+    The settings do not: without tiny-cuda-nn nerfstudio trains with torch whatever they say.
+    """
+    return msgspec.structs.replace(config, implementation="tcnn" if is_tiny_cuda(state) else "torch")
+
+
 def nerfacto_tensors(
     model: Mapping[str, Any], state: Mapping[str, Tensor], config: NerfactoConfig, where: str
 ) -> dict[str, Tensor]:
@@ -73,31 +81,34 @@ def nerfacto_tensors(
     Args:
         model: its settings.
         state: of its checkpoint, by the names within the model.
-        config: what `nerfacto_config` made of the settings.
+        config: what `nerfacto_config` made of the settings and `with_implementation` of that.
         where: the checkpoint, for errors.
 
     Raises:
-        RunError: they are tiny-cuda-nn's, or not those of such a model.
+        RunError: they are not those of such a model.
     """
-    if any(name.startswith("field.") and name.endswith(".params") for name in state):
-        raise RunError(
-            f"{where} has weights of tiny-cuda-nn, which only that library can read: train the run again with "
-            "--pipeline.model.implementation torch."
-        )
     found: dict[str, Tensor] = {}
     try:
-        found |= _network(state, "field.mlp_base.model.0.hash_table", "field.mlp_base.model.1", "field")
-        found |= _layers(state, "field.mlp_head", "field.head")
-        for at in range(len(config.proposals)):
-            net = f"proposal_networks.{0 if model.get('use_same_proposal_network') else at}"
-            linear = f"{net}.linear.weight" in state
-            table = f"{net}.encoding.hash_table" if linear else f"{net}.mlp_base.0.hash_table"
-            found |= _network(state, table, f"{net}.linear" if linear else f"{net}.mlp_base.1", f"proposal{at}")
-        found["box"] = state["field.aabb"].float()
-        found["appearance"] = _appearance(model, state)
+        appearance = _appearance(model, state)
+        if config.implementation == "tcnn":
+            found |= tiny_cuda_tensors(model, state, config, appearance.numel(), where)
+        else:
+            found |= _torch_tensors(model, state, config)
+        found["box"], found["appearance"] = state["field.aabb"].float(), appearance
     except KeyError as problem:
         raise RunError(f"{where} lacks {problem} of a nerfacto: {AGAIN}.") from None
     check_tensors(found, config, where)
+    return found
+
+
+def _torch_tensors(model: Mapping[str, Any], state: Mapping[str, Tensor], config: NerfactoConfig) -> dict[str, Tensor]:
+    found = _network(state, "field.mlp_base.model.0.hash_table", "field.mlp_base.model.1", "field")
+    found |= _layers(state, "field.mlp_head", "field.head")
+    for at in range(len(config.proposals)):
+        net = f"proposal_networks.{0 if model.get('use_same_proposal_network') else at}"
+        linear = f"{net}.linear.weight" in state
+        table = f"{net}.encoding.hash_table" if linear else f"{net}.mlp_base.0.hash_table"
+        found |= _network(state, table, f"{net}.linear" if linear else f"{net}.mlp_base.1", f"proposal{at}")
     return found
 
 
@@ -142,7 +153,7 @@ def check_tensors(found: Mapping[str, Tensor], config: NerfactoConfig, where: st
     geometry = 0
     for name, sizes in grids.items():
         table = found.get(f"{name}.table", found["appearance"])
-        if table.ndim != 2 or len(table) != sizes.levels << sizes.log2_entries:
+        if table.ndim != 2 or len(table) != table_entries(sizes, config.implementation):
             raise RunError(f"{where} has a table of another size than its settings say: {AGAIN}.")
         outputs = _check_layers(found, f"{name}.base", sizes.levels * table.shape[1], where)
         geometry = outputs - 1 if name == "field" else geometry

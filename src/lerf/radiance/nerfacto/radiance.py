@@ -126,8 +126,8 @@ class NerfactoRadiance:
     def _colours(
         self, directions: Float[Tensor, "rays 3"], geometry: Float[Tensor, "rays samples geometry"]
     ) -> Float[Tensor, "rays samples 3"]:
-        seen = torch.cat([harmonics(directions), self.appearance.expand(len(directions), -1)], dim=-1)
-        views, looks = seen.split([seen.shape[-1] - len(self.appearance), len(self.appearance)], dim=-1)
+        views = harmonics(directions, self.config.implementation)
+        looks = self.appearance.expand(len(directions), -1)
         shape = geometry.shape[:2]
         inputs = [views[:, None].expand(*shape, -1), geometry, looks[:, None].expand(*shape, -1)]
         return torch.sigmoid(kernels.dense_layers(torch.cat(inputs, dim=-1).flatten(0, 1), *self.head)).view(*shape, 3)
