@@ -43,7 +43,10 @@ def test_an_unknown_backend_is_refused():
     # Apart from the checked types of the tests, as users meet it.
     code = "from lerf import kernels; kernels.use('fast').__enter__()"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "ValueError: There is no backend 'fast'; choose among auto, reference, torch, cpu, triton, bf16." in ended.stderr
+    assert (
+        "ValueError: There is no backend 'fast'; choose among auto, reference, torch, cpu, triton, bf16."
+        in ended.stderr
+    )
 
 
 def test_implementations_are_imported_on_the_first_call():

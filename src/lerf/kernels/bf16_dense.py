@@ -1,7 +1,7 @@
 """Dense layers in bfloat16 while they are trained: products of two 16-bit numbers, summed in single precision.
 
-Matrix units of a GPU multiply such numbers several times as fast as single ones, and what backward passes keep takes half
-the memory. Parameters, their gradients and the result stay single.
+Matrix units of a GPU multiply such numbers several times as fast as single ones, and what backward passes keep takes
+half the memory. Parameters, their gradients and the result stay single.
 """
 
 from __future__ import annotations
