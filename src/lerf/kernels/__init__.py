@@ -107,6 +107,10 @@ OPERATIONS: dict[str, dict[Backend, str]] = {
     "dense_layers": {
         "reference": "reference:dense_layers", "cpu": "cpu_dense:dense_layers", "bf16": "bf16_dense:dense_layers",
     },
+    "encoded_layers": {
+        "reference": "reference:encoded_layers", "cpu": "cpu_encoded_layers:encoded_layers",
+        "triton": "gpu:encoded_layers",
+    },
     "unit_vectors": {"reference": "reference:unit_vectors", "torch": "unit:unit_vectors"},
     "sparse_adam": {
         "reference": "reference:sparse_adam", "torch": "masked_adam:sparse_adam",
@@ -261,6 +265,14 @@ def direction_harmonics(directions: Tensor) -> Tensor:
 @_operation(of=0)
 def dense_layers(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> Tensor:
     """See `reference.dense_layers`."""
+    raise NotImplementedError
+
+
+@_operation(of=1)
+def encoded_layers(
+    points: Tensor, table: Tensor, layout: GridLayout, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
+) -> Tensor:
+    """See `reference.encoded_layers`; no gradients."""
     raise NotImplementedError
 
 

@@ -13,7 +13,7 @@ from lerf.kernels.reference import spacing_of
 from lerf.kernels.types import GradientSink, ProposalSettings
 
 
-def _array(tensor: Tensor) -> np.ndarray:
+def array_of(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
@@ -24,7 +24,7 @@ class _HashEncode(torch.autograd.Function):
     @staticmethod
     def forward(ctx, points, table, layout, sink):  # type: ignore[no-untyped-def,override]
         out = torch.empty(len(points), layout.width)
-        cpu_encode.forward_kernel(layout.features)(_array(points), _array(table), _arrays(layout), out.numpy())
+        cpu_encode.forward_kernel(layout.features)(array_of(points), array_of(table), grid_arrays(layout), out.numpy())
         ctx.save_for_backward(points)
         ctx.table, ctx.layout, ctx.sink = table, layout, sink
         return out
@@ -33,18 +33,23 @@ class _HashEncode(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_out):  # type: ignore[no-untyped-def,override]
         (points,), layout, table = ctx.saved_tensors, ctx.layout, ctx.table
-        grad = _array(grad_out)
+        grad = array_of(grad_out)
         grad_points = grad_table = None
         if ctx.needs_input_grad[1]:
             values, marks, collected = _gradient_of(table, ctx.sink)
             cpu_encode.backward_table_kernel(layout.features)(
-                _array(points), grad, _arrays(layout), cpu_encode.level_order(layout.levels), values.numpy(), marks
+                array_of(points),
+                grad,
+                grid_arrays(layout),
+                cpu_encode.level_order(layout.levels),
+                values.numpy(),
+                marks,
             )
             grad_table = None if collected else values
         if ctx.needs_input_grad[0]:
             grad_points = torch.zeros_like(points)
             cpu_encode.backward_points_kernel(layout.features)(
-                _array(points), grad, _array(table), _arrays(layout), grad_points.numpy()
+                array_of(points), grad, array_of(table), grid_arrays(layout), grad_points.numpy()
             )
         return grad_points, grad_table, None, None
 
@@ -54,7 +59,7 @@ class _EncodeComposite(torch.autograd.Function):
     def forward(ctx, points, weights, table, layout, sink):  # type: ignore[no-untyped-def,override]
         out = torch.empty(len(points), layout.width)
         cpu_encode.composite_forward_kernel(layout.features)(
-            _array(points), _array(weights), _array(table), _arrays(layout), out.numpy()
+            array_of(points), array_of(weights), array_of(table), grid_arrays(layout), out.numpy()
         )
         ctx.save_for_backward(points, weights)
         ctx.table, ctx.layout, ctx.sink = table, layout, sink
@@ -66,7 +71,7 @@ class _EncodeComposite(torch.autograd.Function):
         (points, weights), layout, table = ctx.saved_tensors, ctx.layout, ctx.table
         values, marks, collected = _gradient_of(table, ctx.sink)
         cpu_encode.composite_backward_kernel(layout.features)(
-            _array(points), _array(weights), _array(grad_out), _arrays(layout),
+            array_of(points), array_of(weights), array_of(grad_out), grid_arrays(layout),
             cpu_encode.level_order(layout.levels), values.numpy(), marks,
         )  # fmt: skip
         return None, None, None if collected else values, None, None
@@ -86,7 +91,7 @@ def _gradient_of(table: Tensor, sink: GradientSink | None) -> tuple[Tensor, np.n
     return sink.values, NO_MARKS if sink.touched is None else sink.touched.numpy(), True
 
 
-def _arrays(layout: GridLayout) -> cpu_encode.GridArrays:
+def grid_arrays(layout: GridLayout) -> cpu_encode.GridArrays:
     return cpu_encode.GridArrays(layout.resolution_array, layout.offsets, layout.sizes, layout.dense)
 
 
@@ -100,7 +105,7 @@ class _RenderWeights(torch.autograd.Function):
     @staticmethod
     def forward(ctx, densities, lengths):  # type: ignore[no-untyped-def,override]
         weights = torch.empty_like(densities, memory_format=torch.contiguous_format)
-        cpu_rays.weights_forward(_array(densities), _array(lengths), weights.numpy())
+        cpu_rays.weights_forward(array_of(densities), array_of(lengths), weights.numpy())
         ctx.save_for_backward(densities, lengths, weights)
         return weights
 
@@ -110,7 +115,7 @@ class _RenderWeights(torch.autograd.Function):
         densities, lengths, weights = ctx.saved_tensors
         grad = torch.empty_like(weights)
         cpu_rays.weights_backward(
-            _array(densities), _array(lengths), weights.numpy(), _array(grad_weights), grad.numpy()
+            array_of(densities), array_of(lengths), weights.numpy(), array_of(grad_weights), grad.numpy()
         )
         return grad, None
 
@@ -124,7 +129,7 @@ class _Composite(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weights, values):  # type: ignore[no-untyped-def,override]
         out = torch.empty(len(weights), values.shape[-1])
-        cpu_rays.composite_forward(_array(weights), _array(values), out.numpy())
+        cpu_rays.composite_forward(array_of(weights), array_of(values), out.numpy())
         ctx.save_for_backward(weights, values)
         return out
 
@@ -134,7 +139,7 @@ class _Composite(torch.autograd.Function):
         weights, values = ctx.saved_tensors
         grad_weights, grad_values = torch.empty(weights.shape), torch.empty(values.shape)
         cpu_rays.composite_backward(
-            _array(weights), _array(values), _array(grad_out), grad_weights.numpy(), grad_values.numpy()
+            array_of(weights), array_of(values), array_of(grad_out), grad_weights.numpy(), grad_values.numpy()
         )
         return grad_weights, grad_values
 
@@ -155,7 +160,7 @@ def proposal_edges(
         np.float32(settings.anneal), np.float32(settings.padding), np.float32(settings.cap),
     )  # fmt: skip
     cpu_rays.proposal_edges(
-        _array(origins), _array(directions), _array(density_grid), _array(jitter), numbers, out.numpy()
+        array_of(origins), array_of(directions), array_of(density_grid), array_of(jitter), numbers, out.numpy()
     )
     return out
 
@@ -163,12 +168,12 @@ def proposal_edges(
 def refined_edges(edges: Tensor, weights: Tensor, samples: int, padding: float) -> Tensor:
     """See `reference.refined_edges`; no gradients."""
     out = torch.empty(len(edges), samples + 1)
-    cpu_rays.refined_edges(_array(edges), _array(weights), np.float32(padding), out.numpy())
+    cpu_rays.refined_edges(array_of(edges), array_of(weights), np.float32(padding), out.numpy())
     return out
 
 
 def interval_points(origins: Tensor, directions: Tensor, edges: Tensor) -> Tensor:
     """See `reference.interval_points`; no gradients."""
     out = torch.empty(len(edges), edges.shape[1] - 1, 3)
-    cpu_rays.interval_points(_array(origins), _array(directions), _array(edges), out.numpy())
+    cpu_rays.interval_points(array_of(origins), array_of(directions), array_of(edges), out.numpy())
     return out

@@ -7,6 +7,7 @@ a recorded step need not be recorded again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -33,6 +34,13 @@ def hash_encode(points: Tensor, table: Tensor, layout: GridLayout, sink: Gradien
     if not _fits(layout, points, table):
         return reference.hash_encode(points, table, layout, sink)
     return _HashEncode.apply(points, table, layout, sink)
+
+
+def encoded_layers(
+    points: Tensor, table: Tensor, layout: GridLayout, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
+) -> Tensor:
+    """See `reference.encoded_layers`."""
+    return reference.dense_layers(hash_encode(points, table, layout), weights, biases)
 
 
 def encode_composite(

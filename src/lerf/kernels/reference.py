@@ -208,6 +208,17 @@ def dense_layers(
     return F.linear(x, weights[-1], biases[-1])
 
 
+def encoded_layers(
+    points: Float[Tensor, "points 3"],
+    table: Float[Tensor, "entries features"],
+    layout: GridLayout,
+    weights: Sequence[Float[Tensor, "_ _"]],
+    biases: Sequence[Float[Tensor, " _"] | None],
+) -> Float[Tensor, "points outputs"]:
+    """`dense_layers` on `hash_encode`, for passes that need no gradients."""
+    return dense_layers(hash_encode(points, table, layout), weights, biases)
+
+
 def unit_vectors(x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
     """Vectors over their lengths; over 1e-12 where they are shorter."""
     return F.normalize(x, dim=-1)

@@ -133,18 +133,21 @@ class RadianceField(nn.Module):
         return self._density_in_cube(to_unit_cube(positions))
 
     def _density_in_cube(self, points: Float[Tensor, "points 3"]) -> tuple[Tensor, Tensor]:
-        out = kernels.dense_layers(
-            self.grid(points), [self._first_layer, self.density_out.weight], [None, self.density_out.bias]
-        )
+        out = self._layers(points, self.density_out.weight, self.density_out.bias)
         # The shift makes space nearly empty at the start: light must first pass to reach what the photos show.
         return _Exponential.apply(out[:, 0] + LOG_DENSITY_SHIFT), out[:, 1:]
 
     def _density_alone(self, points: Float[Tensor, "points 3"]) -> Float[Tensor, " points"]:
         """Density without what the colour needs, for passes without gradients."""
-        logits = kernels.dense_layers(
-            self.grid(points), [self._first_layer, self.density_out.weight[:1]], [None, self.density_out.bias[:1]]
-        )
+        logits = self._layers(points, self.density_out.weight[:1], self.density_out.bias[:1])
         return _Exponential.apply(logits[:, 0] + LOG_DENSITY_SHIFT)
+
+    def _layers(self, points: Float[Tensor, "points 3"], weight: Tensor, bias: Tensor) -> Float[Tensor, "points out"]:
+        """The density network with a last layer."""
+        weights, biases = [self._first_layer, weight], [None, bias]
+        if torch.is_grad_enabled():
+            return kernels.dense_layers(self.grid(points), weights, biases)
+        return kernels.encoded_layers(points, self.grid.table, self.grid.layout, weights, biases)
 
     def colour(self, geometry: Float[Tensor, "points geometry"], directions: Float[Tensor, "points 3"]) -> Tensor:
         """Colour in 0..1, [points, 3]."""
