@@ -32,7 +32,7 @@ def box_mean(scores: Float[Tensor, "height width"], side: int = BOX_SIDE) -> Flo
     calls.
     """
     smooth = uniform_filter(scores.cpu().double().numpy(), side, mode="mirror")
-    return torch.from_numpy(smooth).to(scores)
+    return torch.from_numpy(smooth).to(scores.dtype).to(scores.device)
 
 
 def majority(mask: Bool[Tensor, "height width"], side: int = MAJORITY_SIDE) -> Bool[Tensor, "height width"]:
