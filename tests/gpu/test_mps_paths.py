@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from drawn_scene import write_generated_scene
-from fake_gpu import SUPPORTED, fake_gpu, held
+from fake_gpu import LEDGER, SUPPORTED, fake_gpu, held
 from tiny import tiny_preset
 
 import lerf
@@ -21,10 +21,12 @@ from lerf.radiance.surface import trace_surface
 from lerf.run import surfaces
 from lerf.run.settings import PRESETS, Preset
 from lerf.stages import language_lift
+from lerf.stages import steps as steps_file
 from lerf.stages import surface as surface_stage
 
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="this torch knows no devices of Python's own")
 POINTS, PHOTO = 300, "images/0003.png"
+AT_REPORTS = ("training/loop.py", "training/checkpoint.py")
 on_mps = partial(fake_gpu, kind="mps")
 
 
@@ -81,11 +83,20 @@ def few_points(monkeypatch):
 
 @pytest.mark.parametrize("preset", [preset_of(3, 64), per_sample()], ids=["deferred", "per sample"])
 def test_training_and_a_query_of_what_was_trained(preset, made, tmp_path, monkeypatch):
+    waited, plain = {}, steps_file.train_steps
+
+    def watched(name, *arguments, **named):
+        LEDGER.clear()
+        plain(name, *arguments, **named)
+        assert LEDGER.launched > 100
+        waited[name] = [line for line in LEDGER.waits if not line.startswith(AT_REPORTS)]
+
+    monkeypatch.setattr(steps_file, "train_steps", watched)
     monkeypatch.setitem(PRESETS, "lerf-cpu", preset)
-    with on_mps() as ledger:
+    with on_mps():
         lerf.train(made.capture, tmp_path / "run", device="mps", preset="lerf-cpu")
-        assert ledger.launched > 1000
         lerf.load(tmp_path / "run", device="mps").query("red")
+    assert waited == {"radiance": [], "language": []}
 
 
 @pytest.mark.parametrize("kind", ["trained", "lifted"])
@@ -132,3 +143,12 @@ def test_the_pyramid_of_a_photo(made):
             spans.append(basis.T @ basis)
     torch.testing.assert_close(*maps, rtol=0, atol=3e-3)
     torch.testing.assert_close(*spans, rtol=0, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["cloud", "mesh", "splat"])
+def test_exports(what, made, tmp_path):
+    with on_mps():
+        out = tmp_path / "out.ply"
+        assert main(["export", str(made.lifted), str(out), "--what", what, "--device", "mps"]) == 0
+    assert out.stat().st_size > 1000
