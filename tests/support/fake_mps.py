@@ -10,17 +10,17 @@ import torch
 from torch.utils import _pytree as trees
 
 NOT_IMPLEMENTED = frozenset({
-    "_ctc_loss", "_embedding_bag", "_embedding_bag_forward_only", "_linalg_eigh", "_linalg_svd",
+    "_ctc_loss", "_embedding_bag", "_embedding_bag_forward_only", "_linalg_eigh",
     "_upsample_bicubic2d_aa", "_upsample_bilinear2d_aa", "adaptive_avg_pool3d", "angle", "avg_pool3d", "cholesky",
     "cholesky_inverse", "erfc", "frexp", "geqrf", "grid_sampler_2d_backward", "grid_sampler_3d", "heaviside",
     "index_copy", "index_reduce", "isin.Tensor_Scalar", "kthvalue", "linalg_cholesky_ex", "linalg_eig", "linalg_lstsq",
     "linalg_lu", "linalg_matrix_exp", "linalg_qr", "logspace", "max_pool3d_with_indices", "mode", "nanmedian",
     "native_dropout", "ormqr", "poisson", "put_", "segment_reduce", "sinc", "take", "unique_dim",
-    "upsample_nearest3d", "upsample_trilinear3d",
+    "upsample_trilinear3d",
 })  # fmt: skip
-"""Operations without an MPS kernel in `native_functions.yaml` of torch 2.6.0, which its wheels have in `torchgen`; of
-them `_linalg_eigh`, `_linalg_svd`, `linalg_matrix_exp`, `linalg_lstsq`, `segment_reduce`, `mode` and `take` still have
-none in 2.13.0's."""
+"""Operations without an MPS kernel in `native_functions.yaml` of torch 2.6.0, which its wheels have in `torchgen`, that
+`MPSFallback.mm` does not take to the CPU either; of those that `lerf` has used, `_linalg_eigh` and `linalg_matrix_exp`
+have none in 2.13.0's."""
 DOUBLES = (torch.float64, torch.complex128)
 PRODUCTS = ("addmm", "baddbmm", "bmm", "linear", "mm")
 
