@@ -1,12 +1,15 @@
-"""What a device asks for: uploads that nothing waits for, and work in parts that fit its memory."""
+"""What a device asks for: uploads that nothing waits for, work in parts that fit its memory, and other ways to what
+`mps`, the GPU of Apple's computers, cannot do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf.errors import is_out_of_memory
@@ -22,6 +25,46 @@ def upload(tensor: Tensor, device: torch.device | str) -> Tensor:
     if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """The tensor where 64-bit numbers can be worked with: on its own device, or on the CPU if that is `mps`.
+
+    Apple's GPUs have no 64-bit floats, and torch sorts 64-bit integers wrongly there. `.to(device)` is the way back, of
+    floats in single precision.
+    """
+    return tensor.cpu() if tensor.device.type == "mps" else tensor
+
+
+def in_doubles(tensor: Tensor) -> Tensor:
+    """The numbers in double precision, where they are or on the CPU (`wide`); `.float().to(device)` is the way back."""
+    # Converted after they have come: a copy from `mps` cannot change them to doubles.
+    return wide(tensor).double()
+
+
+def sums_of_rows(
+    table: Float[Tensor, "entries width"], rows: Int[Tensor, "sums few"], weights: Float[Tensor, "sums few"]
+) -> Float[Tensor, "sums width"]:
+    """Weighted sums of a few rows of a table each, in the table's precision.
+
+    One fused operation; its plain definition is `(table[rows] * weights[..., None]).sum(1)`.
+    """
+    weights = weights.to(table.dtype)
+    if table.device.type != "mps":
+        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+    # Before torch 2.10 `mps` has no such operation. One row at a time, so that no more than two results are held.
+    found = torch.zeros(len(rows), table.shape[1], device=table.device)
+    for row, weight in zip(rows.long().unbind(1), weights.float().unbind(1), strict=True):
+        found += weight[:, None] * table[row].float()
+    return found.to(table.dtype)
+
+
+def resized(
+    pictures: Float[Tensor, "n channels height width"], size: Sequence[int], mode: Literal["bilinear", "bicubic"]
+) -> Float[Tensor, "n channels rows columns"]:
+    """Pictures at a size (rows, columns), without aliasing; where they are."""
+    # The first versions of torch that `lerf` takes cannot do it on `mps`.
+    return F.interpolate(wide(pictures), (size[0], size[1]), mode=mode, antialias=True).to(pictures.device)
 
 
 @contextmanager
@@ -78,6 +121,8 @@ def in_parts(count: int, size: int, device: torch.device | str, work: Callable[[
             size = (min(size, max(count, 1)) + 1) // 2
             if torch.device(device).type == "cuda":
                 torch.cuda.empty_cache()
+            elif torch.device(device).type == "mps":
+                torch.mps.empty_cache()
             continue
         yield found
         start += size

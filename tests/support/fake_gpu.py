@@ -1,8 +1,9 @@
-"""A GPU made of the CPU: tensors with real values that Python sees on `cuda:0`.
+"""A GPU made of the CPU: tensors with real values that Python sees on `cuda:0`, or on `mps:0`.
 
 They refuse to meet tensors and generators of the CPU and to become numpy arrays, as those of a GPU do, and a `Ledger`
 counts what is launched, uploaded and waited for, by line of `lerf`. A CPU build of torch cannot differentiate tensors
 that call themselves CUDA in C++; there they are of a device of Python's own, which torch has for such experiments.
+As `mps` the device also refuses what Apple's GPUs refuse (`fake_mps.py`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import fake_mps
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
@@ -26,7 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 SUPPORTED = hasattr(registration, "_setup_privateuseone_for_python_backend")
 """Whether this torch knows devices of Python's own; older ones do not."""
-HOST, SHOWN = torch.device("cpu"), torch.device("cuda", 0)
+HOST = torch.device("cpu")
 NAME = "fakegpu"
 NO_KERNEL = frozenset({
     "_reshape_alias", "_unsafe_view", "alias", "as_strided", "chunk", "detach", "diagonal", "empty",
@@ -62,6 +64,12 @@ class Ledger:
     operations: Counter[str] = field(default_factory=Counter)
     memory_left: float = math.inf
     """Bytes that a new tensor may have; a larger one is out of memory."""
+    kind: Literal["cuda", "mps"] = "cuda"
+    """What the device says that it is."""
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.kind, 0)
 
     def clear(self) -> None:
         for each in (self.launches, self.waits, self.uploads, self.operations):
@@ -102,7 +110,7 @@ class FakeGenerator(_Generator):
 
     @property
     def device(self) -> torch.device:
-        return SHOWN
+        return LEDGER.device
 
 
 class _GeneratorKind(type(_Generator)):
@@ -139,9 +147,10 @@ class FakeGpuTensor(torch.Tensor):
     @property
     def device(self) -> torch.device:
         # torch's own Python makes new tensors where no mode of this file is on.
-        return _real() if "/torch/" in sys._getframe(1).f_code.co_filename else SHOWN
+        return _real() if "/torch/" in sys._getframe(1).f_code.co_filename else LEDGER.device
 
-    is_cuda = property(lambda self: True)
+    is_cuda = property(lambda self: LEDGER.kind == "cuda")
+    is_mps = property(lambda self: LEDGER.kind == "mps")
     is_cpu = property(lambda self: False)
 
     def get_device(self) -> int:
@@ -151,7 +160,7 @@ class FakeGpuTensor(torch.Tensor):
         return self.detach().cpu().tolist()
 
     def numpy(self, *_args, **_named):
-        raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
+        raise TypeError(f"can't convert {LEDGER.device} device type tensor to numpy. Use Tensor.cpu() first.")
 
     __array__ = numpy
 
@@ -175,8 +184,8 @@ def _real() -> torch.device:
 
 def _is_device(value) -> bool:
     if isinstance(value, str):
-        return value.startswith(("cuda", NAME))
-    return isinstance(value, torch.device) and value.type in ("cuda", NAME)
+        return value.startswith((LEDGER.kind, NAME))
+    return isinstance(value, torch.device) and value.type in (LEDGER.kind, NAME)
 
 
 def _tensors(value) -> tuple[list[FakeGpuTensor], list[torch.Tensor]]:
@@ -196,21 +205,29 @@ def _run(operation, args, kwargs):
         _refuse_mixture(name, args, others)
     generator = kwargs.get("generator")
     if generator is not None and on_device and generator._cdata not in FakeGenerator.made:
-        raise RuntimeError(f"Expected a 'cuda' device type for generator but found 'cpu' ({name})")
+        raise RuntimeError(f"Expected a '{LEDGER.kind}' device type for generator but found 'cpu' ({name})")
     _count(operation, name, args, kwargs, ours, others, on_device)
     plain_args, plain_kwargs = trees.tree_map(_plain, (args, {**kwargs, "pin_memory": None}))
     if "pin_memory" not in kwargs:
         del plain_kwargs["pin_memory"]
     out = operation(*plain_args, **plain_kwargs)
+    if LEDGER.kind == "mps":
+        fake_mps.refuse(operation, plain_args, plain_kwargs, out, on_device)
     if name == "_to_copy" and asked is not None and bool(ours) != on_device and _share(out, plain_args[0]):
         out = out.clone()
     if not on_device:
         return out
     size = sum(each.numel() * each.element_size() for each in trees.tree_leaves(out) if isinstance(each, torch.Tensor))
     if size > LEDGER.memory_left and name not in NO_KERNEL | {"_to_copy"} - {"empty", "new_empty"}:
-        raise torch.cuda.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes ({name}).")
+        raise _out_of_memory(size, name)
     wrap = lambda each: FakeGpuTensor(each) if type(each) is torch.Tensor else each  # noqa: E731
     return return_and_correct_aliasing(operation, args, kwargs, trees.tree_map(wrap, out))
+
+
+def _out_of_memory(size: int, name: str) -> RuntimeError:
+    if LEDGER.kind == "mps":
+        return RuntimeError(f"MPS backend out of memory. Tried to allocate {size} bytes ({name}).")
+    return torch.cuda.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes ({name}).")
 
 
 def _plain(value):
@@ -233,7 +250,7 @@ def _refuse_mixture(name: str, args, others: list[torch.Tensor]) -> None:
         odd = [each for each in odd if id(each) not in indices]
     if odd:
         raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found cuda:0 and cpu ({name}, "
+            f"Expected all tensors to be on the same device, but found {LEDGER.device} and cpu ({name}, "
             f"{[tuple(each.shape) for each in odd]})"
         )
 
@@ -301,7 +318,7 @@ class _Devices(TorchFunctionMode):
             kwargs["pin_memory"] = False
         if name in ("to", "cuda", "type"):
             args = tuple(_real() if isinstance(each, str) and _is_device(each) else each for each in args)
-        args = tuple(_real() if isinstance(each, torch.device) and each.type == "cuda" else each for each in args)
+        args = tuple(_real() if isinstance(each, torch.device) and _is_device(each) else each for each in args)
         if _is_device(kwargs.get("device")):
             kwargs["device"] = _real()
         return function(*args, **kwargs)
@@ -326,19 +343,24 @@ _KEPT = (registration._DummyPrivateUse1Hook(), registration._DummyDeviceGuard())
 
 
 @contextlib.contextmanager
-def fake_gpu(free: int = 80 << 30) -> Iterator[Ledger]:
-    """Inside, `cuda` is there; what is on it is no longer of use outside. `free` are its bytes of memory."""
+def fake_gpu(free: int = 80 << 30, kind: Literal["cuda", "mps"] = "cuda") -> Iterator[Ledger]:
+    """Inside, `cuda` or `mps` is there; what is on it is no longer of use outside. `free` are the bytes of memory that
+    the former says it has."""
     import pytest
 
     register()
     LEDGER.clear()
     LEDGER.memory_left = math.inf
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.cuda, "is_available", lambda: True)
-        patch.setattr(torch.cuda, "device_count", lambda: 1)
-        patch.setattr(torch.cuda, "mem_get_info", lambda device=None: (free, free))
-        patch.setattr(torch.cuda, "is_bf16_supported", lambda *_args, **_named: True)
-        patch.setattr(torch.cuda, "empty_cache", lambda: None)
+        patch.setattr(LEDGER, "kind", kind)
+        if kind == "mps":
+            fake_mps.appear(patch)
+        else:
+            patch.setattr(torch.cuda, "is_available", lambda: True)
+            patch.setattr(torch.cuda, "device_count", lambda: 1)
+            patch.setattr(torch.cuda, "mem_get_info", lambda device=None: (free, free))
+            patch.setattr(torch.cuda, "is_bf16_supported", lambda *_args, **_named: True)
+            patch.setattr(torch.cuda, "empty_cache", lambda: None)
         patch.setattr(torch, "Generator", _AnyGenerator)
         # In inference mode composite operations are not taken apart, and their results could not be wrapped.
         patch.setattr(torch.inference_mode, "__enter__", _enter_without_gradients)

@@ -36,7 +36,7 @@ class DeviceOption:
     """Where the work runs."""
 
     device: Annotated[str | None, optional("DEVICE")] = None
-    """cpu or cuda; by default cuda where there is one."""
+    """cpu, cuda or mps; by default cuda where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)

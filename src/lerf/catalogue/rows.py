@@ -118,7 +118,7 @@ def basis_of(scenes: list[AnsweringScene]) -> Float[Tensor, "rank width"]:
     moments = torch.zeros(width, width, dtype=torch.float64)
     for scene in scenes:
         index = scene.language.index
-        codes, own = index.unit_codes.double().cpu(), index.compressed.basis.double().cpu()
+        codes, own = index.unit_codes.cpu().double(), index.compressed.basis.cpu().double()
         moments += own.T @ (codes.T @ codes / len(codes)) @ own
     vectors = torch.linalg.eigh(moments)[1]
     rank = min(RANK, width)

@@ -34,6 +34,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float16
 from torch import Tensor
 
+from lerf.devices import resized
 from lerf.encoders.efficientnet_lite import STRIDE, load_network
 from lerf.encoders.names import Names
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
@@ -183,9 +184,7 @@ class Conse:
             window = 3 if tile_ratio <= SMALL_TILE else 5
             scale = window * STRIDE / (tile_ratio * height)
             rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-            image = F.interpolate(photo[None].to(self._device), (rows, columns), mode="bicubic", antialias=True).clamp(
-                0.0, 1.0
-            )
+            image = resized(photo[None].to(self._device), (rows, columns), "bicubic").clamp(0.0, 1.0)
             image = F.pad(image, (0, -columns % STRIDE, 0, -rows % STRIDE), mode="replicate")
             features = self._network.features(image.contiguous(memory_format=torch.channels_last))
             pooled = F.avg_pool2d(features, window, 1, padding=window // 2, count_include_pad=False)[0]

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lerf.devices import resized
 from lerf.encoders.protocols import FeatureGrid
 from lerf.errors import ConfigError
 
@@ -69,7 +70,7 @@ def encode_levels(
         rows = max(1, round(scale * input_size / patch))
         columns = max(1, round(rows * width / height))
         if scale not in maps:
-            image = F.interpolate(photo[None], (rows * patch, columns * patch), mode="bicubic", antialias=True)
+            image = resized(photo[None], (rows * patch, columns * patch), "bicubic")
             found = values(normalise(image.clamp(0.0, 1.0)))
             maps[scale] = found.float().T.reshape(1, -1, rows, columns)
         tile = ratio * rows

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lerf.devices import resized
 from lerf.encoders.checkpoint import build, class_named, digest_of, read_config, read_tensors
 from lerf.encoders.hub import Files, find_files
 from lerf.encoders.preprocessing import read_statistics
@@ -84,7 +84,7 @@ class LastKeys:
             scale = self._short_side / (min(height, width) * self._patch)
             rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
             size = (rows * self._patch, columns * self._patch)
-            image = F.interpolate(photo[None].to(self._device), size, mode="bicubic", antialias=True).clamp(0.0, 1.0)
+            image = resized(photo[None].to(self._device), size, "bicubic").clamp(0.0, 1.0)
             tokens = self._trunk(pixel_values=(image - self._mean) / self._std, **self._positions).last_hidden_state
             keys = self._keys(self._last_norm(tokens[0, self._before :])).reshape(rows, columns, self.width)
         refuse_not_finite(keys, self.name)

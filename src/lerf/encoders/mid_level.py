@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.devices import resized
 from lerf.encoders.efficientnet_lite import MID_STRIDE, STRIDE, load_network
 from lerf.encoders.protocols import FeatureGrid
 
@@ -53,7 +54,7 @@ def raw_map(
     _, height, width = photo.shape
     scale = SHORT_SIDE / min(height, width)
     rows, columns = round(height * scale), round(width * scale)
-    image = F.interpolate(photo[None], (rows, columns), mode="bicubic", antialias=True).clamp(0.0, 1.0)
+    image = resized(photo[None], (rows, columns), "bicubic").clamp(0.0, 1.0)
     image = F.pad(image, (0, -columns % STRIDE, 0, -rows % STRIDE), mode="replicate")
     features = network.mid_level(image.contiguous(memory_format=torch.channels_last))[0]  # type: ignore[operator]
     return features, MID_STRIDE * width / columns, MID_STRIDE * height / rows

@@ -16,11 +16,11 @@ from typing import Annotated, Literal
 
 import msgspec
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from lerf.arrays import read_tensors
+from lerf.devices import resized
 from lerf.documents import converted, parse_document
 from lerf.encoders.known import STOP_WORDS, UnknownWordsWarning, content_words
 from lerf.encoders.mini_text import LONGEST, MODEL_WIDTH, TextTower, Vocabulary, words_of
@@ -117,7 +117,7 @@ MAP_ZOOM = 2.0
 
 def _at_height(photo: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n 3 rows columns"]:
     columns = max(1, round(photo.shape[-1] * height / photo.shape[-2]))
-    return F.interpolate(photo, (height, columns), mode="bilinear", antialias=True)
+    return resized(photo, (height, columns), "bilinear")
 
 
 @cache
@@ -217,7 +217,7 @@ class Mini:
 
     def encode_tiles(self, tiles: Float[Tensor, "tiles 3 size size"]) -> Float[Tensor, "tiles width"]:
         """Unit embeddings of tiles, each taken for the only window of a picture as large as it; RGB in 0..1."""
-        small = F.interpolate(tiles.to(self._device), (WINDOW, WINDOW), mode="bilinear", antialias=True)
+        small = resized(tiles.to(self._device), (WINDOW, WINDOW), "bilinear")
         framed_tiles = framed(small)
         middle, end = torch.tensor([WINDOW / 2 + MARGIN]), torch.tensor([float(WINDOW + MARGIN)])
         weights = tent(middle, framed_tiles.shape[-1] // STRIDE, (end - WINDOW, end)).to(self._device)

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.devices import resized
 from lerf.encoders.protocols import FeatureGrid
 from lerf.errors import ConfigError, EncoderError
 
@@ -123,7 +124,7 @@ def likeness(guide: FeatureGrid, rows: int, columns: int) -> Float[Tensor, "patc
     of all get no weight, the others softmax(`SHARPNESS` (cosine - `SHIFT` mean)). A patch is always like itself.
     """
     plane = guide.features.permute(2, 0, 1)[None].float()
-    laid = F.interpolate(plane, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
+    laid = resized(plane, (rows, columns), "bilinear")
     unit = F.normalize(laid[0].flatten(1).T, dim=-1)
     cosines = unit @ unit.T
     scores = SHARPNESS * (cosines - SHIFT * cosines.mean())

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.devices import in_doubles
 from lerf.documents import converted
 from lerf.encoders.checkpoint import read_json
 from lerf.errors import EncoderError
@@ -113,12 +114,12 @@ def resize_as_pillow(
     images: Float[Tensor, "n channels height width"], rows: int, columns: int, resample: int = BICUBIC
 ) -> Float[Tensor, "n channels rows columns"]:
     """What `PIL.Image.resize` makes of the pictures rounded to 8 bits, along rows first; values in 0..1."""
-    pixels = (images.double() * 255.0).round_().clamp_(0.0, 255.0)
+    pixels = (in_doubles(images) * 255.0).round_().clamp_(0.0, 255.0)
     if columns != images.shape[-1]:
-        pixels = _to_8_bits(pixels @ _weights(images.shape[-1], columns, resample).to(images.device).T)
+        pixels = _to_8_bits(pixels @ _weights(images.shape[-1], columns, resample).to(pixels.device).T)
     if rows != images.shape[-2]:
-        pixels = _to_8_bits(_weights(images.shape[-2], rows, resample).to(images.device) @ pixels)
-    return (pixels / 255.0).to(images.dtype)
+        pixels = _to_8_bits(_weights(images.shape[-2], rows, resample).to(pixels.device) @ pixels)
+    return (pixels / 255.0).to(images.dtype).to(images.device)
 
 
 def _to_8_bits(sums: Tensor) -> Tensor:

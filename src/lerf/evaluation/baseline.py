@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.devices import sums_of_rows, wide
 from lerf.geometry.camera_table import image_pixels
 from lerf.model import Model
 from lerf.pyramids.lookup import PyramidTable
@@ -64,7 +64,7 @@ def _level_margins(
     rows, weights = _four_corners(table, level, photo, pixels)
     vectors = phrases.vectors.to(pixels.device)
     cells = table.cells.float()
-    products = F.embedding_bag(rows, cells @ vectors.T, mode="sum", per_sample_weights=weights)
+    products = sums_of_rows(cells @ vectors.T, rows, weights)
     # The first and the last corner say which four cells they are.
     _, first, quad = _unique(rows[:, 0] * len(cells) + rows[:, 3])
     corners = cells[rows[first]]
@@ -86,7 +86,7 @@ def _four_corners(
 
 def _unique(keys: Int[Tensor, " n"]) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"], Int[Tensor, " n"]]:
     """Distinct keys, the index of one of each, and which of them each is."""
-    values, inverse = torch.unique(keys, return_inverse=True)
+    values, inverse = (found.to(keys.device) for found in torch.unique(wide(keys), return_inverse=True))
     index = torch.empty_like(values)
     index[inverse] = torch.arange(len(keys), device=keys.device)
     return values, index, inverse

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 from torch import Tensor
 
+from lerf.devices import in_doubles
 from lerf.errors import ConfigError
 
 SSIM_WINDOW = 11
@@ -26,7 +27,7 @@ SSIM_SIGMA = 1.5
 
 def psnr(prediction: Float[Tensor, "height width channel"], target: Float[Tensor, "height width channel"]) -> float:
     """Peak signal-to-noise ratio in dB, -10 log10(mean squared error), for pictures in 0..1; infinite when equal."""
-    error = float((prediction.double() - target.double()).square().mean())
+    error = float((in_doubles(prediction) - in_doubles(target)).square().mean())
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
@@ -42,7 +43,9 @@ def ssim(prediction: Float[Tensor, "height width channel"], target: Float[Tensor
     if min(prediction.shape[:2]) < SSIM_WINDOW:
         height, width = prediction.shape[:2]
         raise ConfigError(f"SSIM needs pictures of at least 11x11 pixels, not {width}x{height}; downscale less.")
-    offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64, device=prediction.device) - SSIM_WINDOW // 2
+    x = in_doubles(prediction).permute(2, 0, 1)[:, None]
+    y = in_doubles(target).permute(2, 0, 1)[:, None]
+    offsets = torch.arange(SSIM_WINDOW, dtype=x.dtype, device=x.device) - SSIM_WINDOW // 2
     kernel = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2))
     kernel = kernel / kernel.sum()
 
@@ -50,8 +53,6 @@ def ssim(prediction: Float[Tensor, "height width channel"], target: Float[Tensor
         rows = F.conv2d(pictures, kernel.view(1, 1, -1, 1))
         return F.conv2d(rows, kernel.view(1, 1, 1, -1))
 
-    x = prediction.double().permute(2, 0, 1)[:, None]
-    y = target.double().permute(2, 0, 1)[:, None]
     mean_x, mean_y = blur(x), blur(y)
     variance_x = blur(x * x) - mean_x.square()
     variance_y = blur(y * y) - mean_y.square()
@@ -151,7 +152,7 @@ def _descending(scores: Tensor, truth: Tensor) -> tuple[np.ndarray, np.ndarray, 
 
 
 def _flat(scores: Tensor) -> np.ndarray:
-    values = scores.detach().reshape(-1).double().cpu().numpy()
+    values = scores.detach().reshape(-1).cpu().double().numpy()
     if np.isnan(values).any():
         raise ConfigError("A score is NaN; the map that it comes from is broken.")
     return values

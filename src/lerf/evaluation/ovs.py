@@ -31,8 +31,8 @@ def box_mean(scores: Float[Tensor, "height width"], side: int = BOX_SIDE) -> Flo
     Beyond the border the picture is mirrored about its outermost pixels. Both are OpenCV's `filter2D`, which LangSplat
     calls.
     """
-    smooth = uniform_filter(scores.double().cpu().numpy(), side, mode="mirror")
-    return torch.from_numpy(smooth).to(scores)
+    smooth = uniform_filter(scores.cpu().double().numpy(), side, mode="mirror")
+    return torch.from_numpy(smooth).to(scores.dtype).to(scores.device)
 
 
 def majority(mask: Bool[Tensor, "height width"], side: int = MAJORITY_SIDE) -> Bool[Tensor, "height width"]:

@@ -20,7 +20,7 @@ def robust_diagonal(points: Float[Tensor, "points 3"]) -> float:
         return 0.0
     cut = torch.tensor([TRIM, 1.0 - TRIM], device=points.device)
     # Axis by axis, since `quantile` takes no more than 16 million numbers at once.
-    low, high = torch.stack([torch.quantile(axis, cut) for axis in points.unbind(-1)], dim=-1)
+    low, high = torch.stack([torch.quantile(axis.contiguous(), cut) for axis in points.unbind(-1)], dim=-1)
     return float((high - low).norm())
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.devices import wide
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import ConfigError, RunError
 from lerf.geometry.contraction import contract
@@ -82,7 +83,7 @@ def gather_cells(rays: TracedRays, size: float, min_light: float = MIN_LIGHT) ->
     here = cell_keys(rays.positions.reshape(-1, 3), size).view(rays.weights.shape) == keys[:, None]
     within = rays.weights * here
     light = within.sum(-1)
-    distinct, cell_of = torch.unique(keys, return_inverse=True)
+    distinct, cell_of = (found.to(keys.device) for found in torch.unique(wide(keys), return_inverse=True))
     weights = torch.zeros(len(distinct), device=light.device).index_add_(0, cell_of, light)
     sums = torch.zeros(len(distinct), 3, device=light.device)
     sums.index_add_(0, cell_of, (within[..., None] * rays.positions).sum(1))

@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import product
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from lerf import kernels
+from lerf.devices import sums_of_rows, wide
 from lerf.errors import QueryError
 from lerf.geometry.traced_rays import TracedRays
 from lerf.language.cells import KEY_BITS, CellIndex, cell_keys
@@ -32,7 +32,8 @@ class CellLookup:
     def __init__(self, index: CellIndex) -> None:
         self.cell_size = index.provenance.cell_size
         steps = sorted(product((-1, 0, 1), repeat=3), key=lambda step: sum(abs(part) for part in step))
-        keys, cells = index.keys, torch.arange(len(index), device=index.keys.device)
+        keys = wide(index.keys)
+        cells = torch.arange(len(index), device=keys.device)
         for _ in range(REACH):
             # Nearest steps first: of several neighbours an empty cell takes the closest.
             moved = torch.cat([keys + (x << (2 * KEY_BITS)) + (y << KEY_BITS) + z for x, y, z in steps])
@@ -40,7 +41,7 @@ class CellLookup:
             first = torch.ones_like(ordered, dtype=torch.bool)
             first[1:] = ordered[1:] != ordered[:-1]
             keys, cells = ordered[first], cells.repeat(len(steps))[order[first]]
-        self.keys, self.cells = keys, cells
+        self.keys, self.cells = keys.to(index.keys.device), cells.to(index.keys.device)
 
     def find(self, positions: Float[Tensor, "points 3"]) -> Int[Tensor, " points"]:
         """Cell of points of the normalised frame; -1 where none is near."""
@@ -178,7 +179,7 @@ class CellLanguage:
     def _composite(latent: Latent, values: Float[Tensor, "cells channels"]) -> Float[Tensor, "rays channels"]:
         """Values of the cells under the weights of each ray's samples."""
         cells, weights = latent.tensors["cells"], latent.tensors["weights"]
-        return F.embedding_bag(cells, values, mode="sum", per_sample_weights=weights)
+        return sums_of_rows(values, cells, weights)
 
     @torch.no_grad()
     def project(self, texts: Float[Tensor, "texts width"]) -> Float[Tensor, "texts code"]:

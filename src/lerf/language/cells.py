@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
+from lerf.devices import in_doubles
 from lerf.documents import converted
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.errors import RunError
@@ -155,13 +156,13 @@ def compress(
     survive are dot products. Its rank is the smallest that keeps `energy` of the sum of squares, at most `max_rank`.
     """
     rows = embeddings.flatten(0, 1)
-    moments = torch.zeros(rows.shape[1], rows.shape[1], dtype=torch.float64, device=rows.device)
+    moments = in_doubles(torch.zeros(rows.shape[1], rows.shape[1], device=rows.device))
     for part in rows.split(CHUNK):
-        moments += (part.float().T @ part.float()).double()
+        moments += in_doubles(part.float().T @ part.float())
     values, vectors = torch.linalg.eigh(moments)
     kept = values.flip(0).clamp(min=0.0).cumsum(0)
     rank = min(int((kept < energy * kept[-1]).sum()) + 1, max_rank, rows.shape[1])
-    basis = vectors.flip(1)[:, :rank].T.float().contiguous()
+    basis = vectors.flip(1)[:, :rank].T.float().contiguous().to(rows.device)
     codes = torch.cat([(part.float() @ basis.T).half() for part in rows.split(CHUNK)])
     norms = torch.linalg.vector_norm(codes.float(), dim=-1).clamp(min=SHORTEST)
     shape = embeddings.shape[:2]
@@ -173,10 +174,10 @@ def compress_dense(features: Float[Tensor, "cells dense"]) -> DenseCodes:
     """Dense features on the axes of their largest variance: as few as keep `DENSE_ENERGY` of it."""
     mean = features.mean(0)
     centred = features - mean
-    values, vectors = torch.linalg.eigh((centred.T @ centred).double())
+    values, vectors = torch.linalg.eigh(in_doubles(centred.T @ centred))
     kept = values.flip(0).clamp(min=0.0).cumsum(0)
     rank = min(int((kept < DENSE_ENERGY * kept[-1]).sum()) + 1, DENSE_RANK, features.shape[1])
-    basis = vectors.flip(1)[:, :rank].T.float().contiguous()
+    basis = vectors.flip(1)[:, :rank].T.float().contiguous().to(features.device)
     return DenseCodes(mean, basis, (centred @ basis.T).half())
 
 

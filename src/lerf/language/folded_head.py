@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lerf import kernels
+from lerf.devices import in_doubles
 from lerf.language.field import LanguageField
 
 
@@ -25,7 +26,7 @@ class FoldedHead:
         self.field = field
         # W and b side by side.
         self._joined = torch.cat([last.weight, last.bias[:, None]], dim=1)
-        self._triangle = torch.linalg.qr(self._joined.double(), mode="r").R.float()
+        self._triangle = torch.linalg.qr(in_doubles(self._joined), mode="r").R.float().to(self._joined.device)
         self._weights = [layer.weight for layer in hidden]
         self._biases = [layer.bias for layer in hidden]
 

@@ -210,7 +210,7 @@ def outliers(cosines: Float[Tensor, "cells photos"]) -> Bool[Tensor, "cells phot
     known = ~cosines.isnan()
     count = known.sum(-1, keepdim=True)
     filled = torch.where(known, cosines, torch.inf)
-    rank = filled.argsort(dim=-1, stable=True).argsort(dim=-1)
+    rank = filled.argsort(dim=-1, stable=True).int().argsort(dim=-1)
     worst = rank < (WORST_SHARE * count).floor()
     values = torch.where(known, cosines, 0.0)
     mean = values.sum(-1, keepdim=True) / count.clamp(min=1)

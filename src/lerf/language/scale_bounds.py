@@ -41,7 +41,10 @@ class ScaleBounds(nn.Module):
     def widen(self) -> None:
         """Let every cell also answer for its neighbours, because a surface wanders between cells."""
         for grid, sign in ((self.low, -1.0), (self.high, 1.0)):
-            grid.copy_(sign * F.max_pool3d(sign * grid[None, None], 3, stride=1, padding=1)[0, 0])
+            # In a layer, then across layers: torch has gained `max_pool3d` on `mps` only lately.
+            layers = F.max_pool2d(sign * grid, 3, stride=1, padding=1)
+            across = F.max_pool2d(layers.transpose(0, 1), (3, 1), stride=1, padding=(1, 0))
+            grid.copy_(sign * across.transpose(0, 1))
 
     def supported(
         self, positions: Float[Tensor, "points 3"]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from lerf.devices import in_single_precision
+from lerf.devices import in_single_precision, resized
 from lerf.encoders.protocols import ImageTextEncoder
 from lerf.masks.photo_masks import PhotoMasks
 from lerf.pyramids.lookup import PyramidTable
@@ -75,7 +75,7 @@ def _crop(
     side = max(box.shape[1:])
     missing_y, missing_x = side - box.shape[1], side - box.shape[2]
     box = F.pad(box, (missing_x // 2, missing_x - missing_x // 2, missing_y // 2, missing_y - missing_y // 2))
-    return F.interpolate(box[None], (size, size), mode="bicubic", antialias=True)[0].clamp(0.0, 1.0)
+    return resized(box[None], (size, size), "bicubic")[0].clamp(0.0, 1.0)
 
 
 def pool_tiles(

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from lerf.devices import in_single_precision
+from lerf.devices import in_single_precision, resized
 from lerf.encoders.checkpoint import (
     build,
     class_named,
@@ -101,8 +101,7 @@ class Segmenter:
         rows, columns = photo.shape[1:]
         share = self._side / max(rows, columns)
         shape = (self._side,) * 2 if self._stretched else (int(rows * share + 0.5), int(columns * share + 0.5))
-        resized = F.interpolate(photo[None], shape, mode="bilinear", antialias=True)[0]
-        normalised = (resized - self._mean) / self._std
+        normalised = (resized(photo[None], shape, "bilinear")[0] - self._mean) / self._std
         return F.pad(normalised, (0, self._side - shape[1], 0, self._side - shape[0])), shape
 
 

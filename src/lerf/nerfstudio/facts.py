@@ -51,7 +51,7 @@ def write_facts(
 def trained_photos(data: LerfDataManager) -> list[TrainedPhoto]:
     """The training photos of a data manager, in its order."""
     dataset = data.train_dataset
-    poses = dataset.cameras.camera_to_worlds[:, :3].double().cpu()
+    poses = dataset.cameras.camera_to_worlds[:, :3].cpu().double()
     return [
         TrainedPhoto(str(Path(file).absolute()), pose.flatten().tolist())
         for file, pose in zip(dataset.image_filenames, poses, strict=True)

@@ -39,7 +39,7 @@ class Frame(nn.Module):
             SceneError: all photos were taken from one point.
         """
         super().__init__()
-        found = normalising_similarity(poses.detach().double().cpu().numpy())
+        found = normalising_similarity(poses.detach().cpu().double().numpy())
         self.register_buffer("rotation", torch.from_numpy(found.rotation).float())
         self.register_buffer("translation", torch.from_numpy(found.translation).float())
         self.register_buffer("scale", torch.tensor(found.scale, dtype=torch.float32))

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
-from lerf.devices import resident_bytes, upload
+from lerf.devices import in_doubles, resident_bytes, sums_of_rows, upload
 from lerf.errors import ConfigError
 from lerf.pyramids.store import PhotoEntry, PyramidStore
 
@@ -84,8 +84,7 @@ class PyramidTable:
             renormalise: scale the result to unit length; the authors leave training targets as they are.
         """
         rows, weights = self.corners(photo, pixels, tile_ratio)
-        # One fused gather and weighted sum; plain definition: (cells[rows].float() * weights[..., None]).sum(1).
-        result = F.embedding_bag(rows, self.cells, mode="sum", per_sample_weights=weights.to(self.cells.dtype)).float()
+        result = sums_of_rows(self.cells, rows, weights).float()
         return F.normalize(result, dim=-1) if renormalise else result
 
     def corners(
@@ -188,14 +187,14 @@ def leading_basis(store: PyramidStore, rank: int, energy: float, device: str = "
 
     It has as few vectors as keep a share `energy` of the sum of squares, at most `rank`.
     """
-    moments = torch.zeros(store.width, store.width, dtype=torch.float64, device=device)
+    moments = in_doubles(torch.zeros(store.width, store.width, device=device))
     for photo in range(len(store)):
         cells = torch.from_numpy(np.array(store.features(photo))).to(device).float()
-        moments += (cells.T @ cells).double()
+        moments += in_doubles(cells.T @ cells)
     values, vectors = torch.linalg.eigh(moments)
     kept = values.flip(0).clamp(min=0.0).cumsum(0)
     count = min(int((kept < energy * kept[-1]).sum()) + 1, rank, store.width)
-    return vectors.flip(1)[:, :count].T.float().contiguous()
+    return vectors.flip(1)[:, :count].T.float().contiguous().to(device)
 
 
 def projected_table(store: PyramidStore, basis: Float[Tensor, "rank width"], device: str = "cpu") -> PyramidTable:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.devices import resized
 from lerf.encoders.protocols import FeatureGrid, ImageTextEncoder
 from lerf.errors import ConfigError
 
@@ -106,7 +106,7 @@ def encode_level(
     waiting: list[Tensor] = []
     for row in range(grid.rows):
         for part in cut_row(photo, grid, row, border).split(batch):
-            waiting.append(F.interpolate(part, size, mode="bicubic", antialias=True).clamp(0.0, 1.0))
+            waiting.append(resized(part, size, "bicubic").clamp(0.0, 1.0))
         if sum(map(len, waiting)) >= batch or row == grid.rows - 1:
             *full, rest = torch.cat(waiting).split(batch)
             last = row == grid.rows - 1 or len(rest) == batch

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lerf.devices import in_doubles
 from lerf.errors import QueryError
 from lerf.geometry.extent import robust_extent
 from lerf.queries.phrases import presence
@@ -127,24 +128,25 @@ def find_regions(
     chosen = chosen[points[chosen].isfinite().all(dim=-1)]
     if len(chosen) == 0:
         return []
-    cells = torch.floor(points[chosen].double() / cell_size).cpu().numpy()
+    cells = torch.floor(in_doubles(points[chosen]) / cell_size).cpu().numpy()
     label_of_cube, cube_of_point = _connect(cells)
-    label_of_point = torch.from_numpy(label_of_cube[cube_of_point]).long().to(points.device)
+    sure = in_doubles(relevancy[chosen])
+    label_of_point = torch.from_numpy(label_of_cube[cube_of_point]).long().to(sure.device)
 
     # What is dropped is dropped for all regions at once: a phrase may scatter thousands of specks.
     counts = torch.bincount(label_of_point)
-    peaks = torch.full((len(counts),), -torch.inf, dtype=torch.float64, device=points.device)
-    peaks = peaks.scatter_reduce(0, label_of_point, relevancy[chosen].double(), "amax")
+    peaks = torch.full((len(counts),), -torch.inf, dtype=sure.dtype, device=sure.device)
+    peaks = peaks.scatter_reduce(0, label_of_point, sure, "amax")
     kept_labels = (counts >= min_points) & (peaks >= min_peak)
 
     regions = []
-    order = torch.argsort(label_of_point, stable=True)
+    order = torch.argsort(label_of_point, stable=True).to(points.device)
     ends = counts.cumsum(0)
     for label in torch.nonzero(kept_labels).flatten().tolist():
         members = order[int(ends[label] - counts[label]) : int(ends[label])]
         indices = chosen[members]
         scores = relevancy[indices]
-        evidence = float((scores - threshold).double().sum())
+        evidence = float(in_doubles(scores - threshold).sum())
         best = int(indices[scores == scores.max()][0])
         minimum, maximum = robust_extent(points[indices], points[best])
         regions.append(Region(indices, best, float(relevancy[best]), minimum, maximum, evidence))

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from lerf import kernels
+from lerf.devices import sums_of_rows
 from lerf.geometry.contraction import contract
 from lerf.kernels.types import PointGrid
 
@@ -45,9 +46,7 @@ class Near:
         """Relevancies in 0..1 of the surface's points at the others: the mean of their logarithmic odds; 0 where no
         point is within reach."""
         odds = torch.logit(values.float(), eps=1e-6).T.contiguous()
-        mixed = torch.nn.functional.embedding_bag(
-            self.points, odds, mode="sum", per_sample_weights=self.shares.to(odds)
-        )
+        mixed = sums_of_rows(odds, self.points, self.shares.to(odds))
         return (torch.sigmoid(mixed) * (self.shares.sum(-1, keepdim=True) > 0)).T
 
 
@@ -75,7 +74,7 @@ def point_grid(points: Float[Tensor, "points 3"], numbers: Int32[Tensor, " point
     cells = ((points - low) / side).floor().long()
     nx, ny, nz = (int(cells[:, axis].max()) + 1 for axis in range(3))
     keys = (cells[:, 0] * ny + cells[:, 1]) * nz + cells[:, 2]
-    order = keys.argsort(stable=True)
+    order = keys.int().argsort(stable=True)
     counts = torch.bincount(keys, minlength=nx * ny * nz)
     ends = counts.cumsum(0).view(nx, ny, nz)
     starts = torch.cat([(ends - counts.view(nx, ny, nz))[..., :1], ends], dim=-1).int()

@@ -25,7 +25,7 @@ class PcaBasis:
 
 def fit_pca_basis(features: Float[Tensor, "samples width"]) -> PcaBasis:
     """Basis of a sample of embeddings, which should come from training photos only; missing directions are zero."""
-    features = features.detach().double().cpu()
+    features = features.detach().cpu().double()
     mean = features.mean(dim=0)
     _, vectors = torch.linalg.eigh((features - mean).T @ (features - mean))
     axes = vectors.flip(1)[:, :3]

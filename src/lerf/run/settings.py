@@ -161,7 +161,7 @@ class TrainSettings:
     """With --radiance-frame nerfstudio, dataparser_transforms.json of the nerfstudio run; by default the one beside the
     splat, or else the frame of nerfstudio's default settings."""
     device: Annotated[str, arg(metavar="DEVICE", help_behavior_hint="(default: cuda where there is one, else cpu)")]
-    """cpu or cuda."""
+    """cpu, cuda or mps."""
     downscale: Annotated[Count | None, optional()]
     """Divide the photos' size by this; by default until the longest side is at most 1,600 pixels."""
     missing: Missing = field(default="refuse", metadata=ADDED)
