@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lerf.devices import sums_of_rows
 from lerf.radiance.nerfacto.config import HashSizes, Implementation
 
 PRIMES = (1, 2654435761, 805459861)
@@ -134,5 +134,4 @@ def _mixed(table: Tensor, rows: list[Tensor], weights: list[Tensor]) -> Float[Te
     """Weighted sums of entries, by point and level: one fused gather and sum for each."""
     points, levels = rows[0].shape
     index, weight = (torch.stack(parts, dim=-1).flatten(0, 1) for parts in (rows, weights))
-    summed = F.embedding_bag(index, table, mode="sum", per_sample_weights=weight)
-    return summed.view(points, levels * table.shape[1])
+    return sums_of_rows(table, index, weight).view(points, levels * table.shape[1])
