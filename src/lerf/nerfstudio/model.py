@@ -34,7 +34,7 @@ from lerf.nerfstudio.rays import Frame, note_cosines, raster_rays
 from lerf.nerfstudio.told import say
 from lerf.networks.dense_layers import DenseLayers
 from lerf.radiance.hash_grid.config import RadianceConfig
-from lerf.radiance.hash_grid.field import RadianceField, RadianceOutput
+from lerf.radiance.hash_grid.field import RadianceField, RadianceOutput, ViewedRays
 from lerf.radiance.surface import SURFACE_POINTS
 from lerf.training.schedules import RadianceTraining
 
@@ -340,7 +340,7 @@ class LerfModel(Model):
         return metrics, view_pictures(outputs, truth)
 
 
-def _composited(out: RadianceOutput) -> tuple[Tensor, Tensor, Tensor]:
+def _composited(out: RadianceOutput | ViewedRays) -> tuple[Tensor, Tensor, Tensor]:
     """Light of the samples, median distance and opacity of rays, the last two [rays, 1]."""
     middles = 0.5 * (out.edges[:, 1:] + out.edges[:, :-1])
     return out.colour, middles.gather(-1, median_sample(out.weights)).detach(), out.weights.sum(-1, keepdim=True)
