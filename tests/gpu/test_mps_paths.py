@@ -64,7 +64,7 @@ def made(tmp_path_factory):
     made = SimpleNamespace(capture=folder / "capture", trained=folder / "trained", lifted=folder / "lifted")
     write_generated_scene(made.capture, views=6, width=48, height=36)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "lerf-cpu", preset_of(100, 1024))
+        patch.setitem(PRESETS, "lerf-cpu", preset_of(400, 1024))
         for module in (surfaces, surface_stage, language_lift):
             patch.setattr(module, "trace_surface", partial(trace_surface, points=POINTS))
         lerf.train(made.capture, made.trained, device="cpu", preset="lerf-cpu")
