@@ -8,7 +8,6 @@ from lerf.geometry.camera import Camera
 from lerf.geometry.camera_table import CameraTable
 from lerf.geometry.contraction import to_unit_cube
 from lerf.geometry.traced_rays import TracedRays, median_sample
-from lerf.radiance.hash_grid import field as field_module
 from lerf.radiance.hash_grid import radiance as module
 from lerf.radiance.hash_grid.field import RadianceConfig, RadianceField
 from lerf.radiance.hash_grid.radiance import HashGridRadiance
@@ -98,8 +97,6 @@ def test_a_picture_is_what_the_field_gives_pixel_by_pixel(radiance, samples) -> 
         with torch.no_grad():
             edges = field.view_rays(rays, count).edges
             assert edges.shape == (1, count // 2 + 1)
-            # Of a ray whose light stops in a narrow place the last intervals have no length.
-            edges = edges[:, : 1 + int((edges[0, 1:] > edges[0, :-1]).sum())]
             out = field(rays, edges)
             weights = out.weights[0].double()
             opacity = float(weights.sum())
@@ -134,27 +131,6 @@ def test_samples_of_a_picture_lie_where_light_stops() -> None:
     assert ((middle - wall).abs() < 1.05).all()
     plain = field.place_samples(rays, torch.tensor([0.5]), samples=40)
     assert ((0.5 * (plain[0, 1:] + plain[0, :-1]) - wall).abs() < 1.05).float().mean() < 0.7
-
-
-def test_rays_whose_light_stops_in_a_narrow_place_take_half_of_the_samples(radiance) -> None:
-    field, cameras = radiance.field, table()
-    index, pixels = random_pixels(60)
-    rays = cameras.rays(index, pixels)
-    every = field.view_rays(rays, 24)
-    counts = (every.edges[:, 1:] > every.edges[:, :-1]).sum(-1)
-    assert every.edges.shape == (60, 13)
-    torch.testing.assert_close(every.weights.sum(-1) <= 1 + 1e-5, torch.ones(60, dtype=torch.bool))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(field_module, "NARROW", 10.0)
-        few = field.view_rays(rays, 24)
-        patch.setattr(field_module, "NARROW", 0.0)
-        most = field.view_rays(rays, 24)
-    assert ((few.edges[:, 1:] > few.edges[:, :-1]).sum(-1) <= 6).all()
-    narrow = counts <= 6
-    for found, own in ((few, narrow), (most, ~narrow)):
-        torch.testing.assert_close(every.colour[own], found.colour[own])
-        torch.testing.assert_close(every.weights[own], found.weights[own])
-    assert not few.weights[:, 6:].any()
 
 
 def test_thin_rays_are_mostly_white_and_have_no_depth() -> None:

@@ -40,8 +40,7 @@ class RadianceConfig:
     samples: Samples = 16
     """Samples along a ray."""
     render_samples: Samples = 64
-    """Samples along a ray when pictures are rendered, at most: three of eight look for the surface and half show it, a
-    quarter where it is sharp."""
+    """Samples along a ray when pictures are rendered: three of eight look for the surface, half show it."""
     bins: Annotated[int, Range(1, 1 << 13)] = 96
     """Intervals in which the density grid is read to place the samples."""
     padding: Share = 0.05
