@@ -206,10 +206,7 @@ class RadianceField(nn.Module):
         edges = self.place_samples(rays, middle, samples=first)
         points = kernels.interval_points(rays.origins, rays.directions, edges)
         weights = self._weights(self._density_alone(points.flatten(0, 1)).view(len(rays), first), edges)
-        return self._shown(rays, kernels.refined_edges(edges, weights, max(1, samples // 2), REFINED_PADDING))
-
-    def _shown(self, rays: RayBundle, edges: Float[Tensor, "rays edges"]) -> ViewedRays:
-        """Rays with samples in the middle of the intervals between `edges`, without gradients."""
+        edges = kernels.refined_edges(edges, weights, max(1, samples // 2), REFINED_PADDING)
         points = kernels.interval_points(rays.origins, rays.directions, edges)
         density, geometry = self._density_in_cube(points.flatten(0, 1))
         density = density.view(points.shape[:2])
