@@ -34,7 +34,7 @@ class GridArrays(NamedTuple):
 
 
 @njit(inline="always")
-def _locate(coordinate, resolution):  # type: ignore[no-untyped-def]
+def locate(coordinate, resolution):  # type: ignore[no-untyped-def]
     """Cell and fraction of one coordinate, clamped to the unit interval; a coordinate that is no number stays none."""
     scaled = min(max(coordinate, np.float32(0.0)), np.float32(1.0)) * np.float32(resolution)
     cell = max(min(np.int32(scaled), np.int32(resolution - 1)), np.int32(0))
@@ -42,7 +42,7 @@ def _locate(coordinate, resolution):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _indices(x, y, z, resolution, size, dense):  # type: ignore[no-untyped-def]
+def corner_entries(x, y, z, resolution, size, dense):  # type: ignore[no-untyped-def]
     """Entries, within a level, of the eight corners; corner bit 0 is x, bit 1 is y, bit 2 is z."""
     one = np.uint32(1)
     if dense:
@@ -61,7 +61,7 @@ def _indices(x, y, z, resolution, size, dense):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _weights(u, v, w):  # type: ignore[no-untyped-def]
+def corner_weights(u, v, w):  # type: ignore[no-untyped-def]
     one = np.float32(1.0)
     a, b, c, d = (one - v) * (one - w), v * (one - w), (one - v) * w, v * w
     t = one - u
@@ -82,11 +82,11 @@ def forward_kernel(features: int) -> Callable[..., Any]:
                 resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
                 o, column = np.uint64(offsets[level]), np.uint64(level * features)
                 for p in range(start, stop):
-                    x, u = _locate(points[p, 0], resolution)
-                    y, v = _locate(points[p, 1], resolution)
-                    z, w = _locate(points[p, 2], resolution)
-                    i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
-                    w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
+                    x, u = locate(points[p, 0], resolution)
+                    y, v = locate(points[p, 1], resolution)
+                    z, w = locate(points[p, 2], resolution)
+                    i0, i1, i2, i3, i4, i5, i6, i7 = corner_entries(x, y, z, resolution, size, is_dense)
+                    w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(u, v, w)
                     for f in range(np.uint64(features)):
                         out[p, column + f] = (
                             w0 * table[o + i0, f] + w1 * table[o + i1, f] + w2 * table[o + i2, f]
@@ -115,11 +115,11 @@ def backward_table_kernel(features: int) -> Callable[..., Any]:
             resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
             o, column = np.uint64(offsets[level]), np.uint64(level * features)
             for p in range(count):
-                x, u = _locate(points[p, 0], resolution)
-                y, v = _locate(points[p, 1], resolution)
-                z, w = _locate(points[p, 2], resolution)
-                i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
-                w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
+                x, u = locate(points[p, 0], resolution)
+                y, v = locate(points[p, 1], resolution)
+                z, w = locate(points[p, 2], resolution)
+                i0, i1, i2, i3, i4, i5, i6, i7 = corner_entries(x, y, z, resolution, size, is_dense)
+                w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(u, v, w)
                 for f in range(np.uint64(features)):
                     g = grad_out[p, column + f]
                     grad[o + i0, f] += w0 * g
@@ -162,11 +162,11 @@ def composite_forward_kernel(features: int) -> Callable[..., Any]:
                         share = weights[r, s]
                         if share == zero:
                             continue
-                        x, u = _locate(points[r, s, 0], resolution)
-                        y, v = _locate(points[r, s, 1], resolution)
-                        z, w = _locate(points[r, s, 2], resolution)
-                        i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
-                        w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
+                        x, u = locate(points[r, s, 0], resolution)
+                        y, v = locate(points[r, s, 1], resolution)
+                        z, w = locate(points[r, s, 2], resolution)
+                        i0, i1, i2, i3, i4, i5, i6, i7 = corner_entries(x, y, z, resolution, size, is_dense)
+                        w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(u, v, w)
                         for f in range(np.uint64(features)):
                             out[r, column + f] += share * (
                                 w0 * table[o + i0, f] + w1 * table[o + i1, f] + w2 * table[o + i2, f]
@@ -198,11 +198,11 @@ def composite_backward_kernel(features: int) -> Callable[..., Any]:
                     share = weights[r, s]
                     if share == np.float32(0.0):
                         continue
-                    x, u = _locate(points[r, s, 0], resolution)
-                    y, v = _locate(points[r, s, 1], resolution)
-                    z, w = _locate(points[r, s, 2], resolution)
-                    i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
-                    w0, w1, w2, w3, w4, w5, w6, w7 = _weights(u, v, w)
+                    x, u = locate(points[r, s, 0], resolution)
+                    y, v = locate(points[r, s, 1], resolution)
+                    z, w = locate(points[r, s, 2], resolution)
+                    i0, i1, i2, i3, i4, i5, i6, i7 = corner_entries(x, y, z, resolution, size, is_dense)
+                    w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(u, v, w)
                     for f in range(np.uint64(features)):
                         g = share * grad_out[r, column + f]
                         grad[o + i0, f] += w0 * g
@@ -238,10 +238,10 @@ def backward_points_kernel(features: int) -> Callable[..., Any]:
                 resolution, size, is_dense = resolutions[level], sizes[level], dense[level]
                 o, column = np.uint64(offsets[level]), np.uint64(level * features)
                 for p in range(start, stop):
-                    x, u = _locate(points[p, 0], resolution)
-                    y, v = _locate(points[p, 1], resolution)
-                    z, w = _locate(points[p, 2], resolution)
-                    i0, i1, i2, i3, i4, i5, i6, i7 = _indices(x, y, z, resolution, size, is_dense)
+                    x, u = locate(points[p, 0], resolution)
+                    y, v = locate(points[p, 1], resolution)
+                    z, w = locate(points[p, 2], resolution)
+                    i0, i1, i2, i3, i4, i5, i6, i7 = corner_entries(x, y, z, resolution, size, is_dense)
                     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = zero
                     for f in range(np.uint64(features)):
                         g = grad_out[p, column + f]

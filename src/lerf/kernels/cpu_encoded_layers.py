@@ -19,64 +19,30 @@ from torch import Tensor
 
 from lerf.kernels import reference
 from lerf.kernels.cpu import array_of, grid_arrays
-from lerf.kernels.cpu_encode import P1, P2
+from lerf.kernels.cpu_encode import corner_entries, corner_weights, locate
 from lerf.kernels.layout import GridLayout
 
 BLOCK = 256
 """Points of a block: what it touches of all levels fits into the second cache of a core."""
 AT_ONCE, TOGETHER = 4, 2
 """Inputs of a hidden unit, and hidden units, that a pass over the points adds up."""
-_ONE = np.float32(1.0)
 
 
 @njit(inline="always")
-def _cell(coordinate, resolution):  # type: ignore[no-untyped-def]
-    """As `cpu_encode._locate`, of a coordinate in 0..1."""
-    scaled = coordinate * np.float32(resolution)
-    cell = max(min(np.int32(scaled), np.int32(resolution - 1)), np.int32(0))
-    return np.uint32(cell), scaled - np.float32(cell)
-
-
-@njit(inline="always")
-def _share(weights, q, u, v, w):  # type: ignore[no-untyped-def]
-    """Weights of the eight corners; corner bit 0 is x, bit 1 is y, bit 2 is z."""
-    t = _ONE - u
-    a, b, c, d = (_ONE - v) * (_ONE - w), v * (_ONE - w), (_ONE - v) * w, v * w
-    weights[0, q], weights[1, q], weights[2, q], weights[3, q] = t * a, u * a, t * b, u * b
-    weights[4, q], weights[5, q], weights[6, q], weights[7, q] = t * c, u * c, t * d, u * d
-
-
-@njit(fastmath=True)
-def _dense_corners(places, resolution, first, entries, weights):  # type: ignore[no-untyped-def]
-    """Entries and weights of the corners around points, of a level that is stored without hashing."""
-    one, up = np.uint32(1), np.uint32(resolution + 1)
-    back = up * up
+def _corners(places, level, dense, entries, weights):  # type: ignore[no-untyped-def]
+    """Entries in the table, and weights, of the corners around points; `level` is the resolution, the first entry and
+    the number of entries, and `dense`, whether it is stored without hashing, is known when this is compiled."""
+    resolution, first, size = level
     for q in range(BLOCK):
-        x, u = _cell(places[0, q], resolution)
-        y, v = _cell(places[1, q], resolution)
-        z, w = _cell(places[2, q], resolution)
-        base = first + x + y * up + z * back
-        entries[0, q], entries[1, q], entries[2, q], entries[3, q] = base, base + one, base + up, base + up + one
-        base += back
-        entries[4, q], entries[5, q], entries[6, q], entries[7, q] = base, base + one, base + up, base + up + one
-        _share(weights, q, u, v, w)
-
-
-@njit(fastmath=True)
-def _hashed_corners(places, resolution, first, mask, entries, weights):  # type: ignore[no-untyped-def]
-    """As `_dense_corners`, of a hashed level; `mask` is its number of entries less 1."""
-    one = np.uint32(1)
-    for q in range(BLOCK):
-        x, u = _cell(places[0, q], resolution)
-        y, v = _cell(places[1, q], resolution)
-        z, w = _cell(places[2, q], resolution)
-        x1, y0, y1, z0, z1 = x + one, y * P1, (y + one) * P1, z * P2, (z + one) * P2
-        a, b, c, d = y0 ^ z0, y1 ^ z0, y0 ^ z1, y1 ^ z1
-        entries[0, q], entries[1, q] = first + ((x ^ a) & mask), first + ((x1 ^ a) & mask)
-        entries[2, q], entries[3, q] = first + ((x ^ b) & mask), first + ((x1 ^ b) & mask)
-        entries[4, q], entries[5, q] = first + ((x ^ c) & mask), first + ((x1 ^ c) & mask)
-        entries[6, q], entries[7, q] = first + ((x ^ d) & mask), first + ((x1 ^ d) & mask)
-        _share(weights, q, u, v, w)
+        x, u = locate(places[0, q], resolution)
+        y, v = locate(places[1, q], resolution)
+        z, w = locate(places[2, q], resolution)
+        i0, i1, i2, i3, i4, i5, i6, i7 = corner_entries(x, y, z, resolution, size, dense)
+        w0, w1, w2, w3, w4, w5, w6, w7 = corner_weights(u, v, w)
+        entries[0, q], entries[1, q], entries[2, q], entries[3, q] = first + i0, first + i1, first + i2, first + i3
+        entries[4, q], entries[5, q], entries[6, q], entries[7, q] = first + i4, first + i5, first + i6, first + i7
+        weights[0, q], weights[1, q], weights[2, q], weights[3, q] = w0, w1, w2, w3
+        weights[4, q], weights[5, q], weights[6, q], weights[7, q] = w4, w5, w6, w7
 
 
 @njit(fastmath=True)
@@ -120,13 +86,14 @@ def _kernel(features: int) -> Callable[..., Any]:
             result = np.empty((out.shape[1], BLOCK), np.float32)
             for q in range(own):
                 for axis in range(3):
-                    places[axis, q] = min(max(points[start + q, axis], np.float32(0.0)), _ONE)
+                    places[axis, q] = points[start + q, axis]
             for level in range(resolutions.shape[0]):
                 first, column = np.uint32(offsets[level]), np.uint64(level * features)
+                here = resolutions[level], first, sizes[level]
                 if dense[level]:
-                    _dense_corners(places, resolutions[level], first, entries, weights)
+                    _corners(places, here, True, entries, weights)
                 else:
-                    _hashed_corners(places, resolutions[level], first, np.uint32(sizes[level] - 1), entries, weights)
+                    _corners(places, here, False, entries, weights)
                 for q in range(own):
                     i0, i1, i2, i3 = entries[0, q], entries[1, q], entries[2, q], entries[3, q]
                     i4, i5, i6, i7 = entries[4, q], entries[5, q], entries[6, q], entries[7, q]
