@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lerf import kernels
-from lerf.kernels.types import FlatSplats, SplatView
+from lerf.kernels.types import FlatSplats, SplatTrace, SplatView
 
 WIDTH, HEIGHT = 70, 45
 """No whole number of tiles."""
@@ -88,3 +88,17 @@ def extreme_scenes() -> dict[str, dict[str, Tensor]]:
         "a heap on one pixel": heap,
         "smaller than pixels": thin,
     }
+
+
+def scattered_points(count: int = 500) -> Tensor:
+    """Points in and around the picture, by chance."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(count, 2, generator=generator) * torch.tensor([1.4 * WIDTH, 1.4 * HEIGHT]) - 10
+
+
+def assert_same_names(found: SplatTrace, expected: SplatTrace) -> None:
+    """The heaviest Gaussians are the same, where no neighbour in the order has nearly the same weight."""
+    gaps = torch.nn.functional.pad(expected.weights[:, :-1] - expected.weights[:, 1:], (1, 1), value=1.0)
+    sure = torch.minimum(gaps[:, 1:], gaps[:, :-1]) > 1e-3
+    assert int((found.indices != expected.indices)[sure].sum()) <= 5e-3 * len(found.indices)
+    assert ((found.indices < 0) == (found.weights == 0)).all()
