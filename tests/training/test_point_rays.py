@@ -18,7 +18,8 @@ from lerf.scenes.sparse_points import SparsePoints
 from lerf.training import losses
 from lerf.training.pixels import camera_table
 from lerf.training.point_rays import INSIDE, PIECES_BEFORE, PointRays, point_rays
-from lerf.training.radiance import RadianceTrainer, RadianceTraining, RayBatch
+from lerf.training.radiance import DrawRays, RadianceTrainer, RayBatch
+from lerf.training.schedules import RadianceTraining
 
 SMALL = RadianceConfig(levels=6, log2_entries=12, finest=128, samples=16, bins=48, grid_side=32)
 
@@ -113,18 +114,22 @@ def test_the_loss_is_the_surprise_of_a_ray_that_ends_in_its_box() -> None:
     assert float(losses.stopping(before, inside, confidence)) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_a_field_learns_to_end_rays_at_points(drawn: SimpleNamespace, scene: Scene) -> None:
-    """Photos of one grey say nothing of depth: what is learnt of it comes from the points."""
-    rays = point_rays(scene, seen_points(drawn.scene, scene, each=200), camera_table(scene))
-    assert rays is not None
-    table = camera_table(scene)
-    photos = torch.tensor(scene.train)
+def grey_photos(scene: Scene) -> DrawRays:
+    """Rays of photos of one grey, which say nothing of depth."""
+    table, photos = camera_table(scene), torch.tensor(scene.train)
 
-    def grey(count: int, generator: torch.Generator) -> RayBatch:
+    def draw(count: int, generator: torch.Generator) -> RayBatch:
         index = photos[torch.randint(len(photos), (count,), generator=generator)]
         pixels = torch.rand(count, 2, generator=generator) * table.sizes[index]
         return RayBatch(table.rays(index, pixels), torch.full((count, 3), 0.5), torch.ones(count, 3), index)
 
+    return draw
+
+
+def test_a_field_learns_to_end_rays_at_points(drawn: SimpleNamespace, scene: Scene) -> None:
+    """What is learnt of depth from photos of one grey comes from the points."""
+    rays = point_rays(scene, seen_points(drawn.scene, scene, each=200), camera_table(scene))
+    assert rays is not None
     wrong = {}
     for points in (None, rays):
         torch.manual_seed(0)
@@ -132,8 +137,23 @@ def test_a_field_learns_to_end_rays_at_points(drawn: SimpleNamespace, scene: Sce
         training = RadianceTraining(steps=150, rays=256, point_rays=512, point_weight=0.1, grid_cells=8192)
         trainer = RadianceTrainer(field, training, 0, points=points)
         for _ in range(150):
-            trainer.step(grey)
+            trainer.step(grey_photos(scene))
         bundle = RayBundle(rays.origins, rays.directions, torch.ones(len(rays)), torch.full((len(rays),), -1))
         found = field.sample_rays(bundle).traced(bundle, 1).median_depth
         wrong[points is not None] = float(((found - rays.distances).abs() / rays.distances).median())
     assert wrong[True] < 0.05 < wrong[False]
+
+
+@pytest.mark.parametrize(("step", "alike"), [(0, False), (39, False), (40, True), (99, True)])
+def test_points_let_go_by_the_end_of_their_share(drawn: SimpleNamespace, scene: Scene, step: int, alike: bool) -> None:
+    """Their weight falls to nothing; from there on a step is one without points, to the bit."""
+    rays = point_rays(scene, seen_points(drawn.scene, scene, each=200), camera_table(scene))
+    tables = []
+    for points in (None, rays):
+        torch.manual_seed(0)
+        training = RadianceTraining(steps=100, rays=64, point_rays=64, point_share=0.4, point_weight=1.0)
+        trainer = RadianceTrainer(RadianceField(SMALL, len(scene.photos)), training, 0, points=points)
+        trainer.step_count = step
+        trainer.step(grey_photos(scene))
+        tables.append(trainer.field.grid.table.detach().clone())
+    assert torch.equal(*tables) is alike

@@ -25,6 +25,8 @@ ALIASES = {
     **{option: name for name, option in OPTION_NAMES.items()},
 }
 """Shorter names of settings. `language` and `radiance` are also names of parts: they are that when a part is given."""
+OF_POINTS = tuple(f"radiance_training.{name}" for name in ("point_rays", "point_weight", "point_share"))
+"""What is said of rays that must end at sparse points."""
 
 
 def make_settings(data: str | Path, **overrides: Any) -> TrainSettings:
@@ -143,9 +145,7 @@ def refuse_without_effect(settings: TrainSettings, chosen: Iterable[str]) -> Non
             )
         if name == "radiance_training.pose_rate" and not settings.radiance_training.refine_poses:
             raise ConfigError(f"{option(name)} is for correcting poses; leave it out, or give --refine-poses.")
-        if name in ("radiance_training.point_rays", "radiance_training.point_weight") and (
-            settings.radiance_training.points != "surfaces"
-        ):
+        if name in OF_POINTS and settings.radiance_training.points != "surfaces":
             raise ConfigError(
                 f"{option(name)} is for rays through sparse points; leave it out, or give --radiance-training.points "
                 "surfaces."

@@ -49,6 +49,8 @@ class StepKind(NamedTuple):
     """The distortion loss has a part."""
     gated: bool
     """Not all levels of the grid take part."""
+    ending: bool
+    """Some rays must end at sparse points."""
     parts: int
     """Parts that its rays go in, at least."""
 
@@ -86,7 +88,7 @@ class RadianceTrainer:
         self.step_count = 0
         numbers = {
             "rate": self._rate, "anneal": self._anneal, "fade": self._fade, "opened": self._opened,
-            **corrections(*self.table.betas),
+            "ending": self._ending, **corrections(*self.table.betas),
         }  # fmt: skip
         self._numbers = StepNumbers(config.steps, device, numbers)
         self.recorded = RecordedSteps(device, self.generator)
@@ -114,6 +116,10 @@ class RadianceTrainer:
         c = self.config
         return min(step / (c.level_share * c.steps), 1.0) if c.level_share else 1.0
 
+    def _ending(self, step: int) -> float:
+        c = self.config
+        return max(1.0 - step / (c.point_share * c.steps), 0.0) if c.point_share and self.points else 0.0
+
     def step(self, draw: DrawRays) -> StepValues:
         """One optimiser step; returns the colour loss and the number of rays.
 
@@ -124,7 +130,8 @@ class RadianceTrainer:
         numbers = self._numbers.at(step)
 
         def attempt() -> StepValues:
-            kind = StepKind(step % c.grid_every == 0, self._fade(step) > 0, self._opened(step) < 1, self.parts)
+            fades, ends = self._fade(step) > 0, self._ending(step) > 0
+            kind = StepKind(step % c.grid_every == 0, fades, self._opened(step) < 1, ends, self.parts)
             return self.recorded.do(kind, partial(self._work, draw, kind, numbers))
 
         values = in_fitting_parts(self, c.rays, self.field.density_grid.is_cpu, attempt)
@@ -158,8 +165,8 @@ class RadianceTrainer:
             loss.backward(retain_graph=self.poses is not None and number < len(parts) - 1)
             colour_loss += share * as_reported(part_loss)
             seen.append((out.points.detach().flatten(0, 1), out.densities.detach().flatten()))
-        if self.points is not None and len(self.points):
-            seen.append(self._end_at_points(self.points))
+        if self.points is not None and kind.ending:
+            seen.append(self._end_at_points(self.points, c.point_weight * numbers["ending"]))
         points, densities = (torch.cat(each) for each in zip(*seen, strict=True))
         field.note_densities_in_cube(points, densities, c.sample_decay)
         self._update(numbers)
@@ -172,15 +179,15 @@ class RadianceTrainer:
         self.dense.step()
         self.dense.zero_grad(set_to_none=True)
 
-    def _end_at_points(self, points: PointRays) -> tuple[Tensor, Tensor]:
-        """Add the gradient of rays that must end at points; their samples in the unit cube and densities, without
-        gradients."""
+    def _end_at_points(self, points: PointRays, weight: Number) -> tuple[Tensor, Tensor]:
+        """Add the gradient of rays that must end at points, its loss weighted; their samples in the unit cube and
+        densities, without gradients."""
         c = self.config
         drawn = points.draw(c.point_rays, self.field.config.near, self.generator)
         density = self.field.density(drawn.positions.reshape(-1, 3))[0].view_as(drawn.lengths)
         depths = density * drawn.lengths
         before, inside = depths[:, :PIECES_BEFORE].sum(-1), depths[:, PIECES_BEFORE:].sum(-1)
-        (c.point_weight * losses.stopping(before, inside, drawn.confidence)).backward()
+        (weight * losses.stopping(before, inside, drawn.confidence)).backward()
         return to_unit_cube(drawn.positions.flatten(0, 1)), density.detach().flatten()
 
 
