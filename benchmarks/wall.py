@@ -1,12 +1,13 @@
 """Known things on a wall, in 3D and in the photo alone: what lifting and the choice of scale cost, geometry apart.
 
-    python benchmarks/wall.py PHOTOS [--encoder conse] [--walls 3] [--half reported] [--json]
+    python benchmarks/wall.py PHOTOS [--encoder conse] [--walls 3] [--half reported] [--hanging many] [--json]
 
 Photographs of known classes (`composed.py` says how they are named) hang on a flat wall, small and large; cameras look
 at it from near and far and from the side. The radiance is the wall itself: nothing of the answer is the fault of
 geometry. Language is lifted from the training views and asked for the names in the held-out ones, at one scale for a
 wall; beside it stands the 2D baseline, whose scale is chosen for each view. A name is found where the most relevant
-pixel lies on its photograph. Pyramids are kept in the cache.
+pixel lies on its photograph. Pyramids are kept in the cache. `--hanging few` hangs six large photographs in place
+of ten small ones and goes closer, as somebody does who films things to find them again.
 """
 
 from __future__ import annotations
@@ -50,10 +51,23 @@ HALF = (1.3, 0.9)
 """Half the wall's width and height."""
 TEXELS = 640
 """Of the wall's texture, a unit."""
-COLUMNS, ROWS = 5, 2
-SIDES = (0.18, 0.42)
-DISTANCES = (0.8, 2.2)
 TRAIN, HELD_OUT = 9, 4
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """How many photographs hang on a wall, how large they are, and how far away cameras are; in units of the wall."""
+
+    columns: int
+    rows: int
+    sides: tuple[float, float]
+    distances: tuple[float, float]
+
+
+HANGINGS = {
+    "many": Hanging(5, 2, (0.18, 0.42), (0.8, 2.2)),
+    "few": Hanging(3, 2, (0.4, 0.65), (0.9, 1.8)),
+}
 
 
 class Wall:
@@ -102,18 +116,19 @@ class Hung:
     cameras: CameraTable
 
 
-def hang(photos: dict[int, list[Path]], classes: list[int], number: int) -> Hung:
+def hang(photos: dict[int, list[Path]], classes: list[int], number: int, how: Hanging) -> Hung:
     """The wall of a number, the same every time."""
     rng = random.Random(1000 * SEED + number)
     width, height = (round(2 * half * TEXELS) for half in HALF)
     wall = np.empty((height, width, 3))
     wall[:] = [rng.uniform(110, 190) for _ in range(3)]
     wall += np.random.default_rng(number).normal(0, 5, (height, width, 1))
-    labels, boxes = rng.sample(classes, COLUMNS * ROWS), []
+    labels, boxes = rng.sample(classes, how.columns * how.rows), []
     for place, label in enumerate(labels):
-        side = rng.uniform(*SIDES)
-        x = -HALF[0] + 2 * HALF[0] * (place % COLUMNS + 0.5) / COLUMNS + rng.uniform(-0.04, 0.04)
-        y = -HALF[1] + 2 * HALF[1] * (place // COLUMNS + 0.5) / ROWS + rng.uniform(-0.2, 0.2)
+        side = rng.uniform(*how.sides)
+        x = -HALF[0] + 2 * HALF[0] * (place % how.columns + 0.5) / how.columns + rng.uniform(-0.04, 0.04)
+        free = min(0.2, HALF[1] / how.rows - side / 2)
+        y = -HALF[1] + 2 * HALF[1] * (place // how.columns + 0.5) / how.rows + rng.uniform(-free, free)
         photo, texels = Image.open(rng.choice(photos[label])).convert("RGB"), round(side * TEXELS)
         short = min(photo.size)
         left, top = (photo.width - short) // 2, (photo.height - short) // 2
@@ -124,7 +139,7 @@ def hang(photos: dict[int, list[Path]], classes: list[int], number: int) -> Hung
     cameras = []
     for view in range(TRAIN + HELD_OUT):
         # Near and far in turn, so that held-out views have both.
-        distance = DISTANCES[0] * (DISTANCES[1] / DISTANCES[0]) ** ((view % 4 + rng.random()) / 4)
+        distance = how.distances[0] * (how.distances[1] / how.distances[0]) ** ((view % 4 + rng.random()) / 4)
         reach = max(0.0, 1.0 - distance / 2.4)
         aim = np.array([rng.uniform(-1, 1) * HALF[0] * reach, rng.uniform(-1, 1) * HALF[1] * reach, 0.0])
         away = [rng.uniform(-0.4, 0.4) * distance, rng.uniform(-0.2, 0.2) * distance, distance]
@@ -191,17 +206,19 @@ def main() -> None:
     parser.add_argument("--encoder", default="conse")
     parser.add_argument("--half", choices=("tuning", "reported"), default="reported")
     parser.add_argument("--walls", type=int, default=3)
+    parser.add_argument("--hanging", choices=tuple(HANGINGS), default="many")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     photos, encoder = photos_of(arguments.photos), load_encoder(arguments.encoder)
     names = [lemmas[0] for lemmas in load_taxonomy().lemmas[:CLASSES]]
     odd = int(arguments.half == "reported")
     classes = [label for label in sorted(photos) if label % 2 == odd and names.count(names[label]) == 1]
-    if len(classes) < COLUMNS * ROWS:
-        parser.error(f"{arguments.photos} has fewer than {COLUMNS * ROWS} classes of this half.")
+    how = HANGINGS[arguments.hanging]
+    if len(classes) < how.columns * how.rows:
+        parser.error(f"{arguments.photos} has fewer than {how.columns * how.rows} classes of this half.")
     together: dict[str, list[float]] = {}
     for wall in range(arguments.walls):
-        for name, values in measure(encoder, hang(photos, classes, wall)).items():
+        for name, values in measure(encoder, hang(photos, classes, wall, how)).items():
             together.setdefault(name, []).extend(values)
     report: dict[str, Any] = {"walls": arguments.walls, "asked": len(together["2d"])}
     small = [side <= math.sqrt(0.1 * 0.5) for side in together["side"]]
