@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: setup demo test test-open-clip test-nerfstudio test-splat-transform test-gpu test-s3 lint bench fuzz fuzz-kills wheel demo-scene mini-encoder
+.PHONY: setup demo test test-open-clip test-nerfstudio test-splat-transform test-gpu test-s3 lint bench fuzz fuzz-kills wheel demo-scene mini-encoder mini-things
 
 setup: $(READY)
 
@@ -92,3 +92,8 @@ mini-encoder: $(READY)
 	$(PYTHON) recipes/mini/train.py $(DATA)/train $(DATA)/state
 	$(PYTHON) recipes/mini/export.py $(DATA)/train $(DATA)/state
 	$(PYTHON) recipes/mini/measure.py $(DATA)/measure
+	$(MAKE) mini-things
+
+# What tells things apart in photos, on the tower as it is; the pictures are those of mini-encoder, some 1,400 will do.
+mini-things: $(READY)
+	$(PYTHON) recipes/mini/things.py $(DATA)/train $(DATA)/things

@@ -102,6 +102,12 @@ class Pictures:
         scene, view = self._places[index]
         return self._scenes[scene][0][view]
 
+    def owners(self, index: int) -> np.ndarray:
+        """The identifier of the thing that each pixel shows, 0 for none."""
+        scene, view = self._places[index]
+        _, labels, things = self._scenes[scene]
+        return Labels(labels[view], things).owner[labels[view]]
+
 
 def read_things(text: str) -> tuple[Thing, ...]:
     """Things as `render_data.py` described them; boxes were not kept."""

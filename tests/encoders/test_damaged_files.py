@@ -9,7 +9,7 @@ from checkpoints import SIDE, write_clip
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from lerf.encoders.mini import Mini, _Weights
+from lerf.encoders.mini import Mini, Weights
 from lerf.encoders.registry import load_encoder
 from lerf.errors import EncoderError, LerfError
 
@@ -162,4 +162,4 @@ def test_tensors_of_mini(mini_file, tmp_path, name, spoil):
         tensors[name] = tensor[:-1].clone() if spoil == "short" else tensor[0].clone() if spoil == "flat" else tensor
     save_file(tensors, tmp_path / "mini.safetensors", header)
     with pytest.raises(EncoderError, match="leave --weights out"):
-        _Weights(tmp_path / "mini.safetensors", "cpu")
+        Weights(tmp_path / "mini.safetensors", "cpu")

@@ -54,7 +54,7 @@ class _About(msgspec.Struct):
     width: Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,4}$")]
 
 
-class _Weights:
+class Weights:
     """Both towers, read once."""
 
     def __init__(self, path: Path | None, device: str) -> None:
@@ -115,7 +115,8 @@ MAP_ZOOM = 2.0
 """The photo is resized by this before the map of `mini-map` is made of it."""
 
 
-def _at_height(photo: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n 3 rows columns"]:
+def at_height(photo: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n 3 rows columns"]:
+    """Photos resized to a height."""
     columns = max(1, round(photo.shape[-1] * height / photo.shape[-2]))
     return resized(photo, (height, columns), "bilinear")
 
@@ -130,7 +131,7 @@ def _halves_on_cpu() -> bool:
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
-def _precision(device: str) -> Literal["bfloat16", "float32"]:
+def precision_on(device: str) -> Literal["bfloat16", "float32"]:
     """What the tower multiplies in on a device."""
     kind = torch.device(device).type
     halves = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and _halves_on_cpu()
@@ -140,7 +141,7 @@ def _precision(device: str) -> Literal["bfloat16", "float32"]:
 def _features(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
     """The tower's map, its products in bfloat16, as in training, where the device has them."""
     kind = pictures.device.type
-    with torch.autocast(kind, torch.bfloat16, enabled=_precision(kind) == "bfloat16"):
+    with torch.autocast(kind, torch.bfloat16, enabled=precision_on(kind) == "bfloat16"):
         return tower.feature_map(pictures.contiguous(memory_format=torch.channels_last)).float()
 
 
@@ -152,7 +153,7 @@ def _both_ways(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[T
 
 def map_of(tower: ImageTower, photo: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
     """The dense map of `mini-map` before it is standardised: cells of 4 pixels of a photo 240 pixels high."""
-    small = _at_height(photo, round(MAP_ZOOM * HEIGHT))
+    small = at_height(photo, round(MAP_ZOOM * HEIGHT))
     beyond = MARGIN // STRIDE
     rows, columns = (-(-side // STRIDE) for side in small.shape[-2:])
     return _features(tower, framed(small))[:, :, beyond : beyond + rows, beyond : beyond + columns]
@@ -167,8 +168,8 @@ class Mini:
 
     def __init__(self, weights: Path | None = None, device: str = "cpu") -> None:
         self._device = device
-        self.precision = _precision(device)
-        self._towers = _Weights(weights, device)
+        self.precision = precision_on(device)
+        self._towers = Weights(weights, device)
         self.width = self._towers.width
         self.fingerprint = hashlib.sha256(f"{CODE_VERSION} {self._towers.sha}".encode()).hexdigest()
 
@@ -251,7 +252,7 @@ class Mini:
             raise ConfigError(f"A tile ratio must lie in (0, 1], not {tile_ratio}.")
         tower, device = self._towers.image, self._device
         with torch.inference_mode():
-            small = _at_height(photo.to(device)[None], max(STRIDE, round(WINDOW / tile_ratio)))
+            small = at_height(photo.to(device)[None], max(STRIDE, round(WINDOW / tile_ratio)))
             height, width = small.shape[-2:]
             features = _both_ways(tower, framed(small))[0]
             scale = height / HEIGHT
@@ -278,8 +279,8 @@ class MiniMap:
 
     def __init__(self, weights: Path | None = None, device: str = "cpu") -> None:
         self._device = device
-        self.precision = _precision(device)
-        self._towers = _Weights(weights, device)
+        self.precision = precision_on(device)
+        self._towers = Weights(weights, device)
         self.width = len(self._towers.mean)
         self.fingerprint = hashlib.sha256(f"map {CODE_VERSION} {self._towers.sha}".encode()).hexdigest()
 

@@ -23,6 +23,9 @@ STEM, CHANNELS = 32, (128, 256)
 """Of the map at stride 2, and of those at strides 4 and 8."""
 BLOCKS = (1, 2)
 """Residual blocks at strides 4 and 8: most where maps are small, since large ones cost memory traffic, not products."""
+FINE, FINE_LAYERS = 4, 4 + BLOCKS[0]
+"""Stride of the finer map of the two, and the layers that make it: two convolutions, their activations and the
+blocks."""
 
 
 class Block(nn.Module):
@@ -58,6 +61,13 @@ class ImageTower(nn.Module):
     def feature_map(self, pictures: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n channels rows columns"]:
         """Map at stride 8; height and width must be multiples of 8."""
         return self.trunk((pictures - 0.5) * 4.0)
+
+    def maps(
+        self, pictures: Float[Tensor, "n 3 height width"]
+    ) -> tuple[Float[Tensor, "n fine high wide"], Float[Tensor, "n channels rows columns"]]:
+        """The maps at stride 4 and at stride 8, of which the second is `feature_map`."""
+        fine = self.trunk[:FINE_LAYERS]((pictures - 0.5) * 4.0)
+        return fine, self.trunk[FINE_LAYERS:](fine)
 
     def embed(
         self, means: Float[Tensor, "*windows channels"], sides: Float[Tensor, "*windows"]

@@ -28,7 +28,7 @@ PIXELS_AT_ONCE = 1 << 17
 """Of a picture, looked up in one step."""
 AROUND = 1 / 120
 """How far around a pixel its surroundings reach, as a share of the picture's height."""
-AROUND_SHARE = 0.3
+AROUND_SHARE = 0.15
 """What they count."""
 
 

@@ -3,9 +3,10 @@
 A tile sees more than the thing in its middle, so relevancy fades over a thing's outline instead of ending there. Points
 on one smooth piece of surface that look alike mostly belong to one thing; where a thing stands on another the surface
 turns, and what it looks like changes. Relevancy is therefore propagated on a graph of neighbouring points, fast between
-points whose normals and dense features are alike and slowly between others: label propagation with restart (Zhou et al.
-2003, "Learning with local and global consistency", section 2, with a transition matrix whose rows sum to 1). Dense
-features are what regularises a trained field; here they do so for any language that has them.
+points that the photos show as one thing (`one_thing.py`) and slowly between others: label propagation with restart
+(Zhou et al. 2003, "Learning with local and global consistency", section 2, with a transition matrix whose rows sum to
+1). Where no photo tells, normals and dense features do, which for any language that has them take the part of the
+regulariser of a trained field.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Float64, Int32, Int64
 from torch import Tensor
 
 from lerf import kernels
@@ -29,15 +30,46 @@ TURN = 0.1
 206)."""
 UNLIKE = 0.2
 """Affinity falls to 1/e where 1 - cosine between dense features, less their mean over the surface, is so large."""
-RESTART, STEPS = 0.05, 50
-"""Share of a point's own relevancy at every step of the propagation, and the steps. These, `NEIGHBOURS` and `UNLIKE`
-were chosen on generated scenes (seeds 201, 202)."""
+SURE = 8
+"""Power of the likelihood of one thing that is the affinity of two points: AffinityNet's (Ahn and Kwak 2018, arXiv
+1803.10464, section 3.3), which walks with as high a one."""
+RESTART, STEPS = 0.01, 100
+"""Share of a point's own relevancy at every step of the propagation, and the steps. These, `SURE`, `NEIGHBOURS` and
+`UNLIKE` were chosen on generated scenes (seeds 201, 202)."""
 FLOOR = 1e-4
-"""Affinity across any turn."""
+"""Affinity at least."""
 MORTON_BITS = 10
 """Of each coordinate in the order of the points."""
 AT_ONCE = 4096
 """Points whose neighbours' features are compared at once: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The points next to each point of a surface, in an order in which neighbours stand close together."""
+
+    order: Int64[np.ndarray, " points"]
+    """The points that are finite along a Z-order curve, then the others, which have no neighbours."""
+    others: Int64[np.ndarray, "finite near"]
+    """Of each point that is finite its neighbours, as places in `order`."""
+    positions: Float64[np.ndarray, "finite 3"]
+    """Of the points that are finite, in this order."""
+
+    @classmethod
+    def of(cls, points: Float[Tensor, "points 3"]) -> Neighbours:
+        """Those of points on surfaces, in any frame; in the contracted one they are about evenly spaced."""
+        finite = points.isfinite().all(dim=-1).cpu().numpy()
+        positions = points.cpu().double().numpy()[finite]
+        near = max(min(NEIGHBOURS, len(positions) - 1), 0)
+        place = morton_order(positions) if near else np.arange(len(positions))
+        order = np.concatenate([np.flatnonzero(finite)[place], np.flatnonzero(~finite)])
+        positions = positions[place]
+        if near == 0:
+            return cls(order, np.empty((len(positions), 0), np.int64), positions)
+        # Imported here: a query of a finished run needs no scipy, which takes half as long to load as torch.
+        from scipy.spatial import cKDTree
+
+        return cls(order, cKDTree(positions).query(positions, k=near + 1, workers=-1)[1][:, 1:], positions)
 
 
 @dataclass(frozen=True)
@@ -56,38 +88,41 @@ class SurfaceGraph:
     def of(
         cls, points: Float[Tensor, "points 3"], features: Float[Tensor, "points channels"] | None = None
     ) -> SurfaceGraph:
-        """The graph of points on surfaces, in any frame; in the contracted one they are about evenly spaced.
+        """The graph of points on surfaces (`Neighbours.of`), of which no photo tells which are of one thing."""
+        return cls.between(Neighbours.of(points), features)
+
+    @classmethod
+    def between(
+        cls,
+        neighbours: Neighbours,
+        features: Float[Tensor, "points channels"] | None = None,
+        one_thing: Float[np.ndarray, "finite near"] | None = None,
+    ) -> SurfaceGraph:
+        """The graph of neighbouring points.
 
         Args:
-            points: those that are not finite have no neighbours.
+            neighbours: of the points.
             features: dense features of the points, of any length; by default normals alone say what is alike.
+            one_thing: how likely each of the neighbours is of one thing with its point, as photos tell
+                (`one_thing.likelihoods`); NaN where none does.
         """
-        count, finite = len(points), points.isfinite().all(dim=-1).cpu()
-        positions = points.cpu().double()[finite].numpy()
-        near = min(NEIGHBOURS, len(positions) - 1)
-        if near < 1:
+        count, (met, near) = len(neighbours.order), neighbours.others.shape
+        if near == 0:
             return cls.alone(count)
-        # Imported here: a query of a finished run needs no scipy, which takes half as long to load as torch.
         from scipy.sparse import csr_matrix, diags
-        from scipy.spatial import cKDTree
 
-        place = morton_order(positions)
-        index = np.concatenate([np.flatnonzero(finite.numpy())[place], np.flatnonzero(~finite.numpy())])
-        positions, met = positions[place], len(place)
-        others = cKDTree(positions).query(positions, k=near + 1, workers=-1)[1][:, 1:]
-        normals = normals_of_neighbours(positions[others])
-        unlike = (1.0 - np.abs(np.einsum("pi,pni->pn", normals, normals[others]))) / TURN
-        if features is not None:
-            unlike += _unlike(features.cpu()[torch.from_numpy(index[:met])], torch.from_numpy(others)) / UNLIKE
-        affinity = (np.exp(-unlike) + FLOOR).astype(np.float32)
+        affinity = np.exp(-_turns(neighbours) - _differences(neighbours, features))
+        if one_thing is not None:
+            affinity = np.where(np.isnan(one_thing), affinity, one_thing**SURE)
         rows = np.repeat(np.arange(met), near)
-        graph = csr_matrix((affinity.ravel(), (rows, others.ravel())), shape=(count, count))
+        values = (affinity + FLOOR).astype(np.float32).ravel()
+        graph = csr_matrix((values, (rows, neighbours.others.ravel())), shape=(count, count))
         graph = graph.maximum(graph.T) + diags((np.arange(count) >= met).astype(np.float32))
         graph = (diags(1.0 / np.asarray(graph.sum(axis=1)).ravel()) @ graph).tocsr()
         kinds = (np.int32, np.int32, np.float32)
         parts = (graph.indptr, graph.indices, graph.data)
         transition = SparseRows(*(torch.from_numpy(p.astype(k)) for p, k in zip(parts, kinds, strict=True)))
-        return cls(transition, torch.from_numpy(index.astype(np.int32)))
+        return cls(transition, torch.from_numpy(neighbours.order.astype(np.int32)))
 
     @classmethod
     def alone(cls, count: int) -> SurfaceGraph:
@@ -148,9 +183,21 @@ def morton_order(points: Float[np.ndarray, "points 3"]) -> np.ndarray:
     return np.argsort(keys, kind="stable")
 
 
-def _unlike(features: Float[Tensor, "points channels"], others: Tensor) -> Float[np.ndarray, "points neighbours"]:
-    """1 - cosine between the features of points and of their neighbours, less the mean of all; 0 where a point has no
-    features."""
+def _turns(neighbours: Neighbours) -> Float[np.ndarray, "finite near"]:
+    """How much the surface turns from each point to its neighbours, over `TURN`."""
+    normals = normals_of_neighbours(neighbours.positions[neighbours.others])
+    return (1.0 - np.abs(np.einsum("pi,pni->pn", normals, normals[neighbours.others]))) / TURN
+
+
+def _differences(
+    neighbours: Neighbours, features: Float[Tensor, "points channels"] | None
+) -> Float[np.ndarray, "finite near"] | float:
+    """How much the features of points and of their neighbours differ, over `UNLIKE`: 1 - cosine, of features less the
+    mean of all; 0 where a point has none."""
+    if features is None:
+        return 0.0
+    others = torch.from_numpy(neighbours.others)
+    features = features.cpu()[torch.from_numpy(neighbours.order[: len(others)])]
     known = (features != 0).any(-1)
     centred = torch.where(known[:, None], features - features[known].mean(0), 0.0)
     unit = F.normalize(centred.float(), dim=-1)
@@ -158,4 +205,4 @@ def _unlike(features: Float[Tensor, "points channels"], others: Tensor) -> Float
         1.0 - torch.einsum("pc,pnc->pn", unit[start : start + AT_ONCE], unit[others[start : start + AT_ONCE]])
         for start in range(0, len(unit), AT_ONCE)
     ]
-    return torch.where(known[:, None] & known[others], torch.cat(parts), 0.0).double().numpy()
+    return torch.where(known[:, None] & known[others], torch.cat(parts), 0.0).double().numpy() / UNLIKE

@@ -18,9 +18,11 @@ from lerf.language.cell_language import CellLanguage
 from lerf.language.protocol import LanguageSource, Latent
 from lerf.queries.known_relevancy import KnownRelevancy
 from lerf.queries.near import PointReader
-from lerf.queries.propagation import SurfaceGraph
+from lerf.queries.one_thing import ThingViews, likelihoods
+from lerf.queries.propagation import Neighbours, SurfaceGraph
 from lerf.queries.scales import ScaleSearch
 from lerf.radiance.surface import TracedSurface
+from lerf.steps import Steps, finish
 
 JOIN_SHARE = 0.02
 """Side of the cells that join points into instances, as a share of the points' robust diagonal."""
@@ -98,17 +100,43 @@ class Surface:
 
 
 def surface_of_rays(traced: TracedSurface, language: LanguageSource) -> Surface:
-    """The surface that photos see, with what a language reads there."""
+    """The surface that photos see, with what a language reads there; which points are of one thing, no photo tells."""
+    return finish(steps_of_rays(traced, language))
+
+
+def steps_of_rays(traced: TracedSurface, language: LanguageSource, views: ThingViews | None = None) -> Steps[Surface]:
+    """The surface that photos see, with what a language reads there; a step is one of `views`, the photos that tell
+    which points are of one thing."""
     latent = language.for_many_phrases(language.encode(traced.rays))
-    graph = SurfaceGraph.of(contract(traced.rays.median_position), dense_features(language, latent))
+    graph = yield from _graph(traced.rays.median_position, language, latent, traced.depth_maps, views)
     return Surface(traced.rays, language, latent, graph, traced.depth_maps)
 
 
 def surface_of_cells(language: CellLanguage, depth_maps: DepthMaps) -> Surface:
     """The cells of an index as a surface: each is a ray that stops in it."""
-    rays, latent = TracedRays.at_points(language.index.positions), language.encode_cells()
-    graph = SurfaceGraph.of(contract(language.index.positions), dense_features(language, latent))
+    return finish(steps_of_cells(language, depth_maps))
+
+
+def steps_of_cells(language: CellLanguage, depth_maps: DepthMaps, views: ThingViews | None = None) -> Steps[Surface]:
+    """The cells of an index as a surface; steps as in `steps_of_rays`."""
+    positions, latent = language.index.positions, language.encode_cells()
+    graph = yield from _graph(positions, language, latent, depth_maps, views)
+    rays = TracedRays.at_points(positions)
     return Surface(rays, language, latent, graph, depth_maps, language.index.provenance.cell_size)
+
+
+def _graph(
+    positions: Float[Tensor, "points 3"],
+    language: LanguageSource,
+    latent: Latent,
+    depth_maps: DepthMaps,
+    views: ThingViews | None,
+) -> Steps[SurfaceGraph]:
+    """The graph of points of the normalised frame."""
+    neighbours, told = Neighbours.of(contract(positions)), None
+    if views is not None:
+        told = yield from likelihoods(positions, depth_maps, neighbours, views)
+    return SurfaceGraph.between(neighbours, dense_features(language, latent), told)
 
 
 def dense_features(language: LanguageSource, latent: Latent) -> Float[Tensor, "rays dense"] | None:

@@ -25,7 +25,7 @@ from lerf.run.folder import FORMAT
 from lerf.steps import Steps
 from lerf.tensor_files import TensorFile, write_tensors
 
-LAYOUT = 3
+LAYOUT = 4
 """Version of what is in the file, which is a stage's checkpoint for the run; of another version it is made again."""
 FILE, CELLS_FILE = "surface.safetensors", "surface_cells.safetensors"
 

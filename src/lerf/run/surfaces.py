@@ -15,16 +15,18 @@ from lerf.language.cell_language import CellLanguage, index_of
 from lerf.language.cells import FILE, CellIndex
 from lerf.language.protocol import LanguageSource
 from lerf.queries.answer import PhraseAnswer
+from lerf.queries.one_thing import ThingViews
 from lerf.queries.photo_cameras import PhotoCameras
 from lerf.queries.phrases import Phrases
 from lerf.queries.result import IndexNote
 from lerf.queries.scales import ScaleSearch, relevancy_at
-from lerf.queries.surface import Surface, surface_of_cells, surface_of_rays
+from lerf.queries.surface import Surface, steps_of_cells, steps_of_rays
 from lerf.radiance.protocol import Radiance
 from lerf.radiance.surface import trace_surface
 from lerf.run.open_run import IndexUse, open_index
 from lerf.run.surface_store import CELLS_FILE, stored_surface
 from lerf.run.surface_store import FILE as SURFACE_FILE
+from lerf.run.thing_views import thing_views
 from lerf.steps import Steps, finish
 
 
@@ -82,7 +84,7 @@ class Surfaces:
 
             def make() -> Steps[Surface]:
                 traced = yield from self._language_steps()
-                return surface_of_cells(language, traced.depth_maps)
+                return (yield from steps_of_cells(language, traced.depth_maps, self._views()))
 
             path = None if self.folder is None else self.folder / CELLS_FILE
             sources = self._files("radiance.safetensors", FILE)
@@ -155,4 +157,7 @@ class Surfaces:
     def _trace(self) -> Steps[Surface]:
         scene, table = self.photos.scene, self.photos.table
         traced = yield from trace_surface(self.radiance, table, scene.train, self.language.samples)
-        return surface_of_rays(traced, self.language)
+        return (yield from steps_of_rays(traced, self.language, self._views()))
+
+    def _views(self) -> ThingViews | None:
+        return thing_views(self.photos.scene, self.photos.table, self._device)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from lerf.queries.surface import Surface, surface_of_rays
+from lerf.encoders.mini_things import MiniThings
+from lerf.queries.surface import Surface, steps_of_rays
 from lerf.radiance.surface import SURFACE_POINTS, trace_surface
 from lerf.run.folder import StageName
 from lerf.run.open_run import open_language
 from lerf.run.report import reported
 from lerf.run.surface_store import FILE, stored_surface
+from lerf.run.thing_views import thing_views
 from lerf.stages.radiance import open_radiance
 from lerf.stages.stage import Context
 from lerf.steps import Steps
@@ -24,7 +26,8 @@ class SurfaceStage:
     saved = True
 
     def decided_by(self, context: Context) -> dict[str, Any]:
-        return {"points": SURFACE_POINTS, "samples": context.settings.language.samples}
+        samples, things = context.settings.language.samples, MiniThings().fingerprint
+        return {"points": SURFACE_POINTS, "samples": samples, "things": things}
 
     def check(self, context: Context) -> None:
         """Anything that can be said beforehand is said by the stages that this one needs."""
@@ -36,11 +39,14 @@ class SurfaceStage:
 
         def make() -> Steps[Surface]:
             traced = yield from trace_surface(radiance.source, radiance.cameras, train, language.samples)
-            return surface_of_rays(traced, language)
+            views = thing_views(radiance.scene, radiance.cameras, settings.device)
+            return (yield from steps_of_rays(traced, language, views))
 
         sources = (run.path / "radiance.safetensors", run.path / "language.safetensors")
         facts = {"step": 0, "key": key.digest, "decided_by": key.decided_by}
-        with reported(context.reporter, self.name, len(train)) as progress:
+        # Every photo is traced, and then asked what its things are.
+        total = 2 * len(train)
+        with reported(context.reporter, self.name, total) as progress:
             steps = stored_surface(run.path / FILE, sources, language, settings.device, make, facts)
             for done, _ in enumerate(steps, start=1):
-                progress(done, len(train))
+                progress(done, total)
