@@ -80,7 +80,8 @@ def test_maps_are_what_the_surface_says_next_to_each_pixel(model, analytic_captu
     torch.testing.assert_close(maps, with_surroundings(read, depth.isfinite()))
     # By hand: the four nearest points by their distances, in logarithmic odds.
     surface = model.surface
-    found = torch.stack([surface.graph.propagate(one) for one in raw_of(model, phrases, scales)])
+    moved = torch.stack([surface.graph.propagate(one) for one in raw_of(model, phrases, scales)])
+    found = torch.where(surface.answering, moved, 0.0)
     height, width = depth.shape
     index = torch.full((height * width,), PHOTO)
     rays = model.cameras.rays(index, image_pixels(width, height))
