@@ -52,7 +52,7 @@ class RadianceTraining:
     """What the capture's sparse 3D points are for, where it has any: none, near and far, or also where rays end."""
     point_rays: Count = field(default=256, metadata=ADDED)
     """Rays of a step that must end at sparse points."""
-    point_weight: NotNegative = field(default=1e-2, metadata=ADDED)
+    point_weight: NotNegative = field(default=1e-3, metadata=ADDED)
     """Weight of the loss on rays that must end at sparse points, at the start."""
     point_share: Annotated[float, Range(0, 1)] = field(default=0.5, metadata=ADDED)
     """Share of the steps over which that weight falls to nothing: points are less exact than photos."""
