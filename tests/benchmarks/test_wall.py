@@ -40,7 +40,7 @@ def hung(tmp_path):
     for label, colour in COLOURS.items():
         paths[label] = [tmp_path / f"{label}.png"]
         Image.fromarray(np.full((40, 40, 3), colour, np.uint8)).save(paths[label][0])
-    return wall.hang(paths, CLASSES, 4)
+    return wall.hang(paths, CLASSES, 4, wall.HANGINGS["many"])
 
 
 def test_a_photograph_is_where_its_box_says(hung):

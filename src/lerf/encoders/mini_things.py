@@ -87,10 +87,11 @@ class MiniThings:
         source = Path(str(files("lerf.encoders").joinpath("data").joinpath("mini_things.safetensors")))
         data = read_bytes(source, error=EncoderError, remedy=REMEDY, largest=LARGEST)
         tensors, about = read_tensors(source, error=EncoderError, remedy=REMEDY)
-        weights = Weights(None, device)
+        # Of its weights only the image tower goes to the device.
+        weights = Weights(None, "cpu")
         if about.get("tower") != weights.sha:
             raise EncoderError(f"{source} was trained on another tower than the one beside it; {REMEDY}.")
-        self._device, self._tower, self._head = device, weights.image, ThingHead()
+        self._device, self._tower, self._head = device, weights.image.to(device), ThingHead()
         try:
             self._head.load_state_dict({name: value.float() for name, value in tensors.items()})
         except RuntimeError as error:

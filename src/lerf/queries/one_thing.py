@@ -75,7 +75,9 @@ def _seen(
     pixels, depth = cameras.project(photo, positions)
     surface = depth_at(depth_map, cameras.sizes_on_host[photo], pixels)
     seen = surface.isfinite() & unoccluded(depth, surface, TOLERANCE)
-    return pixels.cpu(), seen.cpu()
+    # One transfer, as a GPU is waited for at each.
+    both = torch.cat([pixels, seen[:, None].to(pixels)], dim=-1).cpu()
+    return both[:, :2], both[:, 2] > 0
 
 
 def _vectors_at(grid: FeatureGrid, pixels: Float[Tensor, "points 2"]) -> Float[Tensor, "points width"]:
