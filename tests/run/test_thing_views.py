@@ -27,6 +27,7 @@ def test_the_training_photos_are_asked(drawn: SimpleNamespace) -> None:
     photo = scene.train[1]
     expected = MiniThings().encode_photo(torch.from_numpy(scene.pixels(photo)).permute(2, 0, 1) / 255.0)
     found = views.vectors(photo)
+    assert found is not None
     torch.testing.assert_close(found.features, expected.features)
     assert (found.dx, found.dy) == (expected.dx, expected.dy)
 
@@ -60,3 +61,14 @@ def test_a_run_without_its_photos_says_what_is_less_exact(
         assert thing_views(scene, PhotoCameras.of(scene, "cpu").table, "cpu") is None
     # Its surface is stored: a query does not ask the photos again.
     assert len(lerf.load(run).surface) > 0
+
+
+def test_a_single_photo_that_is_gone_is_said_and_left_out(drawn: SimpleNamespace, tmp_path: Path) -> None:
+    scene = load_scene(shutil.copytree(drawn.folder, tmp_path / "capture"))
+    views = thing_views(scene, PhotoCameras.of(scene, "cpu").table, "cpu")
+    assert views is not None
+    gone = scene.train[2]
+    scene.photos[gone].path.unlink()
+    with pytest.warns(LerfWarning, match="does not tell which points are of one thing"):
+        assert views.vectors(gone) is None
+    assert views.vectors(scene.train[1]) is not None

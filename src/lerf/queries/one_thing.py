@@ -36,8 +36,8 @@ class ThingViews:
     cameras: CameraTable
     photos: tuple[int, ...]
     """Indices into `cameras`."""
-    vectors: Callable[[int], FeatureGrid]
-    """Of a photo; exp(-squared distance) is how likely two places show one thing."""
+    vectors: Callable[[int], FeatureGrid | None]
+    """Of a photo; exp(-squared distance) is how likely two places show one thing. None where it cannot be read."""
 
 
 @torch.no_grad()
@@ -60,9 +60,9 @@ def likelihoods(
     place = torch.from_numpy(neighbours.order[: len(others)])
     sums, counts = torch.zeros(others.shape), torch.zeros(others.shape)
     for photo in views.photos:
-        if photo in depth_maps:
+        if photo in depth_maps and (grid := views.vectors(photo)) is not None:
             pixels, seen = _seen(positions, depth_maps[photo], views.cameras, photo)
-            vectors = _vectors_at(views.vectors(photo), pixels[place])
+            vectors = _vectors_at(grid, pixels[place])
             _add(sums, counts, vectors, seen[place], others)
         yield
     return torch.where(counts > 0, sums / counts.clamp(min=1.0), torch.nan).double().numpy()

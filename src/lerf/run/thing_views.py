@@ -29,7 +29,12 @@ def thing_views(scene: Scene, cameras: CameraTable, device: str) -> ThingViews |
         return None
     things = MiniThings(device)
 
-    def vectors(photo: int) -> FeatureGrid:
-        return things.encode_photo(torch.from_numpy(scene.pixels(photo)).permute(2, 0, 1) / 255.0)
+    def vectors(photo: int) -> FeatureGrid | None:
+        try:
+            pixels = scene.pixels(photo)
+        except SceneError as error:
+            warnings.warn(f"A photo does not tell which points are of one thing: {error}", LerfWarning, stacklevel=2)
+            return None
+        return things.encode_photo(torch.from_numpy(pixels).permute(2, 0, 1) / 255.0)
 
     return ThingViews(cameras, scene.train, vectors)
