@@ -22,8 +22,8 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
-from lerf.encoders.mini import Weights
-from lerf.encoders.mini_things import ThingHead, maps_of
+from lerf.encoders.mini import Weights, maps_of
+from lerf.encoders.mini_things import ThingHead
 from lerf.files import write_atomically
 from train import Pictures
 

@@ -24,7 +24,7 @@ from lerf.devices import resized
 from lerf.documents import converted, parse_document
 from lerf.encoders.known import STOP_WORDS, UnknownWordsWarning, content_words
 from lerf.encoders.mini_text import LONGEST, MODEL_WIDTH, TextTower, Vocabulary, words_of
-from lerf.encoders.mini_tower import CHANNELS, MARGIN, STRIDE, WINDOW, ImageTower, framed, tent
+from lerf.encoders.mini_tower import CHANNELS, FINE, MARGIN, STRIDE, WINDOW, ImageTower, framed, tent
 from lerf.encoders.nearest_words import nearest_words
 from lerf.encoders.protocols import EncoderDefaults, FeatureGrid, refuse_blank
 from lerf.errors import ConfigError, EncoderError
@@ -115,8 +115,7 @@ MAP_ZOOM = 2.0
 """The photo is resized by this before the map of `mini-map` is made of it."""
 
 
-def at_height(photo: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n 3 rows columns"]:
-    """Photos resized to a height."""
+def _at_height(photo: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n 3 rows columns"]:
     columns = max(1, round(photo.shape[-1] * height / photo.shape[-2]))
     return resized(photo, (height, columns), "bilinear")
 
@@ -131,7 +130,7 @@ def _halves_on_cpu() -> bool:
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
-def precision_on(device: str) -> Literal["bfloat16", "float32"]:
+def _precision(device: str) -> Literal["bfloat16", "float32"]:
     """What the tower multiplies in on a device."""
     kind = torch.device(device).type
     halves = torch.cuda.is_bf16_supported() if kind == "cuda" else kind == "cpu" and _halves_on_cpu()
@@ -141,7 +140,7 @@ def precision_on(device: str) -> Literal["bfloat16", "float32"]:
 def _features(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
     """The tower's map, its products in bfloat16, as in training, where the device has them."""
     kind = pictures.device.type
-    with torch.autocast(kind, torch.bfloat16, enabled=precision_on(kind) == "bfloat16"):
+    with torch.autocast(kind, torch.bfloat16, enabled=_precision(kind) == "bfloat16"):
         return tower.feature_map(pictures.contiguous(memory_format=torch.channels_last)).float()
 
 
@@ -151,12 +150,26 @@ def _both_ways(tower: ImageTower, pictures: Float[Tensor, "n 3 h w"]) -> Float[T
     return (_features(tower, pictures) + _features(tower, pictures.flip(-1)).flip(-1)) / 2
 
 
+def maps_of(
+    tower: ImageTower, photo: Float[Tensor, "n 3 h w"]
+) -> tuple[Float[Tensor, "n fine high wide"], Float[Tensor, "n channels rows columns"]]:
+    """Both maps of the tower over photos at `MAP_ZOOM` times the height it was trained at, a cell of the coarse one
+    `STRIDE` pixels of that; products as in `_features`."""
+    small = _at_height(photo, round(MAP_ZOOM * HEIGHT))
+    rows, columns = (-(-side // STRIDE) for side in small.shape[-2:])
+    kind, beyond = photo.device.type, MARGIN // STRIDE
+    with torch.autocast(kind, torch.bfloat16, enabled=_precision(kind) == "bfloat16"):
+        maps = tower.maps(framed(small).contiguous(memory_format=torch.channels_last))
+    fine, coarse = (
+        found[:, :, times * beyond : times * (beyond + rows), times * beyond : times * (beyond + columns)].float()
+        for found, times in zip(maps, (STRIDE // FINE, 1), strict=True)
+    )
+    return fine, coarse
+
+
 def map_of(tower: ImageTower, photo: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n channels rows columns"]:
     """The dense map of `mini-map` before it is standardised: cells of 4 pixels of a photo 240 pixels high."""
-    small = at_height(photo, round(MAP_ZOOM * HEIGHT))
-    beyond = MARGIN // STRIDE
-    rows, columns = (-(-side // STRIDE) for side in small.shape[-2:])
-    return _features(tower, framed(small))[:, :, beyond : beyond + rows, beyond : beyond + columns]
+    return maps_of(tower, photo)[1]
 
 
 class Mini:
@@ -168,7 +181,7 @@ class Mini:
 
     def __init__(self, weights: Path | None = None, device: str = "cpu") -> None:
         self._device = device
-        self.precision = precision_on(device)
+        self.precision = _precision(device)
         self._towers = Weights(weights, device)
         self.width = self._towers.width
         self.fingerprint = hashlib.sha256(f"{CODE_VERSION} {self._towers.sha}".encode()).hexdigest()
@@ -252,7 +265,7 @@ class Mini:
             raise ConfigError(f"A tile ratio must lie in (0, 1], not {tile_ratio}.")
         tower, device = self._towers.image, self._device
         with torch.inference_mode():
-            small = at_height(photo.to(device)[None], max(STRIDE, round(WINDOW / tile_ratio)))
+            small = _at_height(photo.to(device)[None], max(STRIDE, round(WINDOW / tile_ratio)))
             height, width = small.shape[-2:]
             features = _both_ways(tower, framed(small))[0]
             scale = height / HEIGHT
@@ -279,7 +292,7 @@ class MiniMap:
 
     def __init__(self, weights: Path | None = None, device: str = "cpu") -> None:
         self._device = device
-        self.precision = precision_on(device)
+        self.precision = _precision(device)
         self._towers = Weights(weights, device)
         self.width = len(self._towers.mean)
         self.fingerprint = hashlib.sha256(f"map {CODE_VERSION} {self._towers.sha}".encode()).hexdigest()

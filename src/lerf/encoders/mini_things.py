@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lerf.arrays import read_tensors
-from lerf.encoders.mini import HEIGHT, MAP_ZOOM, Weights, at_height, precision_on
-from lerf.encoders.mini_tower import CHANNELS, FINE, MARGIN, STRIDE, ImageTower, framed
+from lerf.encoders.mini import HEIGHT, MAP_ZOOM, Weights, maps_of
+from lerf.encoders.mini_tower import CHANNELS, FINE
 from lerf.encoders.protocols import FeatureGrid
 from lerf.errors import EncoderError
 from lerf.files import read_bytes
@@ -51,30 +51,12 @@ class ThingHead(nn.Module):
     def forward(
         self, fine: Float[Tensor, "n fine high wide"], coarse: Float[Tensor, "n coarse rows columns"]
     ) -> Float[Tensor, "n width high wide"]:
-        """Vectors of places, from the maps that `maps_of` makes."""
+        """Vectors of places, from the maps that `mini.maps_of` makes."""
         seen = F.relu(self.coarse(coarse))
         for convolution in self.around:
             seen = seen + F.relu(convolution(seen))
         seen = F.interpolate(seen, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         return self.out(F.relu(self.mix(torch.cat([F.relu(self.fine(fine)), seen], dim=1))))
-
-
-def maps_of(
-    tower: ImageTower, photo: Float[Tensor, "n 3 height width"]
-) -> tuple[Float[Tensor, "n fine high wide"], Float[Tensor, "n coarse rows columns"]]:
-    """Both maps of the tower over photos at twice the height that it was trained at; a cell of the coarse one is
-    `STRIDE` pixels of that."""
-    small = at_height(photo, round(MAP_ZOOM * HEIGHT))
-    rows, columns = (-(-side // STRIDE) for side in small.shape[-2:])
-    kind = photo.device.type
-    with torch.autocast(kind, torch.bfloat16, enabled=precision_on(kind) == "bfloat16"):
-        maps = tower.maps(framed(small).contiguous(memory_format=torch.channels_last))
-    beyond = MARGIN // STRIDE
-    fine, coarse = (
-        found[:, :, times * beyond : times * (beyond + rows), times * beyond : times * (beyond + columns)].float()
-        for found, times in zip(maps, (STRIDE // FINE, 1), strict=True)
-    )
-    return fine, coarse
 
 
 class MiniThings:
