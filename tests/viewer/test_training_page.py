@@ -91,6 +91,26 @@ def test_a_held_training_waits_and_loses_nothing(page):
     assert log == [0, 1, 2]
 
 
+def test_the_button_may_be_pressed_while_a_curve_is_drawn(page, monkeypatch):
+    slow, drawing, draw = threading.Event(), threading.Event(), page.server.gui.add_uplot
+
+    def add_uplot(*args, **kwargs):
+        drawing.set()
+        slow.wait(0.3)
+        return draw(*args, **kwargs)
+
+    monkeypatch.setattr(page.server.gui, "add_uplot", add_uplot)
+    log = []
+    work = threading.Thread(target=steps_of, args=(page, 3, log))
+    work.start()
+    assert drawing.wait(PATIENCE)
+    page.hold()
+    page.go_on()
+    work.join(10)
+    assert log == [0, 1, 2]
+    assert page._plots["psnr"].data[0].tolist() == [1, 2, 3]
+
+
 def test_ctrl_c_ends_a_pause_and_is_not_swallowed(page):
     page.hold()
     page.begin("radiance", 2)

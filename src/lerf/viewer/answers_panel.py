@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -50,6 +51,7 @@ class AnswersPanel:
         self.client, self.actions, self.scales, self._errands = client, actions, scales, errands
         self.folder = client.gui.add_folder("Answers", visible=False)
         self._rows: list[_Row] = []
+        self._lock = threading.Lock()
 
     def show(self, states: Sequence[PhraseState], unit: float) -> None:
         """One folder a phrase: presence, score, scale, place, instances.
@@ -57,7 +59,7 @@ class AnswersPanel:
         Widgets of the same phrases are kept, so that a slider in somebody's hand stays.
         """
         texts = [state.answer.text for state in states]
-        with self.client.atomic():
+        with self._lock, self.client.atomic():
             if texts != [row.text for row in self._rows]:
                 for row in self._rows:
                     row.folder.remove()

@@ -47,14 +47,16 @@ class TrainingPage:
         self._drawn = self._since = time.monotonic()
         self._running = threading.Event()
         self._running.set()
+        # The training reports from its thread, the button answers from another: both draw.
+        self._drawing = threading.RLock()
         gui = self.server.gui
         gui.configure_theme(show_logo=False, show_share_button=False, control_width="large")
         self._words = gui.add_html("")
         self._bar = gui.add_progress_bar(0.0)
         self._button = gui.add_button("Pause")
         self._curves = gui.add_folder("Curves")
-        self._button.on_click(lambda _: self.hold() if self._running.is_set() else self.go_on())
         self._draw()
+        self._button.on_click(lambda _: self.hold() if self._running.is_set() else self.go_on())
 
     @property
     def held(self) -> bool:
@@ -63,47 +65,48 @@ class TrainingPage:
 
     def hold(self) -> None:
         """Let the training wait at its next report."""
-        self._running.clear()
-        self._button.label = "Resume"
-        self._draw()
+        with self._drawing:
+            self._running.clear()
+            self._button.label = "Resume"
+            self._draw()
 
     def go_on(self) -> None:
         """Let it go on."""
-        self._running.set()
-        self._button.label = "Pause"
-        self._draw()
+        with self._drawing:
+            self._running.set()
+            self._button.label = "Pause"
+            self._draw()
 
     def begin(self, stage: str, total: int) -> None:
         self.inner.begin(stage, total)
-        self.stage, self.total, self.done, self._facts = stage, total, 0, {}
-        self._since = time.monotonic()
-        self._clear_curves()
-        self._draw()
+        with self._drawing:
+            self.stage, self.total, self.done, self._facts = stage, total, 0, {}
+            self._since = time.monotonic()
+            self._clear_curves()
+            self._draw()
 
     def advance(self, done: int, facts: dict[str, float] | None = None) -> None:
         self.inner.advance(done, facts)
-        self.done, self._facts = done, facts or self._facts
-        for name, value in (facts or {}).items():
-            if name in CURVES:
-                series = self._series.setdefault(name, [])
-                series.append((float(done), float(value)))
-                if len(series) > POINTS:
-                    del series[1:-1:2]
-        if time.monotonic() - self._drawn > REFRESH_SECONDS or done == self.total:
-            self._draw()
+        with self._drawing:
+            self.done, self._facts = done, facts or self._facts
+            self._lengthen_curves(done, facts or {})
+            if time.monotonic() - self._drawn > REFRESH_SECONDS or done == self.total:
+                self._draw()
         if self.held:
             self._wait()
 
     def end(self, seconds: float) -> None:
         self.inner.end(seconds)
-        self._finished.append(f"{self.stage}: {seconds:.0f} s")
-        self.done = self.total
-        self._draw()
+        with self._drawing:
+            self._finished.append(f"{self.stage}: {seconds:.0f} s")
+            self.done = self.total
+            self._draw()
 
     def note(self, message: str) -> None:
         self.inner.note(message)
-        self._notes.append(message)
-        self._draw()
+        with self._drawing:
+            self._notes.append(message)
+            self._draw()
 
     def close(self) -> None:
         """Stop serving."""
@@ -111,12 +114,21 @@ class TrainingPage:
         self.page.close()
 
     def _wait(self) -> None:
-        self._draw()
+        with self._drawing:
+            self._draw()
         with _woken_by_interrupts(self._running):
             # In turns, because a wait without a limit is not interrupted on every system.
             while not self._running.wait(0.5):
                 pass
         self.go_on()
+
+    def _lengthen_curves(self, done: int, facts: dict[str, float]) -> None:
+        for name, value in facts.items():
+            if name in CURVES:
+                series = self._series.setdefault(name, [])
+                series.append((float(done), float(value)))
+                if len(series) > POINTS:
+                    del series[1:-1:2]
 
     def _clear_curves(self) -> None:
         for plot in self._plots.values():
