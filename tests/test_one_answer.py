@@ -19,7 +19,7 @@ from lerf.viewer.scene_state import SceneState, open_scene_state
 
 PHRASES = ("red", "blue", "yellow", "green", "purple")
 RUNS = ("deferred", "per-sample", "lifted", "baked")
-RELEVANCY, EXTENT, OVERLAP = 0.06, 0.1, 0.5
+RELEVANCY, EXTENT, OVERLAP = 0.06, 0.15, 0.5
 """How far a baked run's answers may be from its field's, as docs/quality.md says: relevancy, each coordinate of an
 extent in capture units (things are 0.4 to 0.6 across), and the share of two extents' union that both cover."""
 

@@ -2,8 +2,8 @@
 
     python recipes/mini/things.py DATA OUT [--steps 1600] [--target src/lerf/encoders/data/mini_things.safetensors]
 
-DATA are the pictures of `render_data.py`. The maps of the tower are computed once and kept in OUT. A step draws
-pictures and shifts: every place is compared with the one so many cells away, and exp(-|a - b|^2) is held against
+DATA are the pictures of `render_data.py`. The maps of the tower are computed once and kept in OUT, a file a picture of
+7 MB. A step draws pictures and shifts: every place is compared with the one so many cells away, and exp(-|a - b|^2) is held against
 whether both show one thing, furniture and walls being things too. Pairs of one thing and pairs of two count equally,
 though there are many more of the first. Every `SAVE_EVERY` steps the whole state is written; the command goes on from
 there, with the same batches.
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lerf.encoders.mini import Weights, maps_of
@@ -34,7 +34,9 @@ RATE, LEAST_RATE, DECAY, WARM_UP = 2e-3, 1e-5, 1e-2, 20
 HELD_OUT = 40
 """Pictures that are never learnt from."""
 SAVE_EVERY = 200
-Maps = tuple[Float[Tensor, "pictures fine high wide"], Float[Tensor, "pictures coarse rows columns"]]
+Batch = tuple[
+    Float[Tensor, "n fine high wide"], Float[Tensor, "n coarse rows columns"], UInt8[Tensor, "n high wide"]
+]
 
 
 def reduced(owners: np.ndarray, shape: tuple[int, int]) -> UInt8[np.ndarray, "high wide"]:
@@ -43,23 +45,25 @@ def reduced(owners: np.ndarray, shape: tuple[int, int]) -> UInt8[np.ndarray, "hi
     return owners[rows[:, None], columns].astype(np.uint8)
 
 
-def prepared(pictures: Pictures, out: Path) -> tuple[Maps, UInt8[Tensor, "pictures high wide"]]:
-    """Maps of the tower and things, of all pictures; kept in OUT."""
-    path = out / "maps.safetensors"
-    if not path.exists():
-        tower, fine, coarse = Weights(None, "cpu").image, [], []
-        for index in range(len(pictures)):
-            with torch.inference_mode():
-                maps = maps_of(tower, torch.from_numpy(pictures.picture(index)).permute(2, 0, 1)[None] / 255.0)
-            fine.append(maps[0].half())
-            coarse.append(maps[1].half())
-        shape = tuple(fine[0].shape[-2:])
-        things = torch.from_numpy(np.stack([reduced(pictures.owners(index), shape) for index in range(len(pictures))]))
-        out.mkdir(parents=True, exist_ok=True)
-        held = {"fine": torch.cat(fine).contiguous(), "coarse": torch.cat(coarse).contiguous(), "things": things}
-        save_file(held, path)
-    held = load_file(path)
-    return (held["fine"], held["coarse"]), held["things"]
+def prepared(pictures: Pictures, out: Path) -> list[Path]:
+    """A file a picture with the maps of the tower and what the places of the finer one show."""
+    tower, paths = Weights(None, "cpu").image, [out / "maps" / f"{index:05d}" for index in range(len(pictures))]
+    for index, path in enumerate(paths):
+        if path.exists():
+            continue
+        with torch.inference_mode():
+            fine, coarse = maps_of(tower, torch.from_numpy(pictures.picture(index)).permute(2, 0, 1)[None] / 255.0)
+        things = torch.from_numpy(reduced(pictures.owners(index), tuple(fine.shape[-2:])))
+        data = save({"fine": fine[0].half(), "coarse": coarse[0].half(), "things": things})
+        write_atomically(path, lambda file, data=data: file.write(data))
+    return paths
+
+
+def batch_of(paths: list[Path]) -> Batch:
+    """Both maps of these pictures, and what they show."""
+    held = [load_file(path) for path in paths]
+    fine, coarse, things = (torch.stack([one[name] for one in held]) for name in ("fine", "coarse", "things"))
+    return fine.float(), coarse.float(), things
 
 
 def loss_of(
@@ -109,35 +113,32 @@ def load_state(path: Path, head: ThingHead, optimiser: torch.optim.Optimizer) ->
     return int(tensors["step"])
 
 
-def train(maps: Maps, things: UInt8[Tensor, "pictures high wide"], out: Path, steps: int) -> ThingHead:
+def train(paths: list[Path], out: Path, steps: int) -> ThingHead:
     """The trained head; goes on from the state in OUT."""
     torch.manual_seed(0)
     head = ThingHead()
     optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
     state = out / "state.safetensors"
     first = load_state(state, head, optimiser) if state.exists() else 0
-    start = time.monotonic()
+    unseen, start = batch_of(paths[:HELD_OUT]), time.monotonic()
     for step in range(first, steps):
         random = torch.Generator().manual_seed(step)
-        chosen = torch.randint(HELD_OUT, len(things), (PICTURES,), generator=random)
-        batch = [maps[0][chosen].float(), maps[1][chosen].float(), things[chosen]]
-        if step % 2:
-            batch = [part.flip(-1) for part in batch]
+        chosen = torch.randint(HELD_OUT, len(paths), (PICTURES,), generator=random).tolist()
+        fine, coarse, things = (part.flip(-1) if step % 2 else part for part in batch_of([paths[i] for i in chosen]))
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, steps)
         with torch.autocast("cpu", torch.bfloat16):
-            vectors = head(*batch[:2])
-        loss = loss_of(vectors.float(), batch[2], random)
+            vectors = head(fine, coarse)
+        loss = loss_of(vectors.float(), things, random)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             save_state(state, head, optimiser, step + 1)
             with torch.inference_mode():
-                vectors = head(maps[0][:HELD_OUT].float(), maps[1][:HELD_OUT].float())
-                unseen = float(loss_of(vectors, things[:HELD_OUT], torch.Generator().manual_seed(0)))
+                surprise = float(loss_of(head(*unseen[:2]), unseen[2], torch.Generator().manual_seed(0)))
             speed = (step + 1 - first) / (time.monotonic() - start)
-            told = f"step {step + 1}: loss {float(loss.detach()):.3f}, unseen {unseen:.3f}, {speed:.2f} steps/s"
+            told = f"step {step + 1}: loss {float(loss.detach()):.3f}, unseen {surprise:.3f}, {speed:.2f} steps/s"
             print(told, flush=True)
     return head
 
@@ -149,8 +150,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--target", type=Path, default=TARGET)
     arguments = parser.parse_args()
-    maps, things = prepared(Pictures(arguments.data), arguments.out)
-    head = train(maps, things, arguments.out, arguments.steps)
+    head = train(prepared(Pictures(arguments.data), arguments.out), arguments.out, arguments.steps)
     tensors = {name: value.half().contiguous() for name, value in head.state_dict().items()}
     data = save(tensors, metadata={"tower": Weights(None, "cpu").sha, "steps": str(arguments.steps)})
     write_atomically(arguments.target, lambda file: file.write(data))
