@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lerf.kernels.types import SparseRows
 
-LEFT_OUT = 3e-4
+LEFT_OUT = 1e-3
 """Sum of the sizes of coefficients that are left out, and of what makes up for them. The result differs from that of
 all steps by no more than this times the root mean square of what is propagated, both weighted by the points' degrees in
 the graph."""
