@@ -6,13 +6,13 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
@@ -186,13 +186,9 @@ def level_picture(basis: PcaBasis, grid: FeatureGrid, height: int, width: int) -
     """
     scale = min(1.0, LONGEST / max(height, width))
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    colours = apply_pca_basis(basis, grid.features).permute(2, 0, 1)[None]
-    y = ((torch.arange(rows) + 0.5) * height / rows - grid.y0) / grid.dy
-    x = ((torch.arange(columns) + 0.5) * width / columns - grid.x0) / grid.dx
-    # grid_sample wants -1 at the first centre and 1 at the last; one cell alone has the same colour everywhere.
-    last_y, last_x = (max(side - 1, 1) for side in grid.features.shape[:2])
-    places = torch.stack(torch.meshgrid(2 * x / last_x - 1, 2 * y / last_y - 1, indexing="xy"), dim=-1)[None]
-    return F.grid_sample(colours, places, padding_mode="border", align_corners=True)[0].permute(1, 2, 0)
+    y, x = (torch.arange(rows) + 0.5) * height / rows, (torch.arange(columns) + 0.5) * width / columns
+    pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    return replace(grid, features=apply_pca_basis(basis, grid.features)).at(pixels)
 
 
 def _draw(store: PyramidStore, scene: Scene, chosen: Sequence[int], output: Path) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,6 +30,18 @@ class FeatureGrid:
     y0: float
     dx: float
     dy: float
+
+    def at(self, pixels: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch width"]:
+        """Features at pixels (x, y) of the photo: bilinear between the middles of cells, and those of the outermost
+        cells beyond. On the features' device, in 32 bits."""
+        features = self.features.float()
+        origin, step = (features.new_tensor(pair) for pair in ((self.x0, self.y0), (self.dx, self.dy)))
+        rows, columns = features.shape[:2]
+        # From -1 in the middle of the first cell to 1 in that of the last; a single cell is the same everywhere.
+        last = features.new_tensor([max(columns - 1, 1), max(rows - 1, 1)])
+        places = (2.0 * (pixels.to(features) - origin) / step / last - 1.0).nan_to_num(0.0).reshape(1, 1, -1, 2)
+        found = F.grid_sample(features.permute(2, 0, 1)[None], places, padding_mode="border", align_corners=True)
+        return found[0, :, 0].T.reshape(*pixels.shape[:-1], -1)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -62,7 +61,7 @@ def likelihoods(
     for photo in views.photos:
         if photo in depth_maps and (grid := views.vectors(photo)) is not None:
             pixels, seen = _seen(positions, depth_maps[photo], views.cameras, photo)
-            vectors = _vectors_at(grid, pixels[place])
+            vectors = grid.at(pixels[place].to(grid.features.device)).cpu()
             _add(sums, counts, vectors, seen[place], others)
         yield
     return torch.where(counts > 0, sums / counts.clamp(min=1.0), torch.nan).double().numpy()
@@ -78,19 +77,6 @@ def _seen(
     # One transfer, as a GPU is waited for at each.
     both = torch.cat([pixels, seen[:, None].to(pixels)], dim=-1).cpu()
     return both[:, :2], both[:, 2] > 0
-
-
-def _vectors_at(grid: FeatureGrid, pixels: Float[Tensor, "points 2"]) -> Float[Tensor, "points width"]:
-    """The vectors of a photo at pixels, bilinear; on the CPU."""
-    features = grid.features.float().cpu()
-    rows, columns = features.shape[:2]
-    cells = (pixels - torch.tensor([grid.x0, grid.y0])) / torch.tensor([grid.dx, grid.dy])
-    # From -1 in the middle of the first cell to 1 in that of the last.
-    where = (2.0 * cells / torch.tensor([max(columns - 1, 1), max(rows - 1, 1)]) - 1.0).nan_to_num(0.0)
-    found = F.grid_sample(
-        features.permute(2, 0, 1)[None], where[None, None], mode="bilinear", padding_mode="border", align_corners=True
-    )
-    return found[0, :, 0].T
 
 
 def _add(
