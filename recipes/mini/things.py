@@ -3,10 +3,10 @@
     python recipes/mini/things.py DATA OUT [--steps 1600] [--target src/lerf/encoders/data/mini_things.safetensors]
 
 DATA are the pictures of `render_data.py`. The maps of the tower are computed once and kept in OUT, a file a picture of
-7 MB. A step draws pictures and shifts: every place is compared with the one so many cells away, and exp(-|a - b|^2) is held against
-whether both show one thing, furniture and walls being things too. Pairs of one thing and pairs of two count equally,
-though there are many more of the first. Every `SAVE_EVERY` steps the whole state is written; the command goes on from
-there, with the same batches.
+7 MB. A step draws pictures and shifts: every place is compared with the one so many cells away, and exp(-|a - b|^2) is
+held against whether both show one thing, furniture and walls being things too. Pairs of one thing and pairs of two
+count equally, though there are many more of the first. Every `SAVE_EVERY` steps the whole state is written; the command
+goes on from there, with the same batches.
 """
 
 from __future__ import annotations
