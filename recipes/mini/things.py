@@ -34,9 +34,7 @@ RATE, LEAST_RATE, DECAY, WARM_UP = 2e-3, 1e-5, 1e-2, 20
 HELD_OUT = 40
 """Pictures that are never learnt from."""
 SAVE_EVERY = 200
-Batch = tuple[
-    Float[Tensor, "n fine high wide"], Float[Tensor, "n coarse rows columns"], UInt8[Tensor, "n high wide"]
-]
+Batch = tuple[Float[Tensor, "n fine high wide"], Float[Tensor, "n coarse rows columns"], UInt8[Tensor, "n high wide"]]
 
 
 def reduced(owners: np.ndarray, shape: tuple[int, int]) -> UInt8[np.ndarray, "high wide"]:
@@ -54,7 +52,7 @@ def prepared(pictures: Pictures, out: Path) -> list[Path]:
         with torch.inference_mode():
             fine, coarse = maps_of(tower, torch.from_numpy(pictures.picture(index)).permute(2, 0, 1)[None] / 255.0)
         things = torch.from_numpy(reduced(pictures.owners(index), tuple(fine.shape[-2:])))
-        data = save({"fine": fine[0].half(), "coarse": coarse[0].half(), "things": things})
+        data = save({"fine": fine[0].half().contiguous(), "coarse": coarse[0].half().contiguous(), "things": things})
         write_atomically(path, lambda file, data=data: file.write(data))
     return paths
 
