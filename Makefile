@@ -94,6 +94,6 @@ mini-encoder: $(READY)
 	$(PYTHON) recipes/mini/measure.py $(DATA)/measure
 	$(MAKE) mini-things
 
-# What tells things apart in photos, on the tower as it is; the pictures are those of mini-encoder, some 1,400 will do.
+# What tells things apart in photos, on the tower as it is; the pictures are those of mini-encoder, some 3,000 will do.
 mini-things: $(READY)
 	$(PYTHON) recipes/mini/things.py $(DATA)/train $(DATA)/things

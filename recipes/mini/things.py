@@ -1,6 +1,6 @@
 """Train the head of `mini-things` on the tower of `mini` as it is, and write its weights.
 
-    python recipes/mini/things.py DATA OUT [--steps 1600] [--target src/lerf/encoders/data/mini_things.safetensors]
+    python recipes/mini/things.py DATA OUT [--steps 2400] [--target src/lerf/encoders/data/mini_things.safetensors]
 
 DATA are the pictures of `render_data.py`. The maps of the tower are computed once and kept in OUT, a file a picture of
 7 MB. A step draws pictures and shifts: every place is compared with the one so many cells away, and exp(-|a - b|^2) is
@@ -145,7 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--target", type=Path, default=TARGET)
     arguments = parser.parse_args()
     head = train(prepared(Pictures(arguments.data), arguments.out), arguments.out, arguments.steps)
