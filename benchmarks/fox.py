@@ -103,7 +103,7 @@ def write_figure(model: Model, path: Path, name: str = "0012", phrases: tuple[st
     captions = ["held-out photo", "rendered", "depth"]
     for number, phrase in enumerate(phrases):
         pictures += [paint(f"{kind}_{number}", seen)[0] for kind in ("relevancy", "composited")]
-        captions += [f'"{phrase}", raw', f'"{phrase}", over 0.5']
+        captions += [f'"{phrase}", relevancy', f'"{phrase}", over 0.5']
     write_row(path, pictures, captions)
 
 
