@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import things as recipe
 from lerf.encoders.mini_things import WIDTH, ThingHead
-from things import FARTHEST, SHIFTS, load_state, loss_of, prepared, save_state, train
+from things import FARTHEST, SHIFTS, batch_of, load_state, loss_of, prepared, save_state, train
 from train import Pictures
 
 
@@ -52,13 +53,15 @@ def test_pictures_become_maps_and_the_things_in_the_middles_of_their_cells(tmp_p
     labels[0, 60:120, 100:200] = 5
     colours = np.random.default_rng(0).integers(0, 255, (1, 240, 320, 3)).astype(np.uint8)
     np.savez(tmp_path / "00000.npz", pictures=colours, labels=labels, things=np.array(json.dumps(things)))
-    maps, found = prepared(Pictures(tmp_path), tmp_path / "out")
-    assert [tuple(part.shape) for part in maps] == [(1, 128, 120, 160), (1, 256, 60, 80)]
+    paths = prepared(Pictures(tmp_path), tmp_path / "out")
+    fine, coarse, found = batch_of(paths)
+    assert (tuple(fine.shape), tuple(coarse.shape)) == ((1, 128, 120, 160), (1, 256, 60, 80))
     expected = torch.full((1, 120, 160), 2, dtype=torch.uint8)
     expected[0, 30:60, 50:100] = 1
     assert torch.equal(found, expected)
-    again = prepared(Pictures(tmp_path), tmp_path / "out")
-    assert torch.equal(again[0][0], maps[0])
+    before = paths[0].stat().st_mtime_ns
+    assert prepared(Pictures(tmp_path), tmp_path / "out") == paths
+    assert paths[0].stat().st_mtime_ns == before
 
 
 def test_a_head_learns_to_tell_a_square_from_its_ground(tmp_path, monkeypatch):
@@ -72,9 +75,12 @@ def test_a_head_learns_to_tell_a_square_from_its_ground(tmp_path, monkeypatch):
     means = torch.randn(2, 384, generator=random)
     fine = means[things.long() - 1][..., :128] + 0.3 * torch.randn(6, 24, 32, 128, generator=random)
     coarse = means[things[:, ::2, ::2].long() - 1][..., 128:]
-    maps = fine.permute(0, 3, 1, 2).half(), coarse.permute(0, 3, 1, 2).half()
+    maps = [part.permute(0, 3, 1, 2).half().contiguous() for part in (fine, coarse)]
+    paths = [tmp_path / f"{picture}" for picture in range(6)]
+    for picture, path in enumerate(paths):
+        save_file({"fine": maps[0][picture], "coarse": maps[1][picture], "things": things[picture]}, path)
     torch.manual_seed(0)
-    heads = ThingHead(), train(maps, things, tmp_path, 25)
+    heads = ThingHead(), train(paths, tmp_path, 25)
     found = [head(maps[0][:2].float(), maps[1][:2].float()).detach() for head in heads]
     assert found[0].shape == (2, WIDTH, 24, 32)
     surprises = [float(loss_of(one, things[:2], torch.Generator().manual_seed(1))) for one in found]

@@ -8,7 +8,7 @@ of relevancy (`propagation.py`) goes by.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -61,7 +61,8 @@ def likelihoods(
     for photo in views.photos:
         if photo in depth_maps and (grid := views.vectors(photo)) is not None:
             pixels, seen = _seen(positions, depth_maps[photo], views.cameras, photo)
-            vectors = grid.at(pixels[place].to(grid.features.device)).cpu()
+            # Read on the CPU, where the pixels are: one transfer, as a GPU is waited for at each.
+            vectors = replace(grid, features=grid.features.cpu()).at(pixels[place])
             _add(sums, counts, vectors, seen[place], others)
         yield
     return torch.where(counts > 0, sums / counts.clamp(min=1.0), torch.nan).double().numpy()
